@@ -1,0 +1,198 @@
+"""What one notification says: family, kind, LUID, and the row of the IP interface it is about.
+
+Every other module speaks in these types. They are immutable, hold base units (bytes,
+seconds), and this module imports nothing of ours.
+
+Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Family(IntEnum):
+    """Address family, in the numbers of the documented API (Linux' own 10 is not one of them)."""
+
+    UNSPEC = 0
+    IPV4 = 2
+    IPV6 = 23
+
+    @property
+    def label(self) -> str:
+        """``ipv4`` or ``ipv6``: the label value, and OpenTelemetry's ``network.type``."""
+        return _FAMILY_LABELS[self]
+
+    @classmethod
+    def from_label(cls, label: str) -> Family:
+        """The family of a label. Raises ValueError for anything but ``ipv4`` and ``ipv6``."""
+        for family, known in _FAMILY_LABELS.items():
+            if label == known and family is not cls.UNSPEC:
+                return family
+        raise ValueError(f'unknown family "{label}": expected ipv4 or ipv6')
+
+
+_FAMILY_LABELS = {Family.UNSPEC: "unspec", Family.IPV4: "ipv4", Family.IPV6: "ipv6"}
+
+#: The families an interface can have, in the order in which they are shown.
+FAMILIES = (Family.IPV4, Family.IPV6)
+
+
+class Kind(IntEnum):
+    """What happened. The first four are MIB_NOTIFICATION_TYPE; ``REFRESH`` is ours.
+
+    Source: https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_notification_type
+    """
+
+    PARAMETER = 0
+    ADD = 1
+    DELETE = 2
+    INITIAL = 3
+    #: No notification of the contract: the row is as before, but facts beside it moved
+    #: (device name, alias, address, carrier counters). Never counted, never called back.
+    REFRESH = 4
+
+    @property
+    def label(self) -> str:
+        """The value of the label ``type``: ``parameter``, ``add``, ``delete``, …"""
+        return self.name.lower()
+
+
+#: The kinds that are counted, in the order in which they are shown.
+COUNTED_KINDS = (Kind.ADD, Kind.DELETE, Kind.PARAMETER)
+
+
+class Link(NamedTuple):
+    """Facts about the link below an IP interface; both families share one."""
+
+    #: Linux: the device name. Windows: the alias. The label ``device``.
+    name: str
+    alias: str = ""
+    #: Linux: the rtnetlink kind (veth, bridge, …), empty for hardware.
+    kind: str = ""
+    #: IANA ifType as Windows numbers it (6 Ethernet, 24 loopback, 71 Wi-Fi, …).
+    type: int = 0
+    #: Link-layer address, lower-case hexadecimal with colons.
+    address: str = ""
+    #: Windows only: the interface GUID in braces, and the adapter's description.
+    guid: str = ""
+    description: str = ""
+
+
+class Carrier(NamedTuple):
+    """The kernel's own account of a link's carrier (Linux: IFLA_CARRIER_{UP,DOWN}_COUNT)."""
+
+    on: bool
+    up_count: int
+    down_count: int
+
+
+class Parameters(NamedTuple):
+    """The members of MIB_IPINTERFACE_ROW, in base units. ``None``: this system has no such thing.
+
+    The reserved members (MaxReassemblySize, InterfaceIdentifier) are left out.
+    """
+
+    connected: bool = False
+    mtu_bytes: int | None = None
+    metric: int | None = None
+    forwarding_enabled: bool | None = None
+    advertising_enabled: bool | None = None
+    automatic_metric_enabled: bool | None = None
+    weak_host_send_enabled: bool | None = None
+    weak_host_receive_enabled: bool | None = None
+    neighbor_unreachability_detection_enabled: bool | None = None
+    managed_address_configuration_enabled: bool | None = None
+    other_stateful_configuration_enabled: bool | None = None
+    default_route_advertised: bool | None = None
+    default_routes_disabled: bool | None = None
+    #: 0 disabled, 1 enabled, 2 by DHCP.
+    router_discovery_behavior: int | None = None
+    dad_transmits: int | None = None
+    base_reachable_time_seconds: float | None = None
+    retransmit_time_seconds: float | None = None
+    path_mtu_discovery_timeout_seconds: float | None = None
+    #: 0 always off, 1 delayed, 2 always on.
+    link_local_address_behavior: int | None = None
+    link_local_address_timeout_seconds: float | None = None
+    site_prefix_length: int | None = None
+    min_router_advertisement_interval_seconds: float | None = None
+    max_router_advertisement_interval_seconds: float | None = None
+    wake_up_patterns_supported: bool | None = None
+    neighbor_discovery_supported: bool | None = None
+    router_discovery_supported: bool | None = None
+    #: Bit sets of NL_INTERFACE_OFFLOAD_ROD.
+    transmit_offload: int | None = None
+    receive_offload: int | None = None
+    #: Scope zone indices by SCOPE_LEVEL (16 of them).
+    zone_indices: tuple[int, ...] | None = None
+    #: Re-randomised by the system all the time: published, but never a change (see `changes`).
+    reachable_time_seconds: float | None = None
+
+
+#: Members that can change, and so be the value of the label ``parameter``.
+CHANGING = tuple(name for name in Parameters._fields if name != "reachable_time_seconds")
+
+
+class Change(NamedTuple):
+    """One member of the row that changed."""
+
+    parameter: str
+    before: object
+    after: object
+
+
+def changes(before: Parameters, after: Parameters) -> tuple[Change, ...]:
+    """The members in which two rows differ, in declaration order."""
+    if before is after:
+        return ()
+    return tuple(
+        Change(name, old, new)
+        for name, old, new in zip(CHANGING, before, after, strict=False)
+        if old != new
+    )
+
+
+class Interface(NamedTuple):
+    """One IP interface: a family on a link, as it was at one moment."""
+
+    family: Family
+    luid: int
+    index: int
+    link: Link
+    parameters: Parameters
+    #: ``None`` where the system keeps no such counters (Windows, IPv6 switched off on the link).
+    carrier: Carrier | None = None
+
+
+class Notification(NamedTuple):
+    """One change, as the system told it."""
+
+    kind: Kind
+    family: Family
+    luid: int
+    index: int
+    #: When the system told us. Unix seconds, to show to people.
+    time: float
+    #: The same moment on `clock.monotonic`, to measure durations: it never jumps.
+    instant: float
+    #: The row at that moment (Linux), or read later (Windows); ``None`` when there is none.
+    interface: Interface | None = None
+    #: Deduced by comparing two listings, because notifications were or may have been lost.
+    inferred: bool = False
+
+
+def format_luid(luid: int) -> str:
+    """The label value of a LUID: 64-bit hexadecimal, e.g. ``0x0006000003000000``."""
+    return f"0x{luid:016x}"
+
+
+def make_luid(interface_type: int, index: int) -> int:
+    """A NET_LUID from an IANA type (16 bits) and a 24-bit index. Raises ValueError beyond.
+
+    Source: https://learn.microsoft.com/windows/win32/api/ifdef/ns-ifdef-net_luid_lh
+    """
+    if not 0 <= index < 1 << 24:
+        raise ValueError(f"interface index {index} does not fit the 24 bits of a NET_LUID")
+    return interface_type << 48 | index << 24
