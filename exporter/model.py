@@ -1,7 +1,8 @@
 """What one notification says: family, kind, LUID, and the row of the IP interface it is about.
 
 Every other module speaks in these types. They are immutable, hold base units (bytes,
-seconds), and this module imports nothing of ours.
+seconds), and this module imports nothing of ours. (They are tuples, because they are made
+for every notification; a field ``index`` then hides a tuple method that nobody needs.)
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
 """
@@ -50,7 +51,8 @@ class Kind(IntEnum):
     DELETE = 2
     INITIAL = 3
     #: No notification of the contract: the row is as before, but facts beside it moved
-    #: (device name, alias, address, carrier counters). Never counted, never called back.
+    #: (device name, alias, address), or unobserved transitions came to light. Never counted,
+    #: never called back.
     REFRESH = 4
 
     @property
@@ -78,14 +80,6 @@ class Link(NamedTuple):
     #: Windows only: the interface GUID in braces, and the adapter's description.
     guid: str = ""
     description: str = ""
-
-
-class Carrier(NamedTuple):
-    """The kernel's own account of a link's carrier (Linux: IFLA_CARRIER_{UP,DOWN}_COUNT)."""
-
-    on: bool
-    up_count: int
-    down_count: int
 
 
 class Parameters(NamedTuple):
@@ -159,11 +153,9 @@ class Interface(NamedTuple):
 
     family: Family
     luid: int
-    index: int
+    index: int  # type: ignore[assignment]
     link: Link
     parameters: Parameters
-    #: ``None`` where the system keeps no such counters (Windows, IPv6 switched off on the link).
-    carrier: Carrier | None = None
 
 
 class Notification(NamedTuple):
@@ -172,13 +164,17 @@ class Notification(NamedTuple):
     kind: Kind
     family: Family
     luid: int
-    index: int
+    index: int  # type: ignore[assignment]
     #: When the system told us. Unix seconds, to show to people.
     time: float
     #: The same moment on `clock.monotonic`, to measure durations: it never jumps.
     instant: float
     #: The row at that moment (Linux), or read later (Windows); ``None`` when there is none.
     interface: Interface | None = None
+    #: Connects and disconnects that happened since the last notification of this interface
+    #: and that none showed: the system's own counters prove them (Linux; elsewhere 0).
+    unobserved_connects: int = 0
+    unobserved_disconnects: int = 0
     #: Deduced by comparing two listings, because notifications were or may have been lost.
     inferred: bool = False
 

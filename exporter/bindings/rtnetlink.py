@@ -1,0 +1,302 @@
+"""rtnetlink on the wire: constants, a parser that cannot fail, and requests. Imports anywhere.
+
+Names and numbers are those of linux/netlink.h, linux/rtnetlink.h, linux/if_link.h,
+linux/netconf.h and linux/neighbour.h. Everything is in the host's byte order.
+
+The parser trusts nothing: lengths are checked against the datagram, what is cut off or
+malformed is left out (the field stays ``None``), and nothing is copied but the fields kept.
+
+Source: https://man7.org/linux/man-pages/man7/rtnetlink.7.html,
+https://docs.kernel.org/userspace-api/netlink/intro.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Buffer = bytes | bytearray | memoryview
+
+NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 2, 3, 4
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR = 20, 21
+RTM_NEWNEIGHTBL, RTM_GETNEIGHTBL = 64, 66
+RTM_NEWNETCONF, RTM_DELNETCONF, RTM_GETNETCONF = 80, 81, 82
+
+#: Short names of the messages, as the label ``message`` shows them.
+MESSAGE_NAMES = {
+    RTM_NEWLINK: "NEWLINK",
+    RTM_DELLINK: "DELLINK",
+    RTM_NEWADDR: "NEWADDR",
+    RTM_DELADDR: "DELADDR",
+    RTM_NEWNETCONF: "NEWNETCONF",
+    RTM_DELNETCONF: "DELNETCONF",
+}
+
+NLM_F_REQUEST, NLM_F_MULTI, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x2, 0x10, 0x300
+
+RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO = 1, 5, 9, 12
+RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF = 24, 25
+
+AF_UNSPEC, AF_INET, AF_BRIDGE, AF_INET6 = 0, 2, 7, 10
+
+IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_NOARP = 0x1, 0x8, 0x40, 0x80
+IFF_MULTICAST, IFF_LOWER_UP = 0x1000, 0x10000
+
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK = 1, 3, 4, 5
+IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 10, 12, 18, 20, 26
+IFLA_EXT_MASK, IFLA_LINK_NETNSID = 29, 37
+IFLA_CARRIER_UP_COUNT, IFLA_CARRIER_DOWN_COUNT = 47, 48
+IFLA_INFO_KIND = 1
+IFLA_INET_CONF = 1
+IFLA_INET6_FLAGS, IFLA_INET6_CONF, IFLA_INET6_CACHEINFO, IFLA_INET6_ADDR_GEN_MODE = 1, 2, 5, 8
+RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+#: In-kernel inet6_dev flags, as IFLA_INET6_FLAGS shows them (include/net/if_inet6.h).
+IF_RA_MANAGED, IF_RA_OTHERCONF, IF_READY = 0x40, 0x80, 0x80000000
+
+#: Positions in the IFLA_INET_CONF array (IPV4_DEVCONF_x - 1) and in IFLA_INET6_CONF.
+IPV4_FORWARDING = 0
+IPV6_FORWARDING, IPV6_MTU6, IPV6_ACCEPT_RA, IPV6_DAD_TRANSMITS = 0, 2, 3, 6
+IPV6_DISABLE_IPV6, IPV6_ACCEPT_DAD = 26, 27
+
+NETCONFA_IFINDEX, NETCONFA_FORWARDING = 1, 2
+
+NDTA_NAME, NDTA_PARMS = 1, 6
+NDTPA_IFINDEX, NDTPA_REACHABLE_TIME, NDTPA_BASE_REACHABLE_TIME, NDTPA_RETRANS_TIME = 1, 3, 4, 5
+
+_NLMSGHDR = struct.Struct("=IHHII")
+_NLATTR = struct.Struct("=HH")
+_IFINFOMSG = struct.Struct("=BxHiII")
+_IFADDRMSG = struct.Struct("=BBBBI")
+_CACHEINFO = struct.Struct("=IIII")
+_U8, _U32, _I32, _U64 = (struct.Struct("=" + code) for code in "BIiQ")
+_NLA_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+
+
+class Message(NamedTuple):
+    """Where one message lies in a datagram: its body is ``data[start:end]``."""
+
+    type: int
+    flags: int
+    sequence: int
+    start: int
+    end: int
+
+
+class LinkMessage(NamedTuple):
+    """What RTM_NEWLINK and RTM_DELLINK say that we keep. ``None``: not said."""
+
+    family: int
+    hardware_type: int
+    index: int  # type: ignore[assignment]
+    flags: int
+    name: bytes | None = None
+    mtu: int | None = None
+    address: bytes = b""
+    alias: bytes = b""
+    kind: bytes = b""
+    master: int | None = None
+    lower: int | None = None
+    lower_netns: bool = False
+    carrier_up: int | None = None
+    carrier_down: int | None = None
+    #: u32 array of IPV4_DEVCONF_x; ``None``: no IPv4 on this link.
+    inet_conf: bytes | None = None
+    #: i32 array of DEVCONF_x; ``None``: no IPv6 on this link.
+    inet6_conf: bytes | None = None
+    inet6_flags: int | None = None
+    #: (reachable_time, retrans_time) of struct ifla_cacheinfo, milliseconds.
+    inet6_timers: tuple[int, int] | None = None
+    addr_gen_mode: int | None = None
+
+
+class NetconfMessage(NamedTuple):
+    """What RTM_NEWNETCONF and RTM_DELNETCONF say: one IP interface, or -1 (all), -2 (default)."""
+
+    family: int
+    index: int  # type: ignore[assignment]
+    forwarding: int | None
+    #: How many attributes came along. On creation all of them, on a change only the changed.
+    attributes: int
+
+
+class NeighbourParameters(NamedTuple):
+    """Timers of the neighbour table on one link, milliseconds; index 0 is the default set."""
+
+    family: int
+    index: int  # type: ignore[assignment]
+    reachable_ms: int | None
+    base_reachable_ms: int | None
+    retransmit_ms: int | None
+
+
+def messages(data: Buffer, end: int) -> Iterator[Message]:
+    """The messages in ``data[:end]``; stops at the first whose length cannot be true."""
+    start = 0
+    while end - start >= _NLMSGHDR.size:
+        length, kind, flags, sequence, _ = _NLMSGHDR.unpack_from(data, start)
+        stop = start + length
+        if length < _NLMSGHDR.size or stop > end:
+            return
+        yield Message(kind, flags, sequence, start + _NLMSGHDR.size, stop)
+        start += (length + 3) & ~3
+
+
+def attributes(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(type, start, end) of each attribute's value; stops where a length cannot be true."""
+    unpack = _NLATTR.unpack_from
+    while end - start >= 4:
+        length, kind = unpack(data, start)
+        stop = start + length
+        if length < 4 or stop > end:
+            return
+        yield kind & _NLA_TYPE_MASK, start + 4, stop
+        start += (length + 3) & ~3
+
+
+def _number(data: Buffer, at: tuple[int, int] | None, form: struct.Struct = _U32) -> int | None:
+    """The integer at a place, or ``None`` where there is none or it is too short."""
+    if at is None or at[1] - at[0] < form.size:
+        return None
+    value: int = form.unpack_from(data, at[0])[0]
+    return value
+
+
+def _table(data: Buffer, at: tuple[int, int] | None) -> dict[int, tuple[int, int]]:
+    """A nested attribute's contents, by type."""
+    if at is None:
+        return {}
+    return {kind: (start, stop) for kind, start, stop in attributes(data, *at)}
+
+
+def _bytes(data: Buffer, at: tuple[int, int] | None) -> bytes | None:
+    return None if at is None else bytes(data[at[0] : at[1]])
+
+
+def _string(data: Buffer, at: tuple[int, int] | None) -> bytes:
+    """A string attribute without its closing NUL."""
+    return b"" if at is None else bytes(data[at[0] : at[1]]).split(b"\0", 1)[0]
+
+
+def _inet6_timers(data: Buffer, at: tuple[int, int] | None) -> tuple[int, int] | None:
+    if at is None or at[1] - at[0] < _CACHEINFO.size:
+        return None
+    _, _, reachable_ms, retransmit_ms = _CACHEINFO.unpack_from(data, at[0])
+    return reachable_ms, retransmit_ms
+
+
+def parse_link(data: Buffer, start: int, end: int) -> LinkMessage | None:
+    """A link message; ``None`` when it is too short to name a link."""
+    if end - start < _IFINFOMSG.size:
+        return None
+    family, hardware_type, index, flags, _ = _IFINFOMSG.unpack_from(data, start)
+    at = _table(data, (start + _IFINFOMSG.size, end)).get
+    families = _table(data, at(IFLA_AF_SPEC)).get
+    inet = _table(data, families(AF_INET)).get
+    # RTNLGRP_IPV6_IFINFO says the same of IPv6, but in IFLA_PROTINFO.
+    inet6 = _table(data, at(IFLA_PROTINFO) if family == AF_INET6 else families(AF_INET6)).get
+    return LinkMessage(
+        family,
+        hardware_type,
+        index,
+        flags,
+        name=_string(data, at(IFLA_IFNAME)) if at(IFLA_IFNAME) else None,
+        mtu=_number(data, at(IFLA_MTU)),
+        address=_bytes(data, at(IFLA_ADDRESS)) or b"",
+        alias=_string(data, at(IFLA_IFALIAS)),
+        kind=_string(data, _table(data, at(IFLA_LINKINFO)).get(IFLA_INFO_KIND)),
+        master=_number(data, at(IFLA_MASTER)),
+        lower=_number(data, at(IFLA_LINK)),
+        lower_netns=at(IFLA_LINK_NETNSID) is not None,
+        carrier_up=_number(data, at(IFLA_CARRIER_UP_COUNT)),
+        carrier_down=_number(data, at(IFLA_CARRIER_DOWN_COUNT)),
+        inet_conf=_bytes(data, inet(IFLA_INET_CONF)),
+        inet6_conf=_bytes(data, inet6(IFLA_INET6_CONF)),
+        inet6_flags=_number(data, inet6(IFLA_INET6_FLAGS)),
+        inet6_timers=_inet6_timers(data, inet6(IFLA_INET6_CACHEINFO)),
+        addr_gen_mode=_number(data, inet6(IFLA_INET6_ADDR_GEN_MODE), _U8),
+    )
+
+
+def parse_netconf(data: Buffer, start: int, end: int) -> NetconfMessage | None:
+    """A netconf message; ``None`` when it names no interface. Body: struct netconfmsg."""
+    if end - start < 1:
+        return None
+    table = _table(data, (start + 4, end))
+    index = _number(data, table.get(NETCONFA_IFINDEX), _I32)
+    if index is None:
+        return None
+    forwarding = _number(data, table.get(NETCONFA_FORWARDING), _I32)
+    return NetconfMessage(data[start], index, forwarding, len(table) - 1)
+
+
+def parse_address(data: Buffer, start: int, end: int) -> tuple[int, int] | None:
+    """(family, interface index) of an address message. Body: struct ifaddrmsg."""
+    if end - start < _IFADDRMSG.size:
+        return None
+    family, _, _, _, index = _IFADDRMSG.unpack_from(data, start)
+    return family, index
+
+
+def parse_neighbour_table(data: Buffer, start: int, end: int) -> NeighbourParameters | None:
+    """The parameters in one RTM_NEWNEIGHTBL message, ``None`` when it carries none."""
+    if end - start < 4:
+        return None
+    table = _table(data, (start + 4, end))  # struct ndtmsg is 4 bytes
+    if NDTA_PARMS not in table:
+        return None
+    at = _table(data, table[NDTA_PARMS]).get
+    return NeighbourParameters(
+        data[start],
+        _number(data, at(NDTPA_IFINDEX)) or 0,
+        _number(data, at(NDTPA_REACHABLE_TIME), _U64),
+        _number(data, at(NDTPA_BASE_REACHABLE_TIME), _U64),
+        _number(data, at(NDTPA_RETRANS_TIME), _U64),
+    )
+
+
+def error_code(data: Buffer, start: int, end: int) -> int:
+    """The errno of an NLMSG_ERROR (or the status of NLMSG_DONE); 0 is an acknowledgement."""
+    return -(_number(data, (start, end), _I32) or 0)
+
+
+def conf_value(conf: bytes | None, position: int) -> int | None:
+    """One entry of a devconf array; ``None`` on kernels whose array ends before it."""
+    return None if conf is None else _number(conf, (position * 4, len(conf)), _I32)
+
+
+def with_conf_value(conf: bytes, position: int, value: int) -> bytes:
+    """The same devconf array with one entry replaced."""
+    return conf[: position * 4] + _I32.pack(value) + conf[position * 4 + 4 :]
+
+
+def _request(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    length = _NLMSGHDR.size + len(body)
+    return _NLMSGHDR.pack(length, kind, NLM_F_REQUEST | flags, sequence, 0) + body
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _NLATTR.pack(4 + len(value), kind) + value
+
+
+def link_request(sequence: int, index: int | None = None) -> bytes:
+    """RTM_GETLINK of one link, or (without an index) a dump of all, without the statistics."""
+    body = _IFINFOMSG.pack(AF_UNSPEC, 0, index or 0, 0, 0)
+    body += _attribute(IFLA_EXT_MASK, _U32.pack(RTEXT_FILTER_SKIP_STATS))
+    return _request(RTM_GETLINK, 0 if index is not None else NLM_F_DUMP, sequence, body)
+
+
+def netconf_request(sequence: int, family: int, index: int | None = None) -> bytes:
+    """RTM_GETNETCONF of one IP interface, or (without an index) a dump of a family."""
+    body = bytes([family, 0, 0, 0])
+    if index is None:
+        return _request(RTM_GETNETCONF, NLM_F_DUMP, sequence, body)
+    body += _attribute(NETCONFA_IFINDEX, _I32.pack(index))
+    return _request(RTM_GETNETCONF, 0, sequence, body)
+
+
+def neighbour_table_request(sequence: int) -> bytes:
+    """RTM_GETNEIGHTBL: a dump of all tables and their per-link parameters."""
+    return _request(RTM_GETNEIGHTBL, NLM_F_DUMP, sequence, bytes(4))

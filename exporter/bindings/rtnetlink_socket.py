@@ -1,0 +1,150 @@
+"""The two rtnetlink sockets: one that listens, one that asks. Linux only; no privileges needed.
+
+Source: https://man7.org/linux/man-pages/man7/netlink.7.html
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from exporter.bindings import rtnetlink as nl
+
+# Linux' numbers, because the socket module has some of them only there, and some nowhere.
+AF_NETLINK, NETLINK_ROUTE = 16, 0
+SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, SO_RCVBUFFORCE = 270, 1, 33
+_SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8
+
+#: Larger than any datagram the kernel sends: dumps come in at most 32 KiB.
+DATAGRAM_BYTES = 65536
+
+
+class DumpInterrupted(Exception):
+    """The table changed while it was listed (NLM_F_DUMP_INTR): the listing may have holes."""
+
+
+def dropped(listener: socket.socket) -> int | None:
+    """How many messages the kernel could not queue on this socket, since it was made.
+
+    ``None`` on kernels without SO_MEMINFO (before 4.12).
+    """
+    try:
+        info = listener.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_SK_MEMINFO_DROPS + 1))
+    except OSError:
+        return None
+    return int.from_bytes(info[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
+
+
+def subscribe(groups: Iterable[int], receive_buffer_bytes: int) -> tuple[socket.socket, int]:
+    """A non-blocking socket that is a member of `groups`, and its effective buffer in bytes.
+
+    SO_RCVBUFFORCE is tried first (it needs CAP_NET_ADMIN in the initial namespace's sense),
+    then SO_RCVBUF, which the kernel caps at net.core.rmem_max. The kernel doubles the figure
+    to account for its own overhead; what is returned is that doubled, usable one.
+    Raises OSError.
+    """
+    listener = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+    try:
+        listener.setblocking(False)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer_bytes)
+        except PermissionError:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        listener.bind((0, 0))
+        for group in groups:
+            listener.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        return listener, listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    except OSError:
+        listener.close()
+        raise
+
+
+class Requester:
+    """Asks rtnetlink questions and waits for the answers. Thread: one at a time."""
+
+    #: The kernel answers at once or not at all; this only bounds a kernel bug. Seconds.
+    TIMEOUT = 10.0
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+        self._socket.settimeout(self.TIMEOUT)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._socket.close()
+
+    def _ask(self, request: Callable[[int], bytes]) -> Iterator[tuple[bytes, nl.Message]]:
+        """Every message of the answer. Raises OSError with the kernel's errno."""
+        self._sequence += 1
+        self._socket.send(request(self._sequence))
+        interrupted = False
+        while True:
+            data = self._socket.recv(DATAGRAM_BYTES)
+            for message in nl.messages(data, len(data)):
+                if message.sequence != self._sequence:
+                    continue  # left over from a question that timed out
+                interrupted = interrupted or bool(message.flags & nl.NLM_F_DUMP_INTR)
+                if message.type in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
+                    code = nl.error_code(data, message.start, message.end)
+                    if code:
+                        raise OSError(code, os.strerror(code))
+                    if interrupted:
+                        raise DumpInterrupted
+                    return
+                yield data, message
+                if not message.flags & nl.NLM_F_MULTI:
+                    return
+
+    def _one(self, request: Callable[[int], bytes]) -> tuple[bytes, nl.Message] | None:
+        """The single message that answers; ``None`` when the kernel knows no such thing."""
+        try:
+            return next(iter(list(self._ask(request))), None)
+        except OSError as error:
+            # EINVAL: the link exists but has no such family.
+            if error.errno in (errno.ENODEV, errno.EINVAL):
+                return None
+            raise
+
+    def link(self, index: int) -> nl.LinkMessage | None:
+        """One link as it is now; ``None`` when there is none. Raises OSError otherwise."""
+        answer = self._one(lambda sequence: nl.link_request(sequence, index))
+        if answer is None:
+            return None
+        data, message = answer
+        return nl.parse_link(data, message.start, message.end)
+
+    def links(self) -> list[nl.LinkMessage]:
+        """All links. Raises OSError and `DumpInterrupted`."""
+        found = []
+        for data, message in self._ask(nl.link_request):
+            link = nl.parse_link(data, message.start, message.end)
+            if link is not None:
+                found.append(link)
+        return found
+
+    def has_netconf(self, family: int, index: int) -> bool:
+        """Whether the IP interface exists. `family`: AF_INET or AF_INET6. Raises OSError."""
+        return self._one(lambda sequence: nl.netconf_request(sequence, family, index)) is not None
+
+    def netconfs(self, family: int) -> list[nl.NetconfMessage]:
+        """All IP interfaces of a family. Raises OSError and `DumpInterrupted`."""
+        found = []
+        for data, message in self._ask(lambda sequence: nl.netconf_request(sequence, family)):
+            netconf = nl.parse_netconf(data, message.start, message.end)
+            if netconf is not None and netconf.index > 0:  # -1 is "all", -2 is "default"
+                found.append(netconf)
+        return found
+
+    def neighbour_parameters(self) -> list[nl.NeighbourParameters]:
+        """The neighbour timers of all IP interfaces and of the default sets (index 0)."""
+        found = []
+        for data, message in self._ask(nl.neighbour_table_request):
+            parameters = nl.parse_neighbour_table(data, message.start, message.end)
+            if parameters is not None:
+                found.append(parameters)
+        return found

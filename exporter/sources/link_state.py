@@ -1,0 +1,83 @@
+"""One Linux link, as its messages described it so far, and the IP interfaces on it."""
+
+from __future__ import annotations
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import Family, Interface, Parameters, make_luid
+from exporter.sources import rows
+from exporter.sources.carrier import CarrierAccount
+from exporter.sources.rows import Timers
+
+_IPV6_MIN_MTU = 1280
+
+
+class LinkState:
+    """A link as its last messages described it, and the IP interfaces on it."""
+
+    def __init__(self, message: nl.LinkMessage, timers: dict[Family, Timers]) -> None:
+        self.index = message.index
+        self.hardware_type = message.hardware_type
+        # Frozen: the LUID must not change when a device changes its mode.
+        self.type = rows.interface_type(message.hardware_type, message.name or b"")
+        self.luid = make_luid(self.type, message.index)
+        self.timers = timers
+        self.naming = message.name, message.alias, message.kind, message.address
+        self.facts = rows.link_facts(message, self.type)
+        self.mtu = self.inet6_flags = 0
+        self.inet_conf = self.inet6_conf = b""
+        self.addr_gen_mode: int | None = None
+        self.interfaces: dict[Family, Interface] = {}
+        self.accounts: dict[Family, CarrierAccount] = {}
+        self.take(message)
+
+    def take(self, message: nl.LinkMessage) -> None:
+        """Keep what an AF_UNSPEC link message says."""
+        naming = message.name, message.alias, message.kind, message.address
+        if naming != self.naming:
+            self.naming = naming
+            self.facts = rows.link_facts(message, self.type)
+        self.flags = message.flags & rows.ROW_FLAGS
+        self.carrier = bool(message.flags & nl.IFF_LOWER_UP)
+        self.counters = message.carrier_up or 0, message.carrier_down or 0
+        mtu_changed, self.mtu = message.mtu != self.mtu, message.mtu or 0
+        if message.inet_conf is not None:
+            self.inet_conf = message.inet_conf
+        self.take_inet6(message)
+        if mtu_changed and self.mtu >= _IPV6_MIN_MTU and Family.IPV6 in self.interfaces:
+            # This message carries IPv6's previous MTU: the kernel sets it to the link's
+            # only after it was sent, and says nothing more (addrconf_notify, CHANGEMTU).
+            self.inet6_conf = nl.with_conf_value(self.inet6_conf, nl.IPV6_MTU6, self.mtu)
+
+    def take_inet6(self, message: nl.LinkMessage) -> None:
+        """Keep what any link message says about IPv6."""
+        self.flags6 = message.flags & rows.ROW_FLAGS
+        if message.inet6_conf is None:
+            return
+        self.inet6_conf = message.inet6_conf
+        self.inet6_flags = message.inet6_flags or 0
+        self.addr_gen_mode = message.addr_gen_mode
+        timers = self.timers[Family.IPV6]
+        if message.inet6_timers not in (None, (timers.reachable_ms, timers.retransmit_ms)):
+            reachable_ms, retransmit_ms = message.inet6_timers or (None, None)
+            self.timers[Family.IPV6] = timers._replace(
+                reachable_ms=reachable_ms, retransmit_ms=retransmit_ms
+            )
+
+    def parameters(self, family: Family) -> Parameters:
+        """The row of one family, from all that was taken."""
+        if family is Family.IPV4:
+            return rows.ipv4_parameters(
+                self.flags, self.mtu, self.inet_conf, self.timers[Family.IPV4]
+            )
+        return rows.ipv6_parameters(
+            self.flags6,
+            self.inet6_flags,
+            self.inet6_conf,
+            self.addr_gen_mode,
+            self.index,
+            self.timers[Family.IPV6],
+        )
+
+    def interface(self, family: Family) -> Interface:
+        """The IP interface of one family."""
+        return Interface(family, self.luid, self.index, self.facts, self.parameters(family))

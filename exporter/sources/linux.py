@@ -1,0 +1,265 @@
+"""The Linux source: one rtnetlink socket that listens, one that asks, and what to do on loss.
+
+Subscribe, then list, then drain: in any other order a change falls between. Messages that
+arrive while the listing is made are applied on top of it like any others: each is about a
+change that did happen, and the last one about a link is its newest state.
+
+Loss is possible and is never silent. When the socket's buffer overflows, the next receive
+fails with ENOBUFS, once; until the queue is *empty* the kernel drops everything that comes,
+without another word. So: drain to the end first (what is queued is older and still true),
+then list, and pass on the differences as inferred notifications. NETLINK_NO_ENOBUFS, which
+some set to be rid of the error, loses the same messages and does not say so.
+
+Some settings change without any message (accept_ra, dad_transmits, disable_ipv6 on a link
+without addresses, IPv4 neighbour timers). A comparison every minute finds those.
+
+Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_netlink.c
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import socket
+import sys
+import threading
+
+from exporter.bindings import rtnetlink as nl
+from exporter.bindings.rtnetlink_socket import (
+    DATAGRAM_BYTES,
+    Requester,
+    dropped,
+    subscribe,
+)
+from exporter.clock import SYSTEM, Clock
+from exporter.model import FAMILIES, Family, Interface, Kind, Notification
+from exporter.sources.contract import Health, SourceClosed
+from exporter.sources.links import LinkTable
+from exporter.sources.listing import AF, Key, Listing, take_listing
+
+assert sys.platform == "linux"  # for mypy: the rest does not exist elsewhere
+
+log = logging.getLogger(__name__)
+
+GROUPS = (
+    nl.RTNLGRP_LINK,
+    nl.RTNLGRP_IPV4_IFADDR,
+    nl.RTNLGRP_IPV6_IFADDR,
+    nl.RTNLGRP_IPV6_IFINFO,
+    nl.RTNLGRP_IPV4_NETCONF,
+    nl.RTNLGRP_IPV6_NETCONF,
+)
+
+#: Messages handed on at once: large enough to amortise a wake-up, small enough (about 10 ms
+#: of work) that a scrape sees a storm as it goes on.
+BATCH_MESSAGES = 1024
+#: Silence after which an undecided message (see `LinkTable.unsettled`) is decided by asking.
+SETTLE_SECONDS = 0.02
+#: At most one resync a second: a listing of 4,000 links costs 25 ms and must not become a load.
+RESYNC_SECONDS = 1.0
+RECONCILE_SECONDS = 60.0
+
+
+class LinuxSource:
+    """Notifications of this process' network namespace. See `contract.Source`."""
+
+    backend = "rtnetlink"
+
+    def __init__(
+        self,
+        family: Family = Family.UNSPEC,
+        receive_buffer_bytes: int = 32 << 20,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.health = Health(
+            messages=dict.fromkeys(nl.MESSAGE_NAMES.values(), 0), overruns=0, resyncs=0
+        )
+        self._families = FAMILIES if family is Family.UNSPEC else (family,)
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._clock = clock
+        self._buffer = bytearray(DATAGRAM_BYTES)
+        self._closed = False
+        #: Held while the sockets are in use, so that `close` can wait for that to end.
+        self._using = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._greeted = self._lost = False
+        self._next_resync = self._next_reconcile = 0.0
+
+    def open(self) -> None:
+        """Subscribe, then list. Raises OSError."""
+        self._listener, size = subscribe(GROUPS, self._receive_buffer_bytes)
+        self.health.receive_buffer_bytes = size
+        self.health.dropped = dropped(self._listener)
+        self._requester = Requester()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._listener, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+        self._table = LinkTable(self._families, self._read_link)
+        self._load(take_listing(self._requester, self._families))
+        self._table.take()  # what exists at the start is not an addition
+        self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
+        self.health.up = True
+
+    def receive(self, timeout: float | None) -> list[Notification]:
+        """The next notifications; see `contract.Source.receive`."""
+        with self._using:
+            if not self._greeted and not self._closed and self._listener:
+                self._greeted = True
+                return [self._initial()]
+            deadline = None if timeout is None else self._clock.monotonic() + timeout
+            while not self._closed and self._listener:
+                empty = self._drain(self._listener)
+                if empty and self._lost:
+                    self._resync()
+                batch = self._table.take()
+                if batch:
+                    return batch
+                if empty and not self._wait(deadline):
+                    return []
+            raise SourceClosed
+
+    def read(self, family: Family, luid: int) -> Interface | None:
+        """The interface as of the last message received."""
+        for interface in self._table.interfaces():
+            if interface.family is family and interface.luid == luid:
+                return interface
+        return None
+
+    def list(self, family: Family = Family.UNSPEC) -> list[Interface]:
+        """The interfaces as of the last message received."""
+        interfaces = self._table.interfaces()
+        return [i for i in interfaces if family in (Family.UNSPEC, i.family)]
+
+    def close(self) -> None:
+        """Unblock `receive`, wait until it has returned, release the sockets."""
+        if self._closed or self._listener is None:
+            self._closed = True
+            return
+        self._closed = True
+        os.eventfd_write(self._wake, 1)
+        with self._using:
+            self.health.up = False
+            self._listener.close()
+            self._requester.close()
+            os.close(self._wake)
+
+    # -- the stream ---------------------------------------------------------------------
+
+    def _initial(self) -> Notification:
+        clock = self._clock
+        return Notification(Kind.INITIAL, Family.UNSPEC, 0, 0, clock.wall(), clock.monotonic())
+
+    def _drain(self, listener: socket.socket) -> bool:
+        """Apply what is queued; True when the queue is empty, False after a full batch."""
+        buffer, apply = self._buffer, self._table.apply
+        wall, monotonic = self._clock
+        counts, names = self.health.messages, nl.MESSAGE_NAMES
+        remaining = BATCH_MESSAGES
+        while remaining or self._lost:  # after a loss only an empty queue lets new ones in
+            try:
+                size, (sender, _) = listener.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._overrun()
+                continue
+            if sender:  # only the kernel (0) speaks for the kernel
+                self.health.count_error("foreign_message")
+                continue
+            if size > DATAGRAM_BYTES:
+                self.health.count_error("truncated_message")
+                self._lost = True
+                continue
+            time, instant = wall(), monotonic()
+            for kind, _, _, start, end in nl.messages(buffer, size):
+                name = names.get(kind)
+                if name is not None:
+                    counts[name] += 1
+                    apply(kind, buffer, start, end, time, instant)
+            remaining -= 1
+        return False
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Sleep until there is something to do; False when `deadline` has passed."""
+        now = self._clock.monotonic()
+        until = self._next_reconcile
+        if self._lost:
+            until = min(until, self._next_resync)
+        if self._table.unsettled:
+            until = min(until, now + SETTLE_SECONDS)
+        if deadline is not None and deadline <= until:
+            return bool(self._poll.poll(max(0.0, deadline - now) * 1000))
+        if not self._poll.poll(max(0.0, until - now) * 1000) and not self._lost:
+            if self._table.unsettled:
+                self._table.settle(self._exists)
+            else:
+                self._reconcile()
+        return True
+
+    # -- asking -------------------------------------------------------------------------
+
+    def _overrun(self) -> None:
+        health = self.health
+        health.overruns = (health.overruns or 0) + 1
+        if self._listener is not None:
+            health.dropped = dropped(self._listener)
+        if not self._lost:
+            log.warning(
+                "The kernel's receive buffer of %s bytes overflowed: notifications were lost. "
+                "Reading everything again; --collector.receive-buffer enlarges it.",
+                health.receive_buffer_bytes,
+            )
+        self._lost = True
+
+    def _resync(self) -> None:
+        """List everything and infer what was missed, at most once in `RESYNC_SECONDS`."""
+        now = self._clock.monotonic()
+        if now < self._next_resync:
+            return
+        self._next_resync = now + RESYNC_SECONDS
+        self._lost = False  # an overrun from here on asks for the next resync
+        try:
+            self._load(take_listing(self._requester, self._families))
+        except OSError as error:
+            self.health.count_error("list")
+            log.warning("Reading the interfaces again failed, trying again: %s", error)
+            self._lost = True
+            return
+        self.health.resyncs = (self.health.resyncs or 0) + 1
+        self.health.last_resync = self._clock.wall()
+
+    def _reconcile(self) -> None:
+        """Find silent changes. Only in silence: what is queued must not be overtaken."""
+        self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
+        try:
+            listing = take_listing(self._requester, self._families)
+        except OSError as error:
+            self.health.count_error("list")
+            log.warning("Comparing with the system's interfaces failed: %s", error)
+            return
+        if not self._poll.poll(0):
+            self._load(listing)
+
+    def _load(self, listing: Listing) -> None:
+        self._table.load(listing, self._clock.wall(), self._clock.monotonic())
+
+    def _read_link(self, index: int) -> nl.LinkMessage | None:
+        try:
+            return self._requester.link(index)
+        except OSError as error:
+            self.health.count_error("read")
+            log.warning("Reading interface %d failed: %s", index, error)
+            return None
+
+    def _exists(self, key: Key) -> bool:
+        family, index = key
+        try:
+            return self._requester.has_netconf(AF[family], index)
+        except OSError:
+            self.health.count_error("read")
+            return False

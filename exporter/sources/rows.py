@@ -1,0 +1,137 @@
+"""What a Linux link says, as the row of an IP interface: the field mapping, and nothing else.
+
+Members that Linux does not have stay ``None``: no weak-host switch, no interface metric,
+no router advertisements of the kernel's own.
+
+The row functions are cached because a system has few distinct rows, and they repeat: a flap
+alternates between two. An unchanged row is then the *same* object, and costs no comparison.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import Link, Parameters
+
+
+class Timers(NamedTuple):
+    """Per-interface timers from the neighbour table and the route sysctls. Milliseconds."""
+
+    base_reachable_ms: int | None = None
+    reachable_ms: int | None = None
+    retransmit_ms: int | None = None
+    path_mtu_ms: int | None = None
+
+
+#: The link flags that any row depends on.
+ROW_FLAGS = nl.IFF_UP | nl.IFF_RUNNING | nl.IFF_LOOPBACK | nl.IFF_NOARP | nl.IFF_MULTICAST
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _bool(number: int | None) -> bool | None:
+    return None if number is None else bool(number)
+
+
+@lru_cache(maxsize=16384)
+def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> Parameters:
+    """The IPv4 row; `flags` are the link's, masked with `ROW_FLAGS`."""
+    neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
+    return Parameters(
+        connected=flags & (nl.IFF_UP | nl.IFF_RUNNING) == nl.IFF_UP | nl.IFF_RUNNING,
+        mtu_bytes=mtu,
+        forwarding_enabled=_bool(nl.conf_value(conf, nl.IPV4_FORWARDING)),
+        neighbor_unreachability_detection_enabled=True if neighbours else None,
+        base_reachable_time_seconds=_seconds(timers.base_reachable_ms),
+        retransmit_time_seconds=_seconds(timers.retransmit_ms),
+        path_mtu_discovery_timeout_seconds=_seconds(timers.path_mtu_ms),
+        neighbor_discovery_supported=neighbours,
+        reachable_time_seconds=_seconds(timers.reachable_ms),
+    )
+
+
+@lru_cache(maxsize=16384)
+def ipv6_parameters(
+    flags: int, inet6_flags: int, conf: bytes, addr_gen_mode: int | None, index: int, timers: Timers
+) -> Parameters:
+    """The IPv6 row; `inet6_flags` are those of the inet6_dev."""
+    up = nl.IFF_UP | nl.IFF_RUNNING
+    neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
+    forwarding = _bool(nl.conf_value(conf, nl.IPV6_FORWARDING))
+    accept_ra = nl.conf_value(conf, nl.IPV6_ACCEPT_RA)
+    dad = nl.conf_value(conf, nl.IPV6_DAD_TRANSMITS)
+    return Parameters(
+        connected=flags & up == up and bool(inet6_flags & nl.IF_READY) and not ipv6_disabled(conf),
+        mtu_bytes=nl.conf_value(conf, nl.IPV6_MTU6),
+        forwarding_enabled=forwarding,
+        neighbor_unreachability_detection_enabled=True if neighbours else None,
+        managed_address_configuration_enabled=bool(inet6_flags & nl.IF_RA_MANAGED),
+        other_stateful_configuration_enabled=bool(inet6_flags & nl.IF_RA_OTHERCONF),
+        # accept_ra: 0 never, 1 unless forwarding, 2 always (Documentation/networking/ip-sysctl)
+        router_discovery_behavior=None
+        if accept_ra is None
+        else int(accept_ra == 2 or (accept_ra == 1 and not forwarding)),
+        dad_transmits=0 if nl.conf_value(conf, nl.IPV6_ACCEPT_DAD) == 0 else dad,
+        base_reachable_time_seconds=_seconds(timers.base_reachable_ms),
+        retransmit_time_seconds=_seconds(timers.retransmit_ms),
+        path_mtu_discovery_timeout_seconds=_seconds(timers.path_mtu_ms),
+        # in6_addr_gen_mode: 1 is none, the others make a link-local address
+        link_local_address_behavior=None
+        if addr_gen_mode is None
+        else (0 if addr_gen_mode == 1 else 2),
+        neighbor_discovery_supported=neighbours,
+        router_discovery_supported=not flags & nl.IFF_LOOPBACK and bool(flags & nl.IFF_MULTICAST),
+        zone_indices=(0, index, index) + (0,) * 13,  # link scope: sin6_scope_id is the index
+        reachable_time_seconds=_seconds(timers.reachable_ms),
+    )
+
+
+def ipv6_disabled(conf: bytes | None) -> bool:
+    """The sysctl disable_ipv6: the IP interface exists, but carries nothing."""
+    return bool(nl.conf_value(conf, nl.IPV6_DISABLE_IPV6))
+
+
+#: ARPHRD_x (linux/if_arp.h) → IANA ifType, as far as Windows knows one; the rest are 1 (other).
+_INTERFACE_TYPES = {
+    1: 6, 772: 24, 801: 71, 802: 71, 803: 71, 512: 23, 256: 28, 257: 28, 258: 28, 259: 28,
+    768: 131, 769: 131, 776: 131, 778: 131, 823: 131, 65534: 53, 800: 9, 774: 15, 19: 37,
+    24: 144, 513: 118, 7: 35, 804: 259,
+}  # fmt: skip
+_ARPHRD_ETHER, _IF_TYPE_IEEE80211 = 1, 71
+
+
+def interface_type(hardware_type: int, name: bytes) -> int:
+    """The ifType of a new link. Managed Wi-Fi calls itself Ethernet; only sysfs tells.
+
+    Source: https://learn.microsoft.com/windows/win32/api/ifdef/ns-ifdef-net_luid_lh
+    """
+    if hardware_type == _ARPHRD_ETHER and name:
+        device = b"/sys/class/net/" + name
+        if os.path.exists(device + b"/wireless") or os.path.exists(device + b"/phy80211"):
+            return _IF_TYPE_IEEE80211
+    return _INTERFACE_TYPES.get(hardware_type, 1)
+
+
+def link_facts(message: nl.LinkMessage, type_: int) -> Link:
+    """The facts to show beside the row. Names are any bytes but ``/`` and NUL."""
+    return Link(
+        name=(message.name or b"").decode("utf-8", "replace"),
+        alias=message.alias.decode("utf-8", "replace"),
+        kind=message.kind.decode("utf-8", "replace"),
+        type=type_,
+        address=message.address.hex(":"),
+    )
+
+
+def path_mtu_timeout(family: str) -> int | None:
+    """Path MTU expiry of this network namespace for ``ipv4`` or ``ipv6``, milliseconds."""
+    try:
+        return int(Path(f"/proc/sys/net/{family}/route/mtu_expires").read_text()) * 1000
+    except (OSError, ValueError):
+        return None
