@@ -1,0 +1,73 @@
+"""The catalogue as a prometheus_client collector, for programs with a registry of their own.
+
+It is also the oracle of the scrape page: prometheus_client's encoders must print from it
+what `exposition` prints from its cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exporter.catalogue import (
+    EXPORTER_METRICS,
+    HOST_METRICS,
+    IDENTITY,
+    STATE_SECONDS,
+    AgentMetric,
+    HistogramMetric,
+    Reading,
+    SeriesMetric,
+    identity,
+    state_seconds,
+)
+
+
+class CatalogueCollector(Collector):
+    """Register it in a CollectorRegistry. Thread: any."""
+
+    def __init__(self, read: Callable[[], Reading], metrics: Sequence[SeriesMetric]) -> None:
+        self._read = read
+        self._metrics = tuple(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family that has samples now, all of one state."""
+        with self._read().state.lock:
+            reading = self._read()
+            families = [_agent_family(metric, reading) for metric in HOST_METRICS]
+            families += [_series_family(metric, reading) for metric in self._metrics]
+            families += [_agent_family(metric, reading) for metric in EXPORTER_METRICS]
+        return [family for family in families if family.samples]
+
+
+def _family(name: str, type_: str, help_: str) -> Metric:
+    return Metric(name.removesuffix("_total") if type_ == "counter" else name, help_, type_)
+
+
+def _agent_family(metric: AgentMetric | HistogramMetric, reading: Reading) -> Metric:
+    if isinstance(metric, HistogramMetric):
+        histograms = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for values, histogram in metric.read(reading):
+            histograms.add_metric(values, histogram.cumulative(), histogram.sum)
+        return histograms
+    family = _family(metric.name, metric.type, metric.help)
+    for values, value in metric.read(reading):
+        family.add_sample(metric.name, dict(zip(metric.labels, values, strict=True)), value)
+    return family
+
+
+def _series_family(metric: SeriesMetric, reading: Reading) -> Metric:
+    family = _family(metric.name, metric.type, metric.help)
+    for series in reading.state.series():
+        who = dict(zip(IDENTITY, identity(series), strict=True))
+        samples = (
+            state_seconds(series, reading.instant)
+            if metric.name == STATE_SECONDS
+            else metric.read(series)
+        )
+        for values, value in samples:
+            extra = dict(zip(metric.labels, values, strict=True))
+            family.add_sample(metric.name, who | extra, value)
+    return family

@@ -1,0 +1,115 @@
+"""The collector thread: takes batches from the source to the state, and tells the observers.
+
+It imports no publisher; whoever wants to see what happened is given as an observer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from exporter.clock import SYSTEM, Clock
+from exporter.model import Interface, Kind, Notification
+from exporter.sources.contract import Source, SourceClosed
+from exporter.state import Delta, State
+
+log = logging.getLogger(__name__)
+
+#: Called after each batch, in the collector thread: be quick, or hand over to another.
+Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
+
+#: After a failing receive: long enough not to spin, short enough to lose little.
+RETRY_SECONDS = 1.0
+
+
+class Monitor:
+    """Owns the thread ``collector``, from `open` to `stop`."""
+
+    def __init__(
+        self,
+        source: Source,
+        state: State,
+        observers: Sequence[Observer] = (),
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._source = source
+        self._state = state
+        self._observers = tuple(observers)
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
+        #: The first batch, with which the source confirms that it listens, was taken.
+        self.ready = threading.Event()
+
+    def open(self) -> None:
+        """Open the source and take what exists. Raises OSError."""
+        self._source.open()
+        self._state.load(self._source.list(), self._clock.monotonic())
+
+    def start(self) -> None:
+        """Begin to collect; `open` came before."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the source and wait until its last batch is counted. Any thread but its own."""
+        self._stopping.set()
+        self._source.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """The collector runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                due = self._state.expire(self._clock.monotonic())
+                timeout = None if due is None else max(0.0, due - self._clock.monotonic())
+                batch = self._source.receive(timeout)
+            except SourceClosed:
+                return
+            except Exception as error:  # one bad message must not end collecting
+                self._source.health.count_error("receive")
+                log.error("Receiving notifications failed, trying again: %s", error, exc_info=True)
+                self._stopping.wait(RETRY_SECONDS)
+                continue
+            if batch:
+                self._take(batch)
+
+    def _take(self, batch: list[Notification]) -> None:
+        try:
+            batch = self._with_rows(batch)
+            deltas = self._state.apply(batch)
+            self._state.observe_lag(batch, self._clock.monotonic())
+        except Exception:
+            self._source.health.count_error("apply")
+            log.exception("A batch of %d notifications could not be taken", len(batch))
+            return
+        if self._source.health.up:
+            self.ready.set()
+        for observer in self._observers:
+            try:
+                observer(batch, deltas)
+            except Exception:
+                self._source.health.count_error("observe")
+                log.exception("An observer failed; collecting goes on")
+
+    def _with_rows(self, batch: list[Notification]) -> list[Notification]:
+        """Read the row of each distinct interface that came without one, once per batch.
+
+        The row goes to the interface's last notification: the ones before it are counted,
+        but what the row was at their time nobody can know any more.
+        """
+        rows: dict[tuple[int, int], Interface | None] = {}
+        out: list[Notification] = []
+        for n in reversed(batch):
+            key = n.family, n.luid
+            if n.interface is None and n.kind in (Kind.ADD, Kind.PARAMETER) and key not in rows:
+                rows[key] = self._source.read(n.family, n.luid)
+                n = n._replace(interface=rows[key])
+            out.append(n)
+        out.reverse()
+        return out

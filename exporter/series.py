@@ -1,0 +1,108 @@
+"""The numbers under one label set: what is published about an interface, or about a group."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from exporter.model import COUNTED_KINDS, Family, Interface, format_luid
+
+#: The label values of ``state``, by the value of Connected.
+STATES = ("disconnected", "connected")
+
+
+class Series:
+    """Counters and gauges of one IP interface, or of several that share a label set.
+
+    Pairs are indexed by Connected: [disconnected, connected]. `version` grows with every
+    change, so that a publisher can tell what to render again.
+    Thread: written and read under `State.lock`.
+    """
+
+    __slots__ = (
+        "_members",
+        "_since",
+        "device",
+        "family",
+        "index",
+        "interface",
+        "last_notification",
+        "luid",
+        "notifications",
+        "parameter_changes",
+        "seconds",
+        "transitions",
+        "unobserved",
+        "version",
+    )
+
+    def __init__(self, family: Family, device: str, luid: int | None, index: int | None) -> None:
+        self.family = family
+        self.device = device
+        #: Label values; empty where several interfaces share the series.
+        self.luid = "" if luid is None else format_luid(luid)
+        self.index = "" if index is None else str(index)
+        #: The row, while the interface exists and has the series to itself.
+        self.interface: Interface | None = None
+        #: By Kind.
+        self.notifications = [0] * len(COUNTED_KINDS)
+        self.transitions = [0, 0]
+        self.unobserved = [0, 0]
+        #: Seconds that ended, and of those that go on: how many interfaces, begun when (sum).
+        self.seconds = [0.0, 0.0]
+        self._members = [0, 0]
+        self._since = [0.0, 0.0]
+        self.parameter_changes: dict[str, int] = {}
+        #: Unix seconds; ``None`` before the first.
+        self.last_notification: float | None = None
+        self.version = 0
+
+    @property
+    def shared(self) -> bool:
+        """Several interfaces may be behind it: there is no row, only sums."""
+        return not self.luid
+
+    def enter(self, connected: bool, instant: float) -> None:
+        """An interface begins to be connected, or disconnected."""
+        self._members[connected] += 1
+        self._since[connected] += instant
+
+    def leave(self, connected: bool, instant: float, since: float) -> None:
+        """An interface that entered this state at `since` ends to be in it."""
+        self._members[connected] -= 1
+        self._since[connected] = self._since[connected] - since if self._members[connected] else 0.0
+        self.seconds[connected] += max(0.0, instant - since)
+
+    def growing(self, connected: bool) -> bool:
+        """Whether time passes in this state."""
+        return self._members[connected] > 0
+
+    def seconds_until(self, connected: bool, instant: float) -> float:
+        """Seconds in a state up to `instant`, those of all interfaces together."""
+        going_on = self._members[connected] * instant - self._since[connected]
+        return self.seconds[connected] + max(0.0, going_on)
+
+
+class Histogram:
+    """Counts by upper bound, the way Prometheus wants them. Unit: seconds."""
+
+    __slots__ = ("_counts", "bounds", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """One more value."""
+        self._counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+    def cumulative(self) -> list[tuple[str, int]]:
+        """(upper bound as a label value, values up to it), ending with ``+Inf``."""
+        total = 0
+        rows = []
+        bounds = [str(float(bound)) for bound in self.bounds]
+        for bound, count in zip((*bounds, "+Inf"), self._counts, strict=True):
+            total += count
+            rows.append((bound, total))
+        return rows

@@ -1,0 +1,327 @@
+"""The reducer: notifications in, exact counters and the current state out. No I/O, no clock.
+
+Every notification is counted; nothing is coalesced. Time comes with the notifications, so a
+replay gives the same numbers as the live stream did.
+
+The life of a series set: interfaces that exist at the start have theirs at 0 from then on;
+others get one with their first notification. A deleted interface's gauges go at once; its
+counters stay frozen for the retention, so that a scrape sees the delete, and then go. A
+rename carries the values over to the new label.
+
+The number of series is bounded: the oldest departed interface makes room for a new one, and
+when `max_interfaces` exist the rest share the device ``other``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from exporter.model import (
+    FAMILIES,
+    Change,
+    Family,
+    Interface,
+    Kind,
+    Link,
+    Notification,
+    Parameters,
+    changes,
+)
+from exporter.selection import Selection
+from exporter.series import Histogram, Series
+
+#: Device name of the series set that interfaces beyond the limit share.
+OVERFLOW_DEVICE = "other"
+
+# The scrape intervals people use (15, 30, 60 s) are bounds: what lies below, a gauge misses.
+OUTAGE_BOUNDS = (0.01, 0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 1800, 7200, 43200, 86400)
+LAG_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
+
+#: An IP interface for its whole life: family and LUID.
+Key = tuple[Family, int]
+
+
+def _unread(n: Notification) -> Interface:
+    """A stand-in for an interface that nobody could read yet: no name, no row."""
+    return Interface(n.family, n.luid, n.index, Link(""), Parameters())
+
+
+class Delta(NamedTuple):
+    """What one notification amounted to, for those who watch (spans, log events, a person)."""
+
+    notification: Notification
+    device: str
+    changes: tuple[Change, ...]
+    #: The new value of Connected if it changed.
+    transition: bool | None
+
+
+class _Tracked:
+    """What the reducer knows of one IP interface beyond its series."""
+
+    __slots__ = ("interface", "outage", "series", "since")
+
+    def __init__(self) -> None:
+        #: The last row; ``None`` while the interface does not exist.
+        self.interface: Interface | None = None
+        #: ``None``: filtered out.
+        self.series: Series | None = None
+        #: When it entered its present state, and when a disconnection began (if one goes on).
+        self.since = 0.0
+        self.outage: float | None = None
+
+
+class State:
+    """All that is known. Thread: the collector writes; everyone reads under `lock`."""
+
+    def __init__(
+        self,
+        selection: Selection | None = None,
+        max_interfaces: int = 1000,
+        retention_seconds: float = 600.0,
+    ) -> None:
+        self.lock = threading.Lock()
+        self.max_interfaces = max_interfaces
+        self._selection = selection or Selection()
+        self._retention = retention_seconds
+        #: Every notification since the start, by family and Kind.
+        self.churn = {family: [0, 0, 0] for family in FAMILIES}
+        self.inferred = [0, 0, 0]
+        self.existing = dict.fromkeys(FAMILIES, 0)
+        self.connected = dict.fromkeys(FAMILIES, 0)
+        self.outages = {family: Histogram(OUTAGE_BOUNDS) for family in FAMILIES}
+        self.lag = Histogram(LAG_BOUNDS)
+        #: Existing interfaces that share the overflow device.
+        self.aggregated = 0
+        self._tracked: dict[Key, _Tracked] = {}
+        self._own: dict[Key, Series] = {}
+        self._shared: dict[tuple[Family, str], Series] = {}
+        #: When interfaces with a series of their own departed, oldest first.
+        self._departed: dict[Key, float] = {}
+
+    def series(self) -> Iterable[Series]:
+        """All series sets, in the order in which they were born, shared ones last."""
+        yield from self._own.values()
+        yield from self._shared.values()
+
+    def interfaces(self) -> list[Interface]:
+        """The interfaces that exist and are not filtered out."""
+        return [t.interface for t in self._tracked.values() if t.interface and t.series]
+
+    # -- input --------------------------------------------------------------------------
+
+    def load(self, interfaces: Iterable[Interface], instant: float) -> None:
+        """Take what exists at the start: it is known from `instant` on, and nothing changed."""
+        with self.lock:
+            for interface in interfaces:
+                key = interface.family, interface.luid
+                tracked = self._tracked.get(key) or self._first_sight(key, interface)
+                if tracked.interface is None:
+                    self._appear(tracked, interface, instant)
+
+    def apply(self, batch: Iterable[Notification]) -> list[Delta]:
+        """Count a batch and take its rows. One delta for each notification not filtered out."""
+        with self.lock:
+            return [delta for n in batch if (delta := self._apply(n)) is not None]
+
+    def observe_lag(self, batch: Iterable[Notification], instant: float) -> None:
+        """At `instant` the batch was visible: how long each notification took to get there."""
+        with self.lock:
+            for n in batch:
+                if n.kind <= Kind.DELETE and not n.inferred:
+                    self.lag.observe(max(0.0, instant - n.instant))
+
+    def expire(self, instant: float) -> float | None:
+        """Forget what departed more than the retention ago; when to call again, if at all."""
+        with self.lock:
+            while self._departed:
+                key, departed = next(iter(self._departed.items()))
+                if departed + self._retention > instant:
+                    return departed + self._retention
+                self._forget(key)
+            return None
+
+    # -- one notification ---------------------------------------------------------------
+
+    def _apply(self, n: Notification) -> Delta | None:
+        if n.kind is Kind.INITIAL:
+            return None
+        key = n.family, n.luid
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            tracked = self._first_sight(key, n.interface or _unread(n))
+        elif n.interface is not None:
+            self._follow_link(key, tracked, n.interface, n.instant)
+        series = tracked.series
+        if series is not None:
+            self._count(n, series)
+        before, after = tracked.interface, n.interface
+        changed: tuple[Change, ...] = ()
+        transition = None
+        if n.kind is Kind.DELETE:
+            self._disappear(key, tracked, n.instant)
+        elif after is None:
+            # Gone again before it could be read; if nobody ever reads it, it expires.
+            if before is None:
+                self._depart(key, tracked, n.instant)
+        elif before is None:
+            self._appear(tracked, after, n.instant)
+        else:
+            if after.parameters is not before.parameters:
+                changed = changes(before.parameters, after.parameters)
+                if after.parameters.connected is not before.parameters.connected:
+                    transition = after.parameters.connected
+                    self._transit(tracked, transition, n.instant)
+            tracked.interface = after
+            if series is not None:
+                if not series.shared:
+                    series.interface = after
+                for change in changed:
+                    series.parameter_changes[change.parameter] = (
+                        series.parameter_changes.get(change.parameter, 0) + 1
+                    )
+        if series is None:
+            return None
+        return Delta(n, series.device, changed, transition)
+
+    def _count(self, n: Notification, series: Series) -> None:
+        series.version += 1
+        if n.kind is not Kind.REFRESH:
+            if n.inferred:
+                self.inferred[n.kind] += 1
+            else:
+                self.churn[n.family][n.kind] += 1
+                series.notifications[n.kind] += 1
+                series.last_notification = n.time
+        series.unobserved[True] += n.unobserved_connects
+        series.unobserved[False] += n.unobserved_disconnects
+
+    def _appear(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
+        tracked.interface = interface
+        tracked.outage = None
+        if tracked.series is None:
+            return
+        self._departed.pop((interface.family, interface.luid), None)
+        self._join(tracked, interface, instant)
+
+    def _disappear(self, key: Key, tracked: _Tracked, instant: float) -> None:
+        interface, series = tracked.interface, tracked.series
+        if interface is not None and series is not None:
+            self._part(tracked, interface, series, instant)
+        tracked.interface = None
+        self._depart(key, tracked, instant)
+
+    def _depart(self, key: Key, tracked: _Tracked, instant: float) -> None:
+        """Nothing of it exists: keep only a series of its own, for the retention."""
+        if tracked.series is None or tracked.series.shared:
+            self._tracked.pop(key, None)
+        else:
+            self._departed.setdefault(key, instant)
+
+    def _transit(self, tracked: _Tracked, connected: bool, instant: float) -> None:
+        """Connected changed: count it, close one period and open the next."""
+        assert tracked.interface is not None
+        family, series = tracked.interface.family, tracked.series
+        if series is None:
+            return
+        series.leave(not connected, instant, tracked.since)
+        series.enter(connected, instant)
+        tracked.since = instant
+        series.transitions[connected] += 1
+        self.connected[family] += 1 if connected else -1
+        if not connected:
+            tracked.outage = instant
+        elif tracked.outage is not None:
+            self.outages[family].observe(max(0.0, instant - tracked.outage))
+            tracked.outage = None
+
+    # -- which series -------------------------------------------------------------------
+
+    def _join(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
+        """An existing interface begins to be published under its series."""
+        series = tracked.series
+        assert series is not None
+        series.version += 1
+        series.enter(interface.parameters.connected, instant)
+        tracked.since = instant
+        self.existing[interface.family] += 1
+        self.connected[interface.family] += interface.parameters.connected
+        if not series.shared:
+            series.interface = interface
+        elif series.device == OVERFLOW_DEVICE:
+            self.aggregated += 1
+
+    def _part(
+        self, tracked: _Tracked, interface: Interface, series: Series, instant: float
+    ) -> None:
+        """The opposite of `_join`."""
+        series.version += 1
+        series.leave(interface.parameters.connected, instant, tracked.since)
+        series.interface = None
+        self.existing[interface.family] -= 1
+        self.connected[interface.family] -= interface.parameters.connected
+        if series.shared and series.device == OVERFLOW_DEVICE:
+            self.aggregated -= 1
+
+    def _first_sight(self, key: Key, interface: Interface) -> _Tracked:
+        tracked = self._tracked[key] = _Tracked()
+        tracked.series = self._choose_series(key, interface)
+        return tracked
+
+    def _choose_series(self, key: Key, interface: Interface) -> Series | None:
+        if not self._selection.includes(interface.link):
+            return None
+        device = self._selection.group(interface.link)
+        if device is None:
+            if len(self._own) >= self.max_interfaces and self._departed:
+                self._forget(next(iter(self._departed)))
+            if len(self._own) < self.max_interfaces:
+                own = Series(interface.family, interface.link.name, interface.luid, interface.index)
+                self._own[key] = own
+                return own
+            device = OVERFLOW_DEVICE
+        shared = self._shared.get((interface.family, device))
+        if shared is None:
+            shared = Series(interface.family, device, None, None)
+            self._shared[interface.family, device] = shared
+        return shared
+
+    def _follow_link(
+        self, key: Key, tracked: _Tracked, interface: Interface, instant: float
+    ) -> None:
+        """The link may have another name (or index) now: label by it, or move elsewhere."""
+        before, series = tracked.interface, tracked.series
+        if before is not None and before.link is interface.link and before.index == interface.index:
+            return
+        if self._belongs(series, interface):
+            if series is not None and not series.shared:
+                series.device, series.index = interface.link.name, str(interface.index)
+                series.version += 1
+            return
+        # Filters or groups see it differently now: it ends here, and begins there at 0.
+        if before is not None and series is not None:
+            self._part(tracked, before, series, instant)
+        self._own.pop(key, None)
+        self._departed.pop(key, None)
+        tracked.series = self._choose_series(key, interface)
+        tracked.outage = None
+        if before is not None and tracked.series is not None:
+            self._join(tracked, before, instant)
+
+    def _belongs(self, series: Series | None, interface: Interface) -> bool:
+        """Whether an interface is still in the right place."""
+        if not self._selection.includes(interface.link):
+            return series is None
+        if series is None:
+            return False
+        group = self._selection.group(interface.link)
+        if series.shared:
+            return series.device == (group or OVERFLOW_DEVICE)
+        return group is None
+
+    def _forget(self, key: Key) -> None:
+        self._departed.pop(key, None)
+        self._tracked.pop(key, None)
+        self._own.pop(key, None)

@@ -1,0 +1,48 @@
+"""Prometheus text 0.0.4 and OpenMetrics 1.0.0, line by line. The two differ only in headers.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/,
+https://prometheus.io/docs/specs/om/open_metrics_spec/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def escape_label(value: str) -> str:
+    """A label value, as it stands between quotes."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def format_value(value: float) -> str:
+    """A number the way Go prints it, which is what every Prometheus client does."""
+    text = repr(float(value))
+    dot = text.find(".")
+    if value > 0 and dot > 6:
+        mantissa = f"{text[0]}.{text[1:dot]}{text[dot + 1 :]}".rstrip("0.")
+        return f"{mantissa}e+0{dot - 1}"
+    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+
+
+def labels(names: Iterable[str], values: Iterable[str]) -> str:
+    """``a="1",b="2"``, without braces, sorted by name as prometheus_client does it."""
+    return ",".join(
+        f'{name}="{escape_label(value)}"' for name, value in sorted(zip(names, values, strict=True))
+    )
+
+
+def sample(name: str, label_text: str, value: float) -> str:
+    """One line."""
+    braces = f"{{{label_text}}}" if label_text else ""
+    return f"{name}{braces} {format_value(value)}\n"
+
+
+def header(name: str, type_: str, help_: str, openmetrics: bool) -> str:
+    """The HELP and TYPE lines. OpenMetrics names a counter without its ``_total``."""
+    if openmetrics:
+        if type_ == "counter":
+            name = name.removesuffix("_total")
+        help_ = escape_label(help_)
+    else:
+        help_ = help_.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"# HELP {name} {help_}\n# TYPE {name} {type_}\n"
