@@ -38,6 +38,8 @@ class Reading(NamedTuple):
     about: About
     #: The reader's now, on the clock of the notifications.
     instant: float
+    #: `Monitor.lag`; ``None`` in a replay, whose notifications are old.
+    lag: Histogram | None = None
     #: ``None`` when there is no configuration file.
     config_ok: bool | None = None
 
@@ -389,7 +391,7 @@ EXPORTER_METRICS = (
         "ip_interface_exporter_notification_lag_seconds",
         "Time from the system's notification to its being visible here.",
         (),
-        lambda r: [((), r.state.lag)],
+        lambda r: [((), r.lag)] if r.lag is not None else (),
     ),
     AgentMetric(
         "ip_interface_exporter_interfaces_limit",
@@ -401,7 +403,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_interfaces_aggregated",
         "gauge",
-        'IP interfaces beyond the limit, published together as device "other".',
+        "IP interfaces beyond the limit, which share the device other.",
         (),
         lambda r: _optional(r.state.aggregated),
     ),

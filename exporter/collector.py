@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from prometheus_client.exposition import generate_latest
+from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.catalogue import (
     EXPORTER_METRICS,
@@ -71,3 +76,19 @@ def _series_family(metric: SeriesMetric, reading: Reading) -> Metric:
             extra = dict(zip(metric.labels, values, strict=True))
             family.add_sample(metric.name, who | extra, value)
     return family
+
+
+def library_page() -> Callable[[bool], bytes]:
+    """Renders prometheus_client's own metrics of this process and its Python (no EOF)."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+
+    def render(openmetrics: bool) -> bytes:
+        if openmetrics:
+            page: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
+            return page.removesuffix(b"# EOF\n")
+        return generate_latest(registry)
+
+    return render

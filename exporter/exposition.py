@@ -44,8 +44,15 @@ class _Cells:
 class Page:
     """Renders the page. Thread: any; scrapes wait for each other, not for the collector long."""
 
-    def __init__(self, read: Callable[[], Reading], metrics: Sequence[SeriesMetric]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Reading],
+        metrics: Sequence[SeriesMetric],
+        extra: Callable[[bool], bytes] = lambda openmetrics: b"",
+    ) -> None:
+        """`extra` gives more families for the page, in OpenMetrics (without EOF) or text."""
         self._read = read
+        self._extra = extra
         self._metrics = tuple(metrics)
         self._lock = threading.Lock()
         self._cells: dict[Series, _Cells] = {}
@@ -69,7 +76,9 @@ class Page:
             for head, body in zip(self._headers[openmetrics], self._bodies, strict=True):
                 if body:
                     parts += (head, body)
-            parts.append(exporter)
+            parts += (exporter, self._extra(openmetrics))
+            if openmetrics:
+                parts.append(b"# EOF\n")
             return b"".join(parts)
 
     def _render_series(self, reading: Reading) -> tuple[set[int], list[str]]:

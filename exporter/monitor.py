@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from exporter.clock import SYSTEM, Clock
 from exporter.model import Interface, Kind, Notification
+from exporter.series import Histogram
 from exporter.sources.contract import Source, SourceClosed
 from exporter.state import Delta, State
 
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 #: Called after each batch, in the collector thread: be quick, or hand over to another.
 Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
+
+#: Seconds. Idle, a notification takes a fraction of a millisecond; in a storm, milliseconds.
+LAG_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
 
 #: After a failing receive: long enough not to spin, short enough to lose little.
 RETRY_SECONDS = 1.0
@@ -33,6 +37,8 @@ class Monitor:
         observers: Sequence[Observer] = (),
         clock: Clock = SYSTEM,
     ) -> None:
+        #: From the system's notification to its being visible in the state.
+        self.lag = Histogram(LAG_BOUNDS)
         self._source = source
         self._state = state
         self._observers = tuple(observers)
@@ -83,7 +89,7 @@ class Monitor:
         try:
             batch = self._with_rows(batch)
             deltas = self._state.apply(batch)
-            self._state.observe_lag(batch, self._clock.monotonic())
+            self._observe_lag(batch)
         except Exception:
             self._source.health.count_error("apply")
             log.exception("A batch of %d notifications could not be taken", len(batch))
@@ -96,6 +102,13 @@ class Monitor:
             except Exception:
                 self._source.health.count_error("observe")
                 log.exception("An observer failed; collecting goes on")
+
+    def _observe_lag(self, batch: Sequence[Notification]) -> None:
+        now = self._clock.monotonic()
+        with self._state.lock:
+            for n in batch:
+                if n.kind <= Kind.DELETE and not n.inferred:
+                    self.lag.observe(max(0.0, now - n.instant))
 
     def _with_rows(self, batch: list[Notification]) -> list[Notification]:
         """Read the row of each distinct interface that came without one, once per batch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from exporter.model import Interface, Notification
@@ -16,11 +16,15 @@ class Recorder:
     A killed recorder leaves a file that ends with its last whole notification.
     """
 
-    def __init__(self, path: str) -> None:
-        """Create the file. Raises OSError, FileExistsError among them: nothing is overwritten."""
+    def __init__(self, path: str, on_error: Callable[[], object] = lambda: None) -> None:
+        """Create the file. Raises OSError, FileExistsError among them: nothing is overwritten.
+
+        `on_error` is called when writing failed, once.
+        """
+        self._on_error = on_error
         self._file: TextIO = open(path, "x", encoding="utf-8", buffering=1)  # noqa: SIM115
         self.lines = 0
-        #: Why writing ended early; the agent stops then, because half a recording misleads.
+        #: Why writing ended early.
         self.error: OSError | None = None
 
     def begin(self, interfaces: Sequence[Interface], time: float, instant: float) -> None:
@@ -38,6 +42,7 @@ class Recorder:
                 self.lines += 1
         except OSError as error:
             self.error = error
+            self._on_error()
             raise
 
     def close(self) -> None:

@@ -94,7 +94,7 @@ def decode(line: bytes) -> Present | Notification:
         raise RecordingError("not a JSON object")
     time = _number(data, "time")
     instant = _number(data, "instant") if "instant" in data else time
-    event = data.get("event")
+    event = str(data.get("event"))
     if event == Kind.INITIAL.label:
         return Notification(Kind.INITIAL, Family.UNSPEC, 0, 0, time, instant)
     if event != _PRESENT and event not in _KINDS:

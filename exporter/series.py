@@ -81,6 +81,12 @@ class Series:
         going_on = self._members[connected] * instant - self._since[connected]
         return self.seconds[connected] + max(0.0, going_on)
 
+    def present_state_seconds(self, instant: float) -> float | None:
+        """How long the interface has been as it is; ``None`` if it does not exist or is many."""
+        if self.interface is None:
+            return None
+        return max(0.0, instant - self._since[self.interface.parameters.connected])
+
 
 class Histogram:
     """Counts by upper bound, the way Prometheus wants them. Unit: seconds."""

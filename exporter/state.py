@@ -37,7 +37,6 @@ OVERFLOW_DEVICE = "other"
 
 # The scrape intervals people use (15, 30, 60 s) are bounds: what lies below, a gauge misses.
 OUTAGE_BOUNDS = (0.01, 0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 1800, 7200, 43200, 86400)
-LAG_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
 
 #: An IP interface for its whole life: family and LUID.
 Key = tuple[Family, int]
@@ -92,7 +91,6 @@ class State:
         self.existing = dict.fromkeys(FAMILIES, 0)
         self.connected = dict.fromkeys(FAMILIES, 0)
         self.outages = {family: Histogram(OUTAGE_BOUNDS) for family in FAMILIES}
-        self.lag = Histogram(LAG_BOUNDS)
         #: Existing interfaces that share the overflow device.
         self.aggregated = 0
         self._tracked: dict[Key, _Tracked] = {}
@@ -126,13 +124,6 @@ class State:
         with self.lock:
             return [delta for n in batch if (delta := self._apply(n)) is not None]
 
-    def observe_lag(self, batch: Iterable[Notification], instant: float) -> None:
-        """At `instant` the batch was visible: how long each notification took to get there."""
-        with self.lock:
-            for n in batch:
-                if n.kind <= Kind.DELETE and not n.inferred:
-                    self.lag.observe(max(0.0, instant - n.instant))
-
     def expire(self, instant: float) -> float | None:
         """Forget what departed more than the retention ago; when to call again, if at all."""
         with self.lock:
@@ -142,6 +133,20 @@ class State:
                     return departed + self._retention
                 self._forget(key)
             return None
+
+    def reconfigure(
+        self, selection: Selection, max_interfaces: int, retention_seconds: float, instant: float
+    ) -> None:
+        """Use other filters, groups and bounds from now on, also for what exists."""
+        with self.lock:
+            self._selection, self._retention = selection, retention_seconds
+            self.max_interfaces = max_interfaces
+            for key, tracked in list(self._tracked.items()):
+                interface = tracked.interface
+                if interface is not None and not self._belongs(tracked.series, interface):
+                    self._move(key, tracked, interface, instant)
+            while len(self._own) > max_interfaces and self._departed:
+                self._forget(next(iter(self._departed)))
 
     # -- one notification ---------------------------------------------------------------
 
@@ -300,7 +305,11 @@ class State:
                 series.device, series.index = interface.link.name, str(interface.index)
                 series.version += 1
             return
-        # Filters or groups see it differently now: it ends here, and begins there at 0.
+        self._move(key, tracked, interface, instant)
+
+    def _move(self, key: Key, tracked: _Tracked, interface: Interface, instant: float) -> None:
+        """Filters or groups see it differently now: it ends here, and begins there at 0."""
+        before, series = tracked.interface, tracked.series
         if before is not None and series is not None:
             self._part(tracked, before, series, instant)
         self._own.pop(key, None)

@@ -1,0 +1,1 @@
+"""What the systems offer, under its own names: iphlpapi.dll and rtnetlink."""

@@ -136,7 +136,10 @@ class Requester:
         found = []
         for data, message in self._ask(lambda sequence: nl.netconf_request(sequence, family)):
             netconf = nl.parse_netconf(data, message.start, message.end)
-            if netconf is not None and netconf.index > 0:  # -1 is "all", -2 is "default"
+            # A kernel without this family answers for all the others instead.
+            if netconf is None or netconf.family != family:
+                continue
+            if netconf.index > 0:  # -1 is "all", -2 is "default"
                 found.append(netconf)
         return found
 

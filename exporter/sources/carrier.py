@@ -9,8 +9,9 @@ Three facts make it more than a subtraction:
 
 - A counter grows *before* the transition shows: first LOWER_UP appears with the new count,
   RUNNING (Connected) follows in a later message. Such a change is pending, not missed.
-- An IPv6 message (RTNLGRP_IPV6_IFINFO) shows a transition without any counter; the growth
-  that belongs to it comes with the next link message.
+- An IPv6 message (RTNLGRP_IPV6_IFINFO) shows a transition without any counter, and so does
+  a listing that may be ahead of the stream; the growth that belongs to it comes with the
+  next link message.
 - A carrier that changes on a link that is administratively down connects nothing, so only
   pairs (one up and one down) can be a missed flap.
 
@@ -26,9 +27,11 @@ _HALF = 0x7FFFFFFF  # "growth" beyond it is a message that is older than the las
 class CarrierAccount:
     """The books of one IP interface. Thread: the collector."""
 
-    __slots__ = ("_down", "_early_down", "_early_up", "_seen_down", "_seen_up", "_up")
+    __slots__ = ("_down", "_early_down", "_early_up", "_seen_down", "_seen_up", "_up", "follows")
 
-    def __init__(self, up_count: int, down_count: int) -> None:
+    def __init__(self, up_count: int, down_count: int, follows: bool = True) -> None:
+        #: Whether the carrier connects the interface (not while IPv6 is switched off).
+        self.follows = follows
         self._seen_up, self._seen_down = up_count, down_count
         self._up = self._down = 0  # growth that no transition has explained yet
         self._early_up = self._early_down = 0  # transitions seen before their growth
@@ -39,11 +42,11 @@ class CarrierAccount:
             if self._up:
                 self._up -= 1
             else:
-                self._early_up = 1
+                self._early_up += 1
         elif self._down:
             self._down -= 1
         else:
-            self._early_down = 1
+            self._early_down += 1
 
     def reading(
         self,
@@ -60,21 +63,23 @@ class CarrierAccount:
         """
         grown_up = (up_count - self._seen_up) & _MASK
         grown_down = (down_count - self._seen_down) & _MASK
-        if grown_up <= _HALF and grown_down <= _HALF:
-            self._up += grown_up - self._early_up
-            self._down += grown_down - self._early_down
-            self._seen_up, self._seen_down = up_count, down_count
+        early_up, early_down = self._early_up, self._early_down
+        self._early_up = self._early_down = 0
+        if grown_up > _HALF or grown_down > _HALF:
+            return 0  # what this message shows was before these books began
+        self._seen_up, self._seen_down = up_count, down_count
         # An early transition without growth was administrative: nothing is owed for it.
-        self._up, self._down = max(self._up, 0), max(self._down, 0)
+        self._up = max(self._up + grown_up - early_up, 0)
+        self._down = max(self._down + grown_down - early_down, 0)
         if transition is not None:
             self.transition(transition)
-        self._early_up = self._early_down = 0
+            self._early_up = self._early_down = 0
         pending_up, pending_down = carrier and not connected, connected and not carrier
         missed = max(0, min(self._up - pending_up, self._down - pending_down))
         self._up = min(self._up - missed, 1) if pending_up else 0
         self._down = min(self._down - missed, 1) if pending_down else 0
         return missed
 
-    def forget(self, up_count: int, down_count: int) -> None:
-        """Start afresh: the interface cannot follow the carrier now (IPv6 is switched off)."""
-        self.__init__(up_count, down_count)  # type: ignore[misc]
+    def forget(self, up_count: int, down_count: int, follows: bool) -> None:
+        """Start afresh, because the interface `follows` the carrier no longer, or again."""
+        self.__init__(up_count, down_count, follows)  # type: ignore[misc]

@@ -78,6 +78,10 @@ class LinkState:
             self.timers[Family.IPV6],
         )
 
+    def follows_carrier(self, family: Family) -> bool:
+        """Whether a carrier connects the family: IPv6 that is switched off stays disconnected."""
+        return family is not Family.IPV6 or not rows.ipv6_disabled(self.inet6_conf)
+
     def interface(self, family: Family) -> Interface:
         """The IP interface of one family."""
         return Interface(family, self.luid, self.index, self.facts, self.parameters(family))

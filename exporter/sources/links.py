@@ -28,7 +28,6 @@ from collections.abc import Callable, Collection
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Interface, Kind, Notification
-from exporter.sources import rows
 from exporter.sources.carrier import CarrierAccount
 from exporter.sources.link_state import LinkState
 from exporter.sources.listing import Key, Listing
@@ -54,6 +53,8 @@ class LinkTable:
         self._timers: dict[Key, Timers] = {}
         #: Proven by NEWNETCONF, while the link's first NEWLINK is still to come.
         self._expected: dict[int, list[Family]] = {}
+        #: Links that have no LUID: said once, then ignored.
+        self._refused: set[int] = set()
         #: A DELNETCONF whose next message decides whether it was a rename.
         self._departing: Key | None = None
         #: Links whose IPv6 settings changed without a message that says how.
@@ -61,6 +62,8 @@ class LinkTable:
         self._out: list[Notification] = []
         self._time = self._instant = 0.0
         self._inferring = False
+        #: A listing showed carrier counters; what they miss is not counted yet.
+        self._uncounted = False
 
     @property
     def unsettled(self) -> bool:
@@ -94,6 +97,8 @@ class LinkTable:
             if link.family == nl.AF_INET6:
                 self._inet6_link(link)
                 return
+            if kind == nl.RTM_NEWLINK and link.mtu is None:
+                return  # an event of a wireless driver (wext-core.c), which describes no link
             self._resolve_departure()
             if kind == nl.RTM_NEWLINK:
                 self._new_link(link)
@@ -120,14 +125,19 @@ class LinkTable:
                     self._stale.add(address[1])
 
     def settle(self, exists: Callable[[Key], bool]) -> None:
-        """The stream is quiet: decide what was left open, by asking the kernel."""
-        if self._departing is not None and exists(self._departing):
-            self._departing = None
-        self._resolve_departure()
+        """The stream is quiet: decide what was left open, by asking the kernel.
+
+        An IP interface that exists was renamed, or is gone and back already: the message
+        that is on its way says which.
+        """
+        if self._departing is not None and not exists(self._departing):
+            self._resolve_departure()
         for index in list(self._expected):
             message = self._read_link(index)
             if message is not None:
                 self._new_link(message)
+            else:
+                del self._expected[index]  # its link's registration failed: it never was
 
     def _resolve_departure(self) -> None:
         """No NEWNETCONF came right after the DELNETCONF: the IP interface is gone."""
@@ -139,9 +149,10 @@ class LinkTable:
     def _new_link(self, message: nl.LinkMessage) -> None:
         link = self._links.get(message.index)
         if link is None:
+            expected = self._expected.pop(message.index, ())
             link = self._adopt(message)
             if link is not None:
-                for family in self._expected.pop(message.index, ()):
+                for family in expected:
                     self._add(link, family)
             return
         naming = link.naming
@@ -149,8 +160,6 @@ class LinkTable:
         renamed = naming is not link.naming
         for family in link.interfaces:
             self._update(link, family, renamed, counted=True)
-        for family in self._expected.pop(message.index, ()):
-            self._add(link, family)
 
     def _inet6_link(self, message: nl.LinkMessage) -> None:
         link = self._links.get(message.index)
@@ -162,8 +171,10 @@ class LinkTable:
     def _del_link(self, index: int) -> None:
         for family in FAMILIES:
             self._remove(family, index)
+            self._timers.pop((family, index), None)
         self._links.pop(index, None)
         self._expected.pop(index, None)
+        self._refused.discard(index)
 
     def _new_netconf(self, family: Family, netconf: nl.NetconfMessage) -> None:
         key = family, netconf.index
@@ -173,7 +184,8 @@ class LinkTable:
         self._resolve_departure()
         link = self._links.get(netconf.index)
         if link is None:
-            self._expected.setdefault(netconf.index, []).append(family)
+            if netconf.index not in self._refused:
+                self._expected.setdefault(netconf.index, []).append(family)
         elif family not in link.interfaces:
             # An old link got a family (again): its last message did not describe that.
             message = self._read_link(netconf.index)
@@ -216,7 +228,7 @@ class LinkTable:
         self._time, self._instant, self._timers = time, instant, listing.timers
         self._departing = None
         self._expected.clear()
-        self._inferring = True
+        self._inferring = self._uncounted = True
         existing = listing.existing
         listed = {message.index: message for message in listing.links}
         for index, link in list(self._links.items()):
@@ -229,25 +241,38 @@ class LinkTable:
                     self._remove(family, index)
             if replaced or message is None:
                 del self._links[index]
+        self._refused &= listed.keys()
         changed = []
         for index, message in listed.items():
             known = self._links.get(index)
             if known is not None:
-                changed.append((known, message))
-                continue
-            new = self._adopt(message)
-            if new is not None:
-                self._add_existing(new, existing)
-        for link, message in changed:
-            naming = link.naming
-            link.take(message)
-            # A listing is never behind; only a message of an MTU change is.
-            link.inet6_conf = message.inet6_conf or link.inet6_conf
-            for family in link.interfaces:
-                link.timers[family] = self._timers_of(family, link.index)
-                self._update(link, family, naming is not link.naming, counted=True)
-            self._add_existing(link, existing)
+                changed.append((known, tuple(known.interfaces), known.naming))
+                known.take(message)
+                # A listing is never behind; only a message of an MTU change is.
+                known.inet6_conf = message.inet6_conf or known.inet6_conf
+                for family in known.interfaces:
+                    known.timers[family] = self._timers_of(family, index)
+            else:
+                known = self._adopt(message)
+            if known is not None:
+                self._add_existing(known, existing)
+        for link, families, naming in changed:
+            for family in families:
+                self._update(link, family, naming is not link.naming)
         self._inferring = False
+
+    def caught_up(self) -> None:
+        """All that was sent before the last listing has been applied: count what it missed.
+
+        Not before: the messages that were under way show transitions that the counters of
+        the listing include, and each must be counted once.
+        """
+        if self._uncounted:
+            self._uncounted, self._inferring = False, True
+            for link in self._links.values():
+                for family in link.interfaces:
+                    self._update(link, family, counted=True)
+            self._inferring = False
 
     def _add_existing(self, link: LinkState, existing: Collection[Key]) -> None:
         for family in FAMILIES:
@@ -266,13 +291,15 @@ class LinkTable:
         try:
             link = self._links[message.index] = LinkState(message, timers)
         except ValueError as error:
-            log.warning("Interface left out: %s", error)
+            if message.index not in self._refused:
+                log.warning("Interface left out: %s", error)
+            self._refused.add(message.index)
             return None
         return link
 
     def _add(self, link: LinkState, family: Family) -> None:
         link.interfaces[family] = link.interface(family)
-        link.accounts[family] = CarrierAccount(*link.counters)
+        link.accounts[family] = CarrierAccount(*link.counters, link.follows_carrier(family))
         self._emit(Kind.ADD, link.interfaces[family])
 
     def _remove(self, family: Family, index: int) -> None:
@@ -280,6 +307,8 @@ class LinkTable:
         if expected and family in expected:
             # Its link's registration failed half-way: it never was.
             expected.remove(family)
+            if not expected:
+                del self._expected[index]
             return
         link = self._links.get(index)
         gone = link.interfaces.pop(family, None) if link is not None else None
@@ -300,8 +329,9 @@ class LinkTable:
                 transition = after.connected
         missed = 0
         account = link.accounts[family]
-        if family is Family.IPV6 and rows.ipv6_disabled(link.inet6_conf):
-            account.forget(*link.counters)
+        follows = link.follows_carrier(family)
+        if not (follows and account.follows):
+            account.forget(*link.counters, follows)
         elif counted:
             missed = account.reading(*link.counters, transition, after.connected, link.carrier)
         elif transition is not None:

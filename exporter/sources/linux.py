@@ -25,6 +25,7 @@ import select
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import (
@@ -83,25 +84,36 @@ class LinuxSource:
         self._closed = False
         #: Held while the sockets are in use, so that `close` can wait for that to end.
         self._using = threading.Lock()
+        self._closing = threading.RLock()  # a signal handler may close while we close
+        self._resources = ExitStack()
+        self._wake: int | None = None
         self._listener: socket.socket | None = None
         self._greeted = self._lost = False
-        self._next_resync = self._next_reconcile = 0.0
+        self._settle_at = self._next_resync = self._next_reconcile = 0.0
 
     def open(self) -> None:
-        """Subscribe, then list. Raises OSError."""
-        self._listener, size = subscribe(GROUPS, self._receive_buffer_bytes)
-        self.health.receive_buffer_bytes = size
-        self.health.dropped = dropped(self._listener)
-        self._requester = Requester()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._listener, select.POLLIN)
-        self._poll.register(self._wake, select.POLLIN)
-        self._table = LinkTable(self._families, self._read_link)
-        self._load(take_listing(self._requester, self._families))
-        self._table.take()  # what exists at the start is not an addition
-        self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
-        self.health.up = True
+        """Subscribe, then list. Raises OSError, and `SourceClosed` when closed already."""
+        with self._using, ExitStack() as resources:  # released again if anything fails
+            if self._closed:
+                raise SourceClosed
+            listener, size = subscribe(GROUPS, self._receive_buffer_bytes)
+            resources.callback(listener.close)
+            self.health.receive_buffer_bytes = size
+            self.health.dropped = dropped(listener)
+            self._requester = Requester()
+            resources.callback(self._requester.close)
+            wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            resources.callback(os.close, wake)
+            self._poll = select.poll()
+            self._poll.register(listener, select.POLLIN)
+            self._poll.register(wake, select.POLLIN)
+            self._table = LinkTable(self._families, self._read_link)
+            self._load(take_listing(self._requester, self._families))
+            self._table.take()  # what exists at the start is not an addition
+            self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
+            self._listener, self._wake = listener, wake
+            self._resources = resources.pop_all()
+            self.health.up = True
 
     def receive(self, timeout: float | None) -> list[Notification]:
         """The next notifications; see `contract.Source.receive`."""
@@ -112,6 +124,8 @@ class LinuxSource:
             deadline = None if timeout is None else self._clock.monotonic() + timeout
             while not self._closed and self._listener:
                 empty = self._drain(self._listener)
+                if empty:
+                    self._table.caught_up()
                 if empty and self._lost:
                     self._resync()
                 batch = self._table.take()
@@ -135,16 +149,14 @@ class LinuxSource:
 
     def close(self) -> None:
         """Unblock `receive`, wait until it has returned, release the sockets."""
-        if self._closed or self._listener is None:
-            self._closed = True
-            return
-        self._closed = True
-        os.eventfd_write(self._wake, 1)
-        with self._using:
-            self.health.up = False
-            self._listener.close()
-            self._requester.close()
-            os.close(self._wake)
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                if self._wake is not None:
+                    os.eventfd_write(self._wake, 1)
+                with self._using:
+                    self.health.up = False
+                    self._resources.close()
 
     # -- the stream ---------------------------------------------------------------------
 
@@ -158,7 +170,8 @@ class LinuxSource:
         wall, monotonic = self._clock
         counts, names = self.health.messages, nl.MESSAGE_NAMES
         remaining = BATCH_MESSAGES
-        while remaining or self._lost:  # after a loss only an empty queue lets new ones in
+        # After a loss only an empty queue lets new messages in, so it is emptied at once.
+        while (remaining or self._lost) and not self._closed:
             try:
                 size, (sender, _) = listener.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
             except BlockingIOError:
@@ -176,6 +189,7 @@ class LinuxSource:
                 self._lost = True
                 continue
             time, instant = wall(), monotonic()
+            self._settle_at = instant + SETTLE_SECONDS
             for kind, _, _, start, end in nl.messages(buffer, size):
                 name = names.get(kind)
                 if name is not None:
@@ -186,20 +200,19 @@ class LinuxSource:
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""
-        now = self._clock.monotonic()
-        until = self._next_reconcile
         if self._lost:
-            until = min(until, self._next_resync)
-        if self._table.unsettled:
-            until = min(until, now + SETTLE_SECONDS)
-        if deadline is not None and deadline <= until:
-            return bool(self._poll.poll(max(0.0, deadline - now) * 1000))
-        if not self._poll.poll(max(0.0, until - now) * 1000) and not self._lost:
-            if self._table.unsettled:
-                self._table.settle(self._exists)
-            else:
-                self._reconcile()
-        return True
+            due, task = self._next_resync, self._resync
+        elif self._table.unsettled:
+            due, task = self._settle_at, self._settle
+        else:
+            due, task = self._next_reconcile, self._reconcile
+        last = deadline is not None and deadline <= due
+        until = deadline if deadline is not None and last else due
+        if self._poll.poll(max(0.0, until - self._clock.monotonic()) * 1000):
+            return True
+        if not last:
+            task()
+        return not last
 
     # -- asking -------------------------------------------------------------------------
 
@@ -223,6 +236,8 @@ class LinuxSource:
             return
         self._next_resync = now + RESYNC_SECONDS
         self._lost = False  # an overrun from here on asks for the next resync
+        if self._listener is not None:
+            self.health.dropped = dropped(self._listener)
         try:
             self._load(take_listing(self._requester, self._families))
         except OSError as error:
@@ -232,6 +247,10 @@ class LinuxSource:
             return
         self.health.resyncs = (self.health.resyncs or 0) + 1
         self.health.last_resync = self._clock.wall()
+
+    def _settle(self) -> None:
+        self._settle_at = self._clock.monotonic() + SETTLE_SECONDS
+        self._table.settle(self._exists)
 
     def _reconcile(self) -> None:
         """Find silent changes. Only in silence: what is queued must not be overtaken."""

@@ -65,7 +65,7 @@ def ipv6_parameters(
     neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
     forwarding = _bool(nl.conf_value(conf, nl.IPV6_FORWARDING))
     accept_ra = nl.conf_value(conf, nl.IPV6_ACCEPT_RA)
-    dad = nl.conf_value(conf, nl.IPV6_DAD_TRANSMITS)
+    accept_dad = nl.conf_value(conf, nl.IPV6_ACCEPT_DAD)
     return Parameters(
         connected=flags & up == up and bool(inet6_flags & nl.IF_READY) and not ipv6_disabled(conf),
         mtu_bytes=nl.conf_value(conf, nl.IPV6_MTU6),
@@ -77,7 +77,10 @@ def ipv6_parameters(
         router_discovery_behavior=None
         if accept_ra is None
         else int(accept_ra == 2 or (accept_ra == 1 and not forwarding)),
-        dad_transmits=0 if nl.conf_value(conf, nl.IPV6_ACCEPT_DAD) == 0 else dad,
+        # accept_dad: 0 switched off, -1 not possible on this link (loopback, NOARP)
+        dad_transmits=0
+        if accept_dad is not None and accept_dad < 1
+        else nl.conf_value(conf, nl.IPV6_DAD_TRANSMITS),
         base_reachable_time_seconds=_seconds(timers.base_reachable_ms),
         retransmit_time_seconds=_seconds(timers.retransmit_ms),
         path_mtu_discovery_timeout_seconds=_seconds(timers.path_mtu_ms),

@@ -1,0 +1,122 @@
+"""Puts the parts together, starts them in order, and stops them in reverse.
+
+It has two threads: ``collector`` (see `monitor`) and ``web`` (see `web.server`).
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Sequence
+
+from exporter import __version__, logs
+from exporter.addresses import passed_sockets
+from exporter.catalogue import About, Reading, series_metrics
+from exporter.clock import SYSTEM, Clock
+from exporter.collector import library_page
+from exporter.exposition import Page
+from exporter.logs import event
+from exporter.monitor import Monitor, Observer
+from exporter.overview import overview
+from exporter.settings import Settings
+from exporter.sources import namespace
+from exporter.sources.contract import Source
+from exporter.state import State
+from exporter.version import NAME, revision
+from exporter.web.application import Application
+from exporter.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """A source, what is known from it, and the endpoint that publishes it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        clock: Clock = SYSTEM,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        event(log, logging.INFO, f"Starting {NAME}", version=__version__, revision=revision())
+        #: Whether the configuration file was good when last read; ``None`` without one.
+        self.config_ok: bool | None = True if settings.config_file else None
+        collector, web = settings.collector, settings.web
+        self.source = source
+        self._clock = clock
+        self._about = About(
+            __version__, revision(), platform.python_version(), source.backend, namespace()
+        )
+        self._state = State(
+            collector.selection, collector.max_interfaces, collector.retention_seconds
+        )
+        self._monitor = Monitor(source, self._state, observers, clock)
+        page = Page(
+            self._read,
+            series_metrics(collector.all_parameters),
+            *(() if web.disable_exporter_metrics else (library_page(),)),
+        )
+        application = Application(
+            page.render,
+            self._is_ready,
+            lambda: overview(self._read(), clock.wall()),
+            web.telemetry_path,
+        )
+        if web.systemd_socket:
+            addresses, sockets = tuple[str, ...](), passed_sockets()
+        else:
+            addresses, sockets = web.listen_addresses, []
+        self._server = WebServer(addresses, application, web.max_requests, sockets=sockets)
+
+    def open(self) -> None:
+        """Take what exists. Raises OSError."""
+        self._monitor.open()
+
+    def start(self) -> None:
+        """Begin to count, then to serve. Raises OSError, and has stopped again then."""
+        try:
+            self._server.start()
+        except BaseException:
+            self._monitor.stop()
+            raise
+        self._monitor.start()
+        if self._about.namespace:
+            event(log, logging.INFO, "Watching", netns=self._about.namespace)
+        for address in self._server.addresses:
+            event(log, logging.INFO, "Listening", address=str(address))
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take what can change while it runs: filters, groups, limit, retention, log."""
+        logs.set_up(settings.log.level, settings.log.format)
+        collector = settings.collector
+        self._state.reconfigure(
+            collector.selection,
+            collector.max_interfaces,
+            collector.retention_seconds,
+            self._clock.monotonic(),
+        )
+
+    def stop(self) -> None:
+        """Stop serving, then counting: what is known stays true as long as it is served."""
+        self._server.stop()
+        self._monitor.stop()
+
+    def _read(self) -> Reading:
+        return Reading(
+            self._state,
+            self.source.health,
+            self._about,
+            self._clock.monotonic(),
+            self._monitor.lag if self._clock is SYSTEM else None,
+            self.config_ok,
+        )
+
+    def _is_ready(self) -> tuple[bool, str]:
+        if not self._monitor.alive:
+            return False, "the collector is not running"
+        if not self.source.health.up:
+            return False, "the system has not confirmed that it will send notifications"
+        if not self._monitor.ready.is_set():
+            return False, "the first notification is still being taken"
+        return True, "ready"

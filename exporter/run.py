@@ -1,0 +1,136 @@
+"""The commands that run until a signal: the agent, the agent with a recorder, a replay.
+
+They are the same `Agent` with another source. The main thread only waits: SIGTERM and
+SIGINT stop the agent, SIGHUP (where there is one) reads the configuration file again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from exporter.app import Agent
+from exporter.clock import SYSTEM
+from exporter.errors import SettingsError
+from exporter.logs import event
+from exporter.recorder import Recorder
+from exporter.settings import Settings
+from exporter.sources import system_source
+from exporter.sources.contract import Source
+from exporter.sources.replay import ReplaySource
+
+log = logging.getLogger(__name__)
+
+#: Reads the settings again. Raises SettingsError.
+Load = Callable[[], Settings]
+
+#: What the main thread waits for: names of signals, or why to stop.
+Wishes = queue.SimpleQueue[str]
+
+_RELOAD = "SIGHUP"
+
+
+def run_agent(load: Load) -> int:
+    """Publish this computer's IP interfaces. Raises OSError and SettingsError at start-up."""
+    settings = load()
+    agent = Agent(settings, _system_source(settings))
+    return _serve(agent, load, queue.SimpleQueue())
+
+
+def run_record(load: Load, path: str) -> int:
+    """The same, and write every notification to a new file. Raises like `run_agent`."""
+    settings = load()
+    wishes: Wishes = queue.SimpleQueue()
+    # Half a recording misleads: when writing fails, all stops.
+    recorder = Recorder(path, lambda: wishes.put("recording failed"))
+    source = _system_source(settings)
+    agent = Agent(settings, source, observers=(recorder,))
+    try:
+        code = _serve(
+            agent,
+            load,
+            wishes,
+            lambda: recorder.begin(source.list(), SYSTEM.wall(), SYSTEM.monotonic()),
+        )
+    finally:
+        recorder.close()
+    if recorder.error is not None:
+        log.error("Recording to %s ended early: %s", path, recorder.error)
+        return 1
+    event(log, logging.INFO, "Recorded", file=path, notifications=recorder.lines)
+    return code
+
+
+def run_replay(load: Load, path: str) -> int:
+    """Publish a recording. Raises like `run_agent`."""
+    settings = load()
+    source = ReplaySource(path, recorded_pace=settings.replay.pace == "recorded")
+    return _serve(Agent(settings, source, source.clock), load, queue.SimpleQueue())
+
+
+def _system_source(settings: Settings) -> Source:
+    return system_source(settings.collector.family, settings.collector.receive_buffer_bytes)
+
+
+def _serve(
+    agent: Agent, load: Load, wishes: Wishes, opened: Callable[[], object] = lambda: None
+) -> int:
+    """Run until a signal, or another wish to stop."""
+    with _signals(wishes):
+        try:
+            agent.open()
+            opened()
+            agent.start()
+            while (wish := _next(wishes)) == _RELOAD:
+                _reload(agent, load)
+            event(log, logging.INFO, "Stopping", reason=wish)
+        finally:
+            agent.stop()
+    log.info("Stopped")
+    return 0
+
+
+def _next(wishes: Wishes) -> str:
+    while True:
+        try:
+            # On Windows, a wait without an end would not let Ctrl-C through.
+            return wishes.get(timeout=0.5 if sys.platform == "win32" else None)
+        except queue.Empty:
+            continue
+
+
+def _reload(agent: Agent, load: Load) -> None:
+    try:
+        settings = load()
+    except SettingsError as error:
+        agent.config_ok = False
+        log.error("Reloading the configuration failed, the old one stays: %s", error)  # noqa: TRY400
+        return
+    agent.reconfigure(settings)
+    agent.config_ok = True if settings.config_file else None
+    log.info("Configuration reloaded; web.* and the source's options change with a restart only")
+
+
+@contextmanager
+def _signals(wishes: Wishes) -> Iterator[None]:
+    """For the length of the block, signals become wishes.
+
+    The handlers do nothing else: logging may be what they interrupted.
+    """
+
+    def wish(number: int, _: FrameType | None) -> None:
+        wishes.put(signal.Signals(number).name)
+
+    names = ("SIGTERM", "SIGINT", _RELOAD)
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, wish) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

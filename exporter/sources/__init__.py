@@ -1,0 +1,32 @@
+"""Where notifications come from: this system, or a recording."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from exporter.model import Family
+from exporter.sources.contract import Source
+
+
+def system_source(family: Family, receive_buffer_bytes: int) -> Source:
+    """The source of the system we run on. Raises OSError where there is none."""
+    if sys.platform == "linux":
+        from exporter.sources.linux import LinuxSource
+
+        return LinuxSource(family, receive_buffer_bytes)
+    if sys.platform == "win32":
+        from exporter.sources.windows import WindowsSource
+
+        return WindowsSource(family)
+    raise OSError(
+        f"{sys.platform} has no source of IP-interface notifications: Linux and Windows have"
+    )
+
+
+def namespace() -> str | None:
+    """The network namespace this process sees, as ``net:[inode]``; elsewhere ``None``."""
+    try:
+        return os.readlink("/proc/self/ns/net")
+    except OSError:
+        return None
