@@ -1,0 +1,120 @@
+"""Listen addresses: what ``--web.listen-address`` means, and the sockets it becomes."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import re
+import socket
+import sys
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+_EXPECTED = "expected host:port, for example :10190, 127.0.0.1:10190 or [::1]:10190"
+
+#: Connections that may wait for us to accept them; the system may lower it.
+_BACKLOG = 1024
+
+# Each system words these in its own way.
+_REASONS = {
+    errno.EADDRINUSE: "address already in use",
+    errno.EADDRNOTAVAIL: "this computer has no such address",
+    errno.EACCES: "permission denied",
+}
+
+
+class ListenError(OSError):
+    """An address cannot be listened on; the text says which, why, and which flag it was."""
+
+
+class Address(NamedTuple):
+    """Where a socket listens, with the real port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """As it is written in a URL: ``127.0.0.1:10190``, ``[::]:10190``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_listen_address(text: str) -> tuple[str, int]:
+    """Host (empty: every address, IPv4 and IPv6) and port (0: any free one).
+
+    Raises ValueError, saying what would be right.
+    """
+    host, colon, digits = text.rpartition(":")
+    if not colon:
+        raise ValueError(f'"{text}" has no port: {_EXPECTED}')
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) < 65536):
+        raise ValueError(f'"{text}": "{digits}" is not a port from 0 to 65535: {_EXPECTED}')
+    port = int(digits)
+    if host.startswith("[") and host.endswith("]"):
+        with suppress(ValueError):
+            ipaddress.IPv6Address(host[1:-1])
+            return host[1:-1], port
+        raise ValueError(f'"{text}": "{host[1:-1]}" is not an IPv6 address: {_EXPECTED}')
+    if ":" in host:
+        raise ValueError(f'"{text}": an IPv6 address needs brackets: {_EXPECTED}')
+    if host and not _HOST_NAME.fullmatch(host):
+        raise ValueError(f'"{text}": "{host}" is not a host: {_EXPECTED}')
+    return host, port
+
+
+def listen(text: str) -> list[socket.socket]:
+    """The listening sockets of one listen address; a host name may have several.
+
+    Raises `ListenError`, or ValueError as `parse_listen_address` does.
+    """
+    host, port = parse_listen_address(text)
+    opened: list[socket.socket] = []
+    absent: OSError | None = None
+    try:
+        for family, address in _resolve(host, port):
+            if opened and not port:
+                port = opened[0].getsockname()[1]
+            try:
+                opened.append(_open(family, (address[0], port, *address[2:]), dual=not host))
+            except OSError as error:
+                # A name may have an address that this computer lacks: localhost, without IPv6.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                absent = error
+        if absent and not opened:
+            raise absent
+    except OSError as error:
+        for sock in opened:
+            sock.close()
+        reason = _REASONS.get(error.errno or 0) or str(error.strerror or error).lower()
+        message = f"cannot listen on {text}: {reason} (--web.listen-address)"
+        raise ListenError(message) from error
+    return opened
+
+
+def _resolve(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    if not host:
+        if socket.has_dualstack_ipv6():
+            return [(socket.AF_INET6, ("::", port, 0, 0))]
+        return [(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 (it is what was asked for)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, address) for family, *_, address in found))
+
+
+def _open(family: int, address: tuple[Any, ...], dual: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform == "win32":
+            # Without it, any process could listen on the same port and take our scrapes.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            # Here it only means: do not wait for the connections of a previous run.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,144 @@
+"""What the connections of one server share: its limits, and who is doing what.
+
+A connection is *busy* from the moment its request is complete until its response has left,
+and *waiting* otherwise: for a handshake, for a request, for a client to close. One that
+waits may be ended at any time; nothing is lost with it. So a crowd of half-open connections
+can never keep a scraper out: the one that has waited longest makes room.
+
+Thread: the event loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from exporter.web.message import Handler, Request, Response, text_response
+
+_log = logging.getLogger(__name__)
+
+Task = asyncio.Task[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a client may ask of us. Bytes and seconds."""
+
+    #: Below the 1024 file descriptors that a process usually may have.
+    connections: int = 512
+    #: Request line and headers.
+    header_bytes: int = 16 * 1024
+    #: A request body is read and forgotten up to here.
+    body_bytes: int = 64 * 1024
+    #: From the connection, or the first byte of a later request, to its last byte.
+    request_seconds: float = 10.0
+    #: Between requests. Prometheus closes after 5 minutes: being slower than the client avoids
+    #: closing just when it sends.
+    idle_seconds: float = 330.0
+    #: For a client to take the response.
+    response_seconds: float = 30.0
+
+
+class FailureLog:
+    """Logs failures with their traceback, each kind at most once per `interval` seconds."""
+
+    def __init__(
+        self, interval: float = 60.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._interval = interval
+        self._monotonic = monotonic
+        #: When each kind was last logged, and how often it was seen since.
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def report(self, what: str, error: BaseException) -> None:
+        """Log it, or count it if its kind was logged a moment ago."""
+        now = self._monotonic()
+        kind = what, type(error).__qualname__
+        logged, more = self._seen.get(kind, (now - self._interval, 0))
+        if now - logged < self._interval:
+            self._seen[kind] = logged, more + 1
+            return
+        self._seen[kind] = now, 0
+        since = f" ({more} more like it since the last report)" if more else ""
+        _log.error("%s failed%s: %s", what, since, error, exc_info=error)
+
+
+class Service:
+    """The handler, its limits, and the tasks of the connections it serves."""
+
+    def __init__(self, handler: Handler, limits: Limits, max_requests: int) -> None:
+        self._handler = handler
+        self._max_requests = max_requests
+        self.limits = limits
+        self.failures = FailureLog()
+        #: No connection is kept for another request any more.
+        self.stopping = False
+        self._in_flight = 0
+        self._tasks: set[Task] = set()
+        #: Those that may be ended, longest wait first.
+        self._waiting: dict[Task, None] = {}
+
+    @property
+    def overloaded(self) -> bool:
+        """As many requests are in flight as may be."""
+        return 0 < self._max_requests <= self._in_flight
+
+    async def answer(self, request: Request) -> Response:
+        """The handler's response, or a 500 if it fails."""
+        try:
+            answer = self._handler(request)
+            return answer if isinstance(answer, Response) else await answer
+        except Exception as error:  # noqa: BLE001 (logged there, with its traceback)
+            self.failures.report("answering a request", error)
+            return text_response(500, "internal error; the log of the exporter says more")
+
+    # -- tasks --------------------------------------------------------------------------
+
+    def admit(self) -> bool:
+        """Whether there is room for one more connection, after making it if possible."""
+        return len(self._tasks) < self.limits.connections or self.evict()
+
+    def evict(self) -> bool:
+        """End the connection that has waited longest; false if none waits."""
+        task = next(iter(self._waiting), None)
+        if task is None:
+            return False
+        del self._waiting[task]
+        return task.cancel()
+
+    def add(self, task: Task) -> None:
+        """Take account of a new connection, which waits."""
+        self._tasks.add(task)
+        self._waiting[task] = None
+        task.add_done_callback(self._remove)
+
+    def _remove(self, task: Task) -> None:
+        self._tasks.discard(task)
+        self._waiting.pop(task, None)
+
+    @contextmanager
+    def busy(self, task: Task) -> Iterator[None]:
+        """For the length of the block, the connection answers a request and must not be ended."""
+        self._waiting.pop(task, None)
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._waiting[task] = None
+
+    async def end(self, grace: float) -> None:
+        """End every connection; those that answer may finish within `grace` seconds."""
+        self.stopping = True
+        while self.evict():
+            pass
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
