@@ -1,0 +1,75 @@
+"""From the command line to an exit code: 0 fine, 1 cannot start or failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from exporter import logs
+from exporter.command_line import Invocation, parse
+from exporter.errors import SettingsError, escaped
+from exporter.settings import Settings
+from exporter.settings_reader import check_file, load
+from exporter.version import NAME
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what `argv` (without the program's name) asks for; the exit code.
+
+    Raises SystemExit: 2 after a usage error, 0 after help or version.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # any file name can be shown
+    invocation = parse(argv)
+    if invocation.command == "check-config":
+        return _check(invocation.files)
+    try:
+        settings = load(invocation.flags, os.environ)
+    except SettingsError as error:
+        print(f"{NAME}: error: {error}", file=sys.stderr)
+        return 1
+    logs.set_up(settings.log.level, settings.log.format)
+    try:
+        return _run(invocation, lambda: load(invocation.flags, os.environ))
+    except (OSError, SettingsError) as error:
+        logs.event(log, logging.ERROR, "Cannot start", error=_reason(error))
+        return 1
+    except KeyboardInterrupt:  # before the agent could take care of it
+        return 0
+
+
+def _check(paths: Sequence[str]) -> int:
+    failed = 0
+    for path in paths:
+        try:
+            check_file(path)
+            print(f"{escaped(path)}: ok")
+        except SettingsError as error:
+            print(error, file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
+    from exporter import run  # not before it is needed: help and check-config are quick
+
+    match invocation.command:
+        case "record":
+            return run.run_record(reload, invocation.files[0])
+        case "replay":
+            return run.run_replay(reload, invocation.files[0])
+        case _:
+            return run.run_agent(reload)
+
+
+def _reason(error: OSError | SettingsError) -> str:
+    """The text of an error without Python's ``[Errno 2]``, and with the file it is about."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -1,0 +1,32 @@
+"""Errors for a person to act on, and text that cannot break out of its line."""
+
+from __future__ import annotations
+
+import json
+
+#: Enough of a wrong value to recognise it by.
+_CITED = 60
+
+
+class SettingsError(ValueError):
+    """One line: where something is wrong, what, and what would be right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(escaped(message))
+
+
+def escaped(text: str) -> str:
+    r"""`text` in one line: characters that do not print become JSON escapes (``\u001b``)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def quoted(text: str) -> str:
+    """`text` as a JSON string: it reads back exactly, and is one line whatever it holds."""
+    return escaped(json.dumps(text, ensure_ascii=False))
+
+
+def cited(text: str) -> str:
+    """A wrong value, quoted for an error message and shortened when long."""
+    return quoted(text if len(text) <= _CITED else text[: _CITED - 1] + "…")
