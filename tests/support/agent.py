@@ -1,0 +1,148 @@
+"""The agent as its users run it: a process of its own, reached over HTTP."""
+
+import gzip
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+PROJECT = Path(__file__).parents[2]
+_ADDRESS = re.compile(r"address=\S*?([0-9.]+|\[[0-9a-f:]+\]):([0-9]+)")
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Metrics:
+    """A scraped page: sums of samples by name and labels."""
+
+    def __init__(self, page: str) -> None:
+        self.samples: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                self.samples[sample.name].append((sample.labels, sample.value))
+
+    def all(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """The samples that have these labels, among others."""
+        return [s for s in self.samples.get(name, []) if labels.items() <= s[0].items()]
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum over the samples that have these labels; 0 without any."""
+        return sum(value for _, value in self.all(name, **labels))
+
+    def devices(self, name: str = "ip_interface_notifications_total") -> set[str]:
+        """The devices that have samples of a metric."""
+        return {labels["device"] for labels, _ in self.samples.get(name, [])}
+
+
+class Agent:
+    """A running agent, in a namespace if one is given. Use it as a context manager."""
+
+    def __init__(
+        self, *arguments: str, namespace: Namespace | None = None, listen: str = "127.0.0.1:0"
+    ) -> None:
+        self.namespace = namespace
+        inside = ["ip", "netns", "exec", namespace.name] if namespace else []
+        self.command = [
+            *inside,
+            sys.executable,
+            "-m",
+            "exporter",
+            *arguments,
+            f"--web.listen-address={listen}",
+        ]
+        self.log: list[str] = []
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=PROJECT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self._reader = threading.Thread(target=self._read_log, name="agent-log", daemon=True)
+        self._reader.start()
+        wait_until(lambda: self.port or self.process.poll() is not None, message="a log line")
+        assert self.port, "".join(self.log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.stop()
+
+    def stop(self, with_signal: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+        """The exit code after a signal."""
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"still running after {timeout} s\n{''.join(self.log)}") from None
+        self._reader.join(5)
+        if self.process.stderr:
+            self.process.stderr.close()
+        return code
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+            if not self.port and "istening" in line and (match := _ADDRESS.search(line)):
+                self.port = int(match[2])
+
+    def get(self, path: str = "/metrics", **headers: str) -> Answer:
+        """The answer to a GET request."""
+        if self.namespace is None:
+            return self._get(path, headers)
+        with self.namespace.enter():
+            return self._get(path, headers)
+
+    def _get(self, path: str, headers: dict[str, str]) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request("GET", path, headers=names)
+            response = connection.getresponse()
+            body = response.read()
+            if response.getheader("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            return Answer(response.status, dict(response.getheaders()), body)
+        finally:
+            connection.close()
+
+    def scrape(self) -> Metrics:
+        """The metrics page as of now."""
+        answer = self.get()
+        assert answer.status == 200, answer
+        return Metrics(answer.body.decode())
+
+    def wait_for(self, name: str, value: float, timeout: float = 10.0, **labels: str) -> Metrics:
+        """The first page on which a sum has a value."""
+        seen: list[float] = []
+
+        def reached() -> Metrics | None:
+            page = self.scrape()
+            seen[:] = [page.sum(name, **labels)]
+            return page if seen[0] == value else None
+
+        return wait_until(reached, timeout, f"{name}{labels} == {value}, is {seen}")

@@ -1,0 +1,121 @@
+"""A throwaway network namespace: the real kernel, and never the machine's own interfaces.
+
+Needs root. `Namespace.enter` moves the calling *thread* only (setns is per thread), so what
+it opens there, sockets and files under /proc/sys/net, belongs to the namespace.
+"""
+
+import ctypes
+import itertools
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import which
+from typing import Any, Self
+
+from pyroute2 import IPRoute
+from requirements_here import require
+
+_CLONE_NEWNET = 0x40000000
+_THREAD_NAMESPACE = "/proc/thread-self/ns/net"
+_serial = itertools.count(1)
+
+
+def _setns(descriptor: int) -> None:
+    """Move this thread. Python has os.setns only since 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def _checked(command: list[str], text: str | None = None) -> str:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Namespace:
+    """A uniquely named network namespace; `remove` it, or use it as a context manager."""
+
+    def __init__(self) -> None:
+        require(which("ip"), "iproute2")
+        require(os.geteuid() == 0, "root, to make network namespaces")
+        self.name = f"ipix-test-{os.getpid()}-{next(_serial)}"
+        try:
+            _checked(["ip", "netns", "add", self.name])
+        except RuntimeError as error:
+            require(False, f"network namespaces ({error})")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the namespace, and with it every interface in it."""
+        with suppress(RuntimeError):  # gone already
+            _checked(["ip", "netns", "del", self.name])
+
+    def ip(self, arguments: str) -> str:
+        """The output of ``ip`` with these arguments. Raises RuntimeError with its message."""
+        return _checked(["ip", "-n", self.name, *shlex.split(arguments)])
+
+    def batch(self, commands: Iterable[str]) -> None:
+        """Many ``ip`` commands by one process: the fastest way to cause a storm."""
+        _checked(["ip", "-n", self.name, "-batch", "-"], "\n".join(commands) + "\n")
+
+    def run(self, command: str) -> str:
+        """The output of any command, run inside. Raises RuntimeError with its message."""
+        return _checked(["ip", "netns", "exec", self.name, *shlex.split(command)])
+
+    def sysctl(self, name: str, value: int | str | None = None) -> str:
+        """A setting below net, e.g. ``ipv4/conf/lo/forwarding``, after writing `value` if given."""
+        path = Path("/proc/sys/net") / name
+        with self.enter():
+            if value is not None:
+                path.write_text(f"{value}\n")
+            return path.read_text().strip()
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Run the calling thread inside the namespace for the length of the block."""
+        home = os.open(_THREAD_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            inside = os.open(f"/run/netns/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _setns(inside)
+            finally:
+                os.close(inside)
+            try:
+                yield
+            finally:
+                _setns(home)
+        finally:
+            os.close(home)
+
+    # -- oracles: what others say of the same namespace -----------------------------------
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        """``ip -details link``, by name."""
+        return {link["ifname"]: link for link in json.loads(self.ip("-j -d link"))}
+
+    def index(self, name: str) -> int:
+        """The index of a link."""
+        return int(self.links()[name]["ifindex"])
+
+    def carrier_counts(self) -> dict[str, tuple[int, int]]:
+        """The kernel's carrier (up count, down count) of every link, by name."""
+        with self.enter(), IPRoute() as netlink:
+            return {
+                link.get("IFLA_IFNAME"): (
+                    link.get("IFLA_CARRIER_UP_COUNT"),
+                    link.get("IFLA_CARRIER_DOWN_COUNT"),
+                )
+                for link in netlink.get_links()
+            }

@@ -1,0 +1,320 @@
+"""The reducer: exact counts, exact time, bounded series."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Interface,
+    Kind,
+    Link,
+    Notification,
+    Parameters,
+    make_luid,
+)
+from exporter.selection import Group, Selection
+from exporter.series import Series
+from exporter.state import OVERFLOW_DEVICE, State
+
+IPV4, IPV6 = Family.IPV4, Family.IPV6
+
+
+def interface(
+    index: int = 3,
+    name: str = "eth0",
+    connected: bool = True,
+    family: Family = IPV4,
+    kind: str = "",
+    **parameters: object,
+) -> Interface:
+    """An interface as a source would describe it."""
+    row = Parameters(connected=connected, **parameters)  # type: ignore[arg-type]
+    return Interface(family, make_luid(6, index), index, Link(name, kind=kind, type=6), row)
+
+
+def notify(kind: Kind, of: Interface, at: float, row: bool = True, **extra: object) -> Notification:
+    """A notification about an interface, at an instant."""
+    extra.setdefault("interface", of if row else None)
+    return Notification(kind, of.family, of.luid, of.index, at, at, **extra)  # type: ignore[arg-type]
+
+
+def only(state: State) -> Series:
+    """The single series set there is."""
+    (series,) = state.series()
+    return series
+
+
+def devices(state: State) -> list[str]:
+    """The devices that have a series set, sorted."""
+    return sorted(series.device for series in state.series())
+
+
+def test_what_exists_at_the_start_is_known_and_nothing_happened() -> None:
+    """A loaded interface has all its counters at 0, and its time begins at the load."""
+    state = State()
+    state.load([interface()], instant=100.0)
+    series = only(state)
+    assert (series.notifications, series.transitions, series.unobserved) == (
+        [0, 0, 0],
+        [0, 0],
+        [0, 0],
+    )
+    assert series.seconds_until(True, 107.5) == 7.5
+    assert state.churn == {IPV4: [0, 0, 0], IPV6: [0, 0, 0]}
+    assert (state.existing[IPV4], state.connected[IPV4]) == (1, 1)
+
+
+def test_time_in_state_is_exact_to_the_event_inside_one_batch() -> None:
+    """Two transitions in one batch split the time at their own instants, not at the batch's."""
+    state = State()
+    state.load([interface()], 0.0)
+    up, down = interface(), interface(connected=False)
+    state.apply([notify(Kind.PARAMETER, down, 10.25), notify(Kind.PARAMETER, up, 10.5)])
+    series = only(state)
+    assert series.transitions == [1, 1]
+    assert series.seconds_until(False, 20.0) == 0.25
+    assert series.seconds_until(True, 20.0) == 19.75
+
+
+def test_an_outage_is_measured_from_loss_to_return_only() -> None:
+    """Outages count disconnections that were seen to begin and to end, nothing else."""
+    state = State()
+    state.load([interface(connected=False)], 0.0)
+    up, down = interface(), interface(connected=False)
+    state.apply([notify(Kind.PARAMETER, up, 5.0)])
+    assert state.outages[IPV4].sum == 0.0, "its beginning was never seen"
+    state.apply([notify(Kind.PARAMETER, down, 6.0), notify(Kind.PARAMETER, up, 9.0)])
+    assert state.outages[IPV4].sum == 3.0
+    state.apply([notify(Kind.PARAMETER, down, 10.0), notify(Kind.DELETE, down, 11.0)])
+    assert state.outages[IPV4].sum == 3.0, "a deletion is no return"
+
+
+def test_changed_members_are_counted_by_name() -> None:
+    """Each changed member of the row counts once, and is born with its first change."""
+    state = State()
+    state.load([interface(mtu_bytes=1500, forwarding_enabled=False)], 0.0)
+    changed = interface(mtu_bytes=1400, forwarding_enabled=True)
+    (delta,) = state.apply([notify(Kind.PARAMETER, changed, 1.0)])
+    assert only(state).parameter_changes == {"mtu_bytes": 1, "forwarding_enabled": 1}
+    assert [(c.parameter, c.before, c.after) for c in delta.changes] == [
+        ("mtu_bytes", 1500, 1400),
+        ("forwarding_enabled", False, True),
+    ]
+
+
+def test_inferred_notifications_are_counted_apart_but_believed() -> None:
+    """What a resync found moves the state and its own counter, never the churn."""
+    state = State()
+    state.load([interface()], 0.0)
+    state.apply([notify(Kind.PARAMETER, interface(connected=False), 2.0, inferred=True)])
+    assert state.inferred[Kind.PARAMETER] == 1
+    assert state.churn[IPV4] == [0, 0, 0]
+    assert only(state).notifications == [0, 0, 0]
+    assert only(state).transitions == [1, 0]
+    assert only(state).last_notification is None
+
+
+def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
+    """After a delete the gauges are gone, the counters stand still, and then all is gone."""
+    state = State(retention_seconds=60.0)
+    state.load([interface()], 0.0)
+    state.apply([notify(Kind.DELETE, interface(), 4.0)])
+    series = only(state)
+    assert series.interface is None
+    assert series.notifications[Kind.DELETE] == 1
+    assert series.seconds_until(True, 50.0) == 4.0
+    assert (state.existing[IPV4], state.connected[IPV4]) == (0, 0)
+    assert state.expire(63.9) == 64.0
+    assert devices(state) == ["eth0"]
+    assert state.expire(64.0) is None
+    assert devices(state) == []
+    assert state.churn[IPV4][Kind.DELETE] == 1, "the computer's own counter has it for ever"
+
+
+def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
+    """A re-used LUID continues its series; the time between belongs to no state."""
+    state = State()
+    state.load([interface()], 0.0)
+    state.apply([notify(Kind.DELETE, interface(), 4.0), notify(Kind.ADD, interface(), 10.0)])
+    series = only(state)
+    assert (series.notifications[Kind.ADD], series.notifications[Kind.DELETE]) == (1, 1)
+    assert series.seconds_until(True, 11.0) == 5.0
+    assert state.expire(1e9) is None
+    assert devices(state) == ["eth0"], "it lives, so nothing expires"
+
+
+def test_a_re_created_device_is_another_series() -> None:
+    """The same name with another LUID is another interface."""
+    state = State()
+    state.load([interface(index=3)], 0.0)
+    state.apply([notify(Kind.DELETE, interface(index=3), 1.0)])
+    state.apply([notify(Kind.ADD, interface(index=4), 2.0)])
+    assert [series.luid for series in state.series()] == [
+        "0x0006000003000000",
+        "0x0006000004000000",
+    ]
+
+
+def test_a_rename_carries_the_values_to_the_new_label() -> None:
+    """After a rename the old label is gone and the new one has all that was counted."""
+    state = State()
+    state.load([interface(name="veth1a2b")], 0.0)
+    state.apply([notify(Kind.PARAMETER, interface(name="veth1a2b", connected=False), 1.0)])
+    before = only(state).version
+    state.apply([notify(Kind.REFRESH, interface(name="eth0", connected=False), 2.0)])
+    series = only(state)
+    assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
+    assert series.version > before, "or the page would keep the old name"
+
+
+def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
+    """Flaps that only the system's counters prove are counted apart from those seen."""
+    state = State()
+    state.load([interface()], 0.0)
+    n = notify(Kind.REFRESH, interface(), 1.0, unobserved_connects=3, unobserved_disconnects=2)
+    state.apply([n])
+    assert only(state).unobserved == [2, 3]
+    assert only(state).notifications == [0, 0, 0]
+
+
+def test_beyond_the_limit_interfaces_share_one_device() -> None:
+    """More interfaces than the limit add up under the overflow device, and are said to."""
+    state = State(max_interfaces=2)
+    state.load([interface(index=i, name=f"v{i}") for i in range(1, 6)], 0.0)
+    assert devices(state) == [OVERFLOW_DEVICE, "v1", "v2"]
+    assert state.aggregated == 3
+    assert state.existing[IPV4] == 5
+    state.apply([notify(Kind.DELETE, interface(index=5, name="v5"), 2.0)])
+    state.apply([notify(Kind.PARAMETER, interface(index=4, name="v4", connected=False), 3.0)])
+    (other,) = [series for series in state.series() if series.shared]
+    assert (other.luid, other.index, other.interface) == ("", "", None)
+    assert (other.notifications[Kind.DELETE], other.transitions) == (1, [1, 0])
+    assert other.seconds_until(True, 4.0) == 4.0 + 2.0 + 3.0
+    assert other.seconds_until(False, 4.0) == 1.0
+    assert state.aggregated == 2
+
+
+def test_a_departed_interface_makes_room_for_a_living_one() -> None:
+    """At the limit the oldest departed series gives way before a living one is folded."""
+    state = State(max_interfaces=2)
+    state.load([interface(index=1, name="a"), interface(index=2, name="b")], 0.0)
+    state.apply([notify(Kind.DELETE, interface(index=1, name="a"), 1.0)])
+    state.apply([notify(Kind.ADD, interface(index=3, name="c"), 2.0)])
+    assert devices(state) == ["b", "c"]
+    assert state.aggregated == 0
+
+
+def test_a_group_shares_one_series_by_name_or_kind() -> None:
+    """Interfaces of a group add up under its name, however many come and go."""
+    selection = Selection(groups=(Group("containers", re.compile("veth")),))
+    state = State(selection)
+    for i in range(1, 501):
+        veth = interface(index=i, name=f"v{i}", kind="veth")
+        state.apply([notify(Kind.ADD, veth, i), notify(Kind.DELETE, veth, i + 0.5)])
+    assert devices(state) == ["containers"]
+    assert only(state).notifications == [0, 500, 500]
+    assert only(state).seconds_until(True, 1e6) == 250.0
+    assert state.churn[IPV4] == [0, 500, 500]
+
+
+def test_filtered_interfaces_leave_no_trace() -> None:
+    """An excluded interface is neither counted nor published, until a rename includes it."""
+    selection = Selection(exclude=re.compile("veth.*"), exclude_kinds=frozenset({"bridge"}))
+    state = State(selection)
+    state.load([interface(name="veth1"), interface(index=4, name="br0", kind="bridge")], 0.0)
+    state.apply([notify(Kind.PARAMETER, interface(name="veth1", connected=False), 1.0)])
+    assert (devices(state), state.churn[IPV4], state.existing[IPV4]) == ([], [0, 0, 0], 0)
+    state.apply([notify(Kind.REFRESH, interface(name="eth0", connected=False), 2.0)])
+    assert devices(state) == ["eth0"]
+    assert only(state).seconds_until(False, 5.0) == 3.0
+    state.apply([notify(Kind.REFRESH, interface(name="veth1", connected=False), 6.0)])
+    assert (devices(state), state.existing[IPV4]) == ([], 0)
+
+
+def test_an_interface_that_nobody_could_read_is_still_counted() -> None:
+    """A notification without a row counts, names the interface once known, or expires."""
+    state = State(retention_seconds=10.0)
+    state.apply([notify(Kind.ADD, interface(), 1.0, row=False)])
+    assert state.churn[IPV4][Kind.ADD] == 1
+    assert (devices(state), state.existing[IPV4]) == ([""], 0)
+    state.apply([notify(Kind.PARAMETER, interface(), 2.0)])
+    assert (devices(state), state.existing[IPV4]) == (["eth0"], 1)
+    state.apply([notify(Kind.ADD, interface(index=9), 3.0, row=False)])
+    assert state.expire(13.0) is None
+    assert devices(state) == ["eth0"]
+
+
+def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
+    """Created and deleted in waves, interfaces leave the churn counter and nothing else."""
+    state = State(max_interfaces=1000, retention_seconds=10.0)
+    for i in range(100_000):
+        one = interface(index=i % (1 << 24), name=f"veth{i}", kind="veth")
+        state.apply([notify(Kind.ADD, one, i), notify(Kind.DELETE, one, i + 0.5)])
+        assert len(state._own) <= 1000
+        state.expire(i + 1.0)
+    state.expire(1e9)
+    assert list(state.series()) == []
+    assert (state._tracked, state._departed) == ({}, {})
+    assert state.churn[IPV4] == [0, 100_000, 100_000]
+
+
+INTERFACES = st.builds(
+    interface,
+    index=st.integers(1, 4),
+    name=st.sampled_from(["eth0", "veth1", "br0", "x0"]),
+    connected=st.booleans(),
+    family=st.sampled_from(FAMILIES),
+    kind=st.sampled_from(["", "veth", "bridge"]),
+    mtu_bytes=st.sampled_from([1280, 1500]),
+)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from([Kind.ADD, Kind.DELETE, Kind.PARAMETER, Kind.REFRESH]),
+        INTERFACES,
+        st.floats(0.0, 100.0),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+SELECTIONS = st.builds(
+    Selection,
+    exclude=st.sampled_from([None, re.compile("x.*")]),
+    exclude_kinds=st.sampled_from([frozenset(), frozenset({"bridge"})]),
+    groups=st.sampled_from([(), (Group("pods", re.compile("veth.*")),)]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(EVENTS, SELECTIONS, st.integers(1, 6))
+def test_whatever_happens_the_books_balance(
+    events: list[tuple[Kind, Interface, float, bool, bool]], selection: Selection, limit: int
+) -> None:
+    """For any sequence: sums agree, nothing is negative, series stay within their bounds."""
+    state = State(selection, max_interfaces=limit, retention_seconds=1e9)
+    now = 0.0
+    evicted = 0
+    for kind, one, pause, with_row, inferred in events:
+        now += pause
+        before = {series: sum(series.notifications) for series in state.series()}
+        state.apply([notify(kind, one, now, row=with_row, inferred=inferred)])
+        alive = set(state.series())
+        evicted += sum(count for series, count in before.items() if series not in alive)
+        assert len(state._own) <= limit
+    counted = sum(sum(series.notifications) for series in state.series()) + evicted
+    assert counted == sum(map(sum, state.churn.values()))
+    live = [t for t in state._tracked.values() if t.interface and t.series]
+    for family in FAMILIES:
+        mine = [t.interface for t in live if t.interface and t.interface.family is family]
+        assert state.existing[family] == len(mine)
+        assert state.connected[family] == sum(i.parameters.connected for i in mine)
+    for series in state.series():
+        total = series.seconds_until(True, now) + series.seconds_until(False, now)
+        assert min(series.seconds) >= 0.0
+        assert total <= now * len(events) + 1e-6
+        assert min(*series.notifications, *series.transitions, *series.unobserved) >= 0
