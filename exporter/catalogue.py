@@ -163,7 +163,7 @@ STATE_SECONDS = "ip_interface_state_seconds_total"
 def state_seconds(s: Series, instant: float) -> Iterator[Sample]:
     """The one metric that changes without a notification: time in state, up to `instant`."""
     for connected in (True, False):
-        yield (STATES[connected],), s.seconds_until(connected, instant)
+        yield (STATES[connected],), s.seconds(connected, instant)
 
 
 def _parameter(member: str, help_: str) -> SeriesMetric:

@@ -20,7 +20,7 @@ class Series:
 
     __slots__ = (
         "_members",
-        "_since",
+        "_offset",
         "device",
         "family",
         "index",
@@ -29,7 +29,7 @@ class Series:
         "luid",
         "notifications",
         "parameter_changes",
-        "seconds",
+        "since",
         "transitions",
         "unobserved",
         "version",
@@ -43,14 +43,16 @@ class Series:
         self.index = "" if index is None else str(index)
         #: The row, while the interface exists and has the series to itself.
         self.interface: Interface | None = None
+        #: When it entered its present state; of no meaning where several share the series.
+        self.since = 0.0
         #: By Kind.
         self.notifications = [0] * len(COUNTED_KINDS)
         self.transitions = [0, 0]
         self.unobserved = [0, 0]
-        #: Seconds that ended, and of those that go on: how many interfaces, begun when (sum).
-        self.seconds = [0.0, 0.0]
+        #: Time in state up to an instant is ``offset + members * instant``: whoever enters
+        #: takes the instant off, whoever leaves gives it back. One addition, for any number.
         self._members = [0, 0]
-        self._since = [0.0, 0.0]
+        self._offset = [0.0, 0.0]
         self.parameter_changes: dict[str, int] = {}
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
@@ -64,28 +66,25 @@ class Series:
     def enter(self, connected: bool, instant: float) -> None:
         """An interface begins to be connected, or disconnected."""
         self._members[connected] += 1
-        self._since[connected] += instant
+        self._offset[connected] -= instant
 
-    def leave(self, connected: bool, instant: float, since: float) -> None:
-        """An interface that entered this state at `since` ends to be in it."""
+    def leave(self, connected: bool, instant: float) -> None:
+        """An interface ends to be connected, or disconnected."""
         self._members[connected] -= 1
-        self._since[connected] = self._since[connected] - since if self._members[connected] else 0.0
-        self.seconds[connected] += max(0.0, instant - since)
+        self._offset[connected] += instant
 
     def growing(self, connected: bool) -> bool:
         """Whether time passes in this state."""
         return self._members[connected] > 0
 
-    def seconds_until(self, connected: bool, instant: float) -> float:
+    def seconds(self, connected: bool, instant: float) -> float:
         """Seconds in a state up to `instant`, those of all interfaces together."""
-        going_on = self._members[connected] * instant - self._since[connected]
-        return self.seconds[connected] + max(0.0, going_on)
+        # Rounding may leave less than nothing where there was next to nothing.
+        return max(0.0, self._offset[connected] + self._members[connected] * instant)
 
     def present_state_seconds(self, instant: float) -> float | None:
         """How long the interface has been as it is; ``None`` if it does not exist or is many."""
-        if self.interface is None:
-            return None
-        return max(0.0, instant - self._since[self.interface.parameters.connected])
+        return None if self.interface is None else max(0.0, instant - self.since)
 
 
 class Histogram:

@@ -14,6 +14,7 @@ when `max_interfaces` exist the rest share the device ``other``.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -60,15 +61,14 @@ class Delta(NamedTuple):
 class _Tracked:
     """What the reducer knows of one IP interface beyond its series."""
 
-    __slots__ = ("interface", "outage", "series", "since")
+    __slots__ = ("interface", "outage", "series")
 
     def __init__(self) -> None:
         #: The last row; ``None`` while the interface does not exist.
         self.interface: Interface | None = None
         #: ``None``: filtered out.
         self.series: Series | None = None
-        #: When it entered its present state, and when a disconnection began (if one goes on).
-        self.since = 0.0
+        #: When a disconnection that was seen to begin began, if one goes on.
         self.outage: float | None = None
 
 
@@ -96,6 +96,7 @@ class State:
         self._tracked: dict[Key, _Tracked] = {}
         self._own: dict[Key, Series] = {}
         self._shared: dict[tuple[Family, str], Series] = {}
+        self._instant = -math.inf
         #: When interfaces with a series of their own departed, oldest first.
         self._departed: dict[Key, float] = {}
 
@@ -153,12 +154,14 @@ class State:
     def _apply(self, n: Notification) -> Delta | None:
         if n.kind is Kind.INITIAL:
             return None
+        # A recording may jump back, time may not.
+        instant = self._instant = max(self._instant, n.instant)
         key = n.family, n.luid
         tracked = self._tracked.get(key)
         if tracked is None:
             tracked = self._first_sight(key, n.interface or _unread(n))
         elif n.interface is not None:
-            self._follow_link(key, tracked, n.interface, n.instant)
+            self._follow_link(key, tracked, n.interface, instant)
         series = tracked.series
         if series is not None:
             self._count(n, series)
@@ -166,19 +169,19 @@ class State:
         changed: tuple[Change, ...] = ()
         transition = None
         if n.kind is Kind.DELETE:
-            self._disappear(key, tracked, n.instant)
+            self._disappear(key, tracked, instant)
         elif after is None:
             # Gone again before it could be read; if nobody ever reads it, it expires.
             if before is None:
-                self._depart(key, tracked, n.instant)
+                self._depart(key, tracked, instant)
         elif before is None:
-            self._appear(tracked, after, n.instant)
+            self._appear(tracked, after, instant)
         else:
             if after.parameters is not before.parameters:
                 changed = changes(before.parameters, after.parameters)
                 if after.parameters.connected is not before.parameters.connected:
                     transition = after.parameters.connected
-                    self._transit(tracked, transition, n.instant)
+                    self._transit(tracked, transition, instant)
             tracked.interface = after
             if series is not None:
                 if not series.shared:
@@ -231,9 +234,9 @@ class State:
         family, series = tracked.interface.family, tracked.series
         if series is None:
             return
-        series.leave(not connected, instant, tracked.since)
+        series.leave(not connected, instant)
         series.enter(connected, instant)
-        tracked.since = instant
+        series.since = instant
         series.transitions[connected] += 1
         self.connected[family] += 1 if connected else -1
         if not connected:
@@ -250,7 +253,7 @@ class State:
         assert series is not None
         series.version += 1
         series.enter(interface.parameters.connected, instant)
-        tracked.since = instant
+        series.since = instant
         self.existing[interface.family] += 1
         self.connected[interface.family] += interface.parameters.connected
         if not series.shared:
@@ -263,7 +266,7 @@ class State:
     ) -> None:
         """The opposite of `_join`."""
         series.version += 1
-        series.leave(interface.parameters.connected, instant, tracked.since)
+        series.leave(interface.parameters.connected, instant)
         series.interface = None
         self.existing[interface.family] -= 1
         self.connected[interface.family] -= interface.parameters.connected

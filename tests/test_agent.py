@@ -15,6 +15,17 @@ from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
 from support.waiting import wait_until
 
+from exporter.model import (
+    Family,
+    Interface,
+    Kind,
+    Link,
+    Notification,
+    Parameters,
+    make_luid,
+)
+from exporter.recording import encode
+
 BOTH = ("ipv4", "ipv6")
 
 
@@ -352,6 +363,24 @@ def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
         "ip_interface_outage_duration_seconds_sum",
     ):
         assert replayed.samples[name] == live.samples[name], name
+
+
+def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_path: Path) -> None:
+    """100,000 veths created and deleted: each is counted, and the last few are on the page."""
+    count, file = 100_000, tmp_path / "waves.jsonl"
+    with file.open("w") as out:
+        for i in range(1, count + 1):
+            veth = Interface(
+                Family.IPV4, make_luid(6, i), i, Link(f"veth{i}", kind="veth"), Parameters()
+            )
+            for kind, at in ((Kind.ADD, float(i)), (Kind.DELETE, i + 0.5)):
+                out.write(encode(Notification(kind, veth.family, veth.luid, i, at, at, veth)))
+    with Agent("replay", str(file), "--collector.retention=10s") as agent:
+        page = agent.wait_for("ip_interface_churn_total", count, 120, type="delete")
+        assert page.sum("ip_interface_churn_total", type="add") == count
+        assert page.devices() == {f"veth{i}" for i in range(count - 9, count + 1)}
+        assert len(agent.get().body) < 40_000
+        assert memory(agent) < 80_000
 
 
 def test_the_agent_of_this_machine_starts_without_any_flag_but_a_port() -> None:

@@ -64,7 +64,7 @@ def test_what_exists_at_the_start_is_known_and_nothing_happened() -> None:
         [0, 0],
         [0, 0],
     )
-    assert series.seconds_until(True, 107.5) == 7.5
+    assert series.seconds(True, 107.5) == 7.5
     assert state.churn == {IPV4: [0, 0, 0], IPV6: [0, 0, 0]}
     assert (state.existing[IPV4], state.connected[IPV4]) == (1, 1)
 
@@ -77,8 +77,8 @@ def test_time_in_state_is_exact_to_the_event_inside_one_batch() -> None:
     state.apply([notify(Kind.PARAMETER, down, 10.25), notify(Kind.PARAMETER, up, 10.5)])
     series = only(state)
     assert series.transitions == [1, 1]
-    assert series.seconds_until(False, 20.0) == 0.25
-    assert series.seconds_until(True, 20.0) == 19.75
+    assert series.seconds(False, 20.0) == 0.25
+    assert series.seconds(True, 20.0) == 19.75
 
 
 def test_an_outage_is_measured_from_loss_to_return_only() -> None:
@@ -127,7 +127,7 @@ def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
     series = only(state)
     assert series.interface is None
     assert series.notifications[Kind.DELETE] == 1
-    assert series.seconds_until(True, 50.0) == 4.0
+    assert series.seconds(True, 50.0) == 4.0
     assert (state.existing[IPV4], state.connected[IPV4]) == (0, 0)
     assert state.expire(63.9) == 64.0
     assert devices(state) == ["eth0"]
@@ -143,7 +143,7 @@ def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
     state.apply([notify(Kind.DELETE, interface(), 4.0), notify(Kind.ADD, interface(), 10.0)])
     series = only(state)
     assert (series.notifications[Kind.ADD], series.notifications[Kind.DELETE]) == (1, 1)
-    assert series.seconds_until(True, 11.0) == 5.0
+    assert series.seconds(True, 11.0) == 5.0
     assert state.expire(1e9) is None
     assert devices(state) == ["eth0"], "it lives, so nothing expires"
 
@@ -194,8 +194,8 @@ def test_beyond_the_limit_interfaces_share_one_device() -> None:
     (other,) = [series for series in state.series() if series.shared]
     assert (other.luid, other.index, other.interface) == ("", "", None)
     assert (other.notifications[Kind.DELETE], other.transitions) == (1, [1, 0])
-    assert other.seconds_until(True, 4.0) == 4.0 + 2.0 + 3.0
-    assert other.seconds_until(False, 4.0) == 1.0
+    assert other.seconds(True, 4.0) == 4.0 + 2.0 + 3.0
+    assert other.seconds(False, 4.0) == 1.0
     assert state.aggregated == 2
 
 
@@ -218,7 +218,7 @@ def test_a_group_shares_one_series_by_name_or_kind() -> None:
         state.apply([notify(Kind.ADD, veth, i), notify(Kind.DELETE, veth, i + 0.5)])
     assert devices(state) == ["containers"]
     assert only(state).notifications == [0, 500, 500]
-    assert only(state).seconds_until(True, 1e6) == 250.0
+    assert only(state).seconds(True, 1e6) == 250.0
     assert state.churn[IPV4] == [0, 500, 500]
 
 
@@ -231,7 +231,7 @@ def test_filtered_interfaces_leave_no_trace() -> None:
     assert (devices(state), state.churn[IPV4], state.existing[IPV4]) == ([], [0, 0, 0], 0)
     state.apply([notify(Kind.REFRESH, interface(name="eth0", connected=False), 2.0)])
     assert devices(state) == ["eth0"]
-    assert only(state).seconds_until(False, 5.0) == 3.0
+    assert only(state).seconds(False, 5.0) == 3.0
     state.apply([notify(Kind.REFRESH, interface(name="veth1", connected=False), 6.0)])
     assert (devices(state), state.existing[IPV4]) == ([], 0)
 
@@ -314,7 +314,7 @@ def test_whatever_happens_the_books_balance(
         assert state.existing[family] == len(mine)
         assert state.connected[family] == sum(i.parameters.connected for i in mine)
     for series in state.series():
-        total = series.seconds_until(True, now) + series.seconds_until(False, now)
-        assert min(series.seconds) >= 0.0
+        total = series.seconds(True, now) + series.seconds(False, now)
+        assert min(series.seconds(True, now), series.seconds(False, now)) >= 0.0
         assert total <= now * len(events) + 1e-6
         assert min(*series.notifications, *series.transitions, *series.unobserved) >= 0

@@ -262,8 +262,25 @@ _SCALARS = st.sampled_from(
     ["", "1", "-1", "~", "'eth('", "':1'", "10m", "true", "yes", "[]", "{}", "*a", "[[1]]"]
 )
 _KEYS = st.sampled_from(
-    "web collector log groups name match config file retention listen-address max-interfaces"
-    " include exclude-kinds level '' ~ web.a".split()
+    [
+        "web",
+        "collector",
+        "log",
+        "groups",
+        "name",
+        "match",
+        "config",
+        "file",
+        "retention",
+        "listen-address",
+        "max-interfaces",
+        "include",
+        "exclude-kinds",
+        "level",
+        "''",
+        "~",
+        "web.a",
+    ]
 )
 _TREES = st.recursive(
     _SCALARS,

@@ -28,8 +28,28 @@ def load(text: str) -> object:
 
 @pytest.mark.parametrize(
     "text",
-    "yes No on true 1 010 0x1f 1_000 1:30 1.5 1e3 .inf .nan 2026-01-02 2026-01-02T03:04:05Z"
-    " = << nul '~' \"\"".split(),
+    [
+        "yes",
+        "No",
+        "on",
+        "true",
+        "1",
+        "010",
+        "0x1f",
+        "1_000",
+        "1:30",
+        "1.5",
+        "1e3",
+        ".inf",
+        ".nan",
+        "2026-01-02",
+        "2026-01-02T03:04:05Z",
+        "=",
+        "<<",
+        "nul",
+        "'~'",
+        '""',
+    ],
 )
 def test_a_scalar_is_the_text_that_was_written(text: str) -> None:
     """Nothing that looks like a boolean, number or date becomes one."""
@@ -132,8 +152,40 @@ def test_a_node_says_where_it_is_wrong() -> None:
 
 
 _PIECES = st.sampled_from(
-    ["  ", ": ", "- ", "? ", "&a ", "!x ", "%YAML 1.1\n", "\n", "\t", "\r", "\x85"]
-    + "a 1 ~ << { } [ ] , *a | > ' \" --- ... \\ \\U \\ud8".split()
+    [
+        "  ",
+        ": ",
+        "- ",
+        "? ",
+        "&a ",
+        "!x ",
+        "%YAML 1.1\n",
+        "\n",
+        "\t",
+        "\r",
+        "\x85",
+        *[
+            "a",
+            "1",
+            "~",
+            "<<",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "*a",
+            "|",
+            ">",
+            "'",
+            '"',
+            "---",
+            "...",
+            "\\",
+            "\\U",
+            "\\ud8",
+        ],
+    ]
 )
 
 
