@@ -369,7 +369,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_receive_buffer_bytes",
         "gauge",
-        "Effective size of the kernel's buffer for notifications.",
+        "Effective size of the buffer in which notifications wait to be taken.",
         (),
         lambda r: _optional(r.health.receive_buffer_bytes),
     ),

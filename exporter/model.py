@@ -141,11 +141,8 @@ def changes(before: Parameters, after: Parameters) -> tuple[Change, ...]:
     """The members in which two rows differ, in declaration order."""
     if before is after:
         return ()
-    return tuple(
-        Change(name, old, new)
-        for name, old, new in zip(CHANGING, before, after, strict=False)
-        if old != new
-    )
+    members = zip(CHANGING, before, after, strict=False)
+    return tuple([Change(name, old, new) for name, old, new in members if old != new])
 
 
 class Interface(NamedTuple):

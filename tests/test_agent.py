@@ -310,6 +310,29 @@ def test_a_signal_ends_it_within_a_second_also_in_a_storm(
             thread.join()
 
 
+def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
+    lively: Namespace, tmp_path: Path
+) -> None:
+    """A good file takes effect at once; after a bad one the old settings stay, and it is said."""
+    make_pairs(lively, 1)
+    file = tmp_path / "agent.yml"
+    file.write_text("collector: {exclude: 'r.*'}\n")
+    with Agent(f"--config.file={file}", namespace=lively) as agent:
+        assert agent.scrape().devices() == {"lo", "l0"}
+        file.write_text("groups: [{name: pairs, match: veth}]\n")
+        agent.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: agent.scrape().devices() == {"lo", "pairs"})
+        file.write_text("groups: [{name: pairs, match: '('}]\n")
+        agent.process.send_signal(signal.SIGHUP)
+        page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 0)
+        assert page.devices() == {"lo", "pairs"}
+        assert any("level=error" in line and f"{file}:1" in line for line in agent.log)
+        file.write_text("")
+        agent.process.send_signal(signal.SIGHUP)
+        page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 1)
+        assert page.sum("ip_interfaces", family="ipv4") == 3
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The agent with arguments that end it at once."""
     return subprocess.run(

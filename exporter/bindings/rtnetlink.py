@@ -144,16 +144,18 @@ def messages(data: Buffer, end: int) -> Iterator[Message]:
         start += (length + 3) & ~3
 
 
-def attributes(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(type, start, end) of each attribute's value; stops where a length cannot be true."""
+def attributes(data: Buffer, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """Where each attribute's value lies, by type; stops where a length cannot be true."""
     unpack = _NLATTR.unpack_from
+    found = {}
     while end - start >= 4:
         length, kind = unpack(data, start)
         stop = start + length
         if length < 4 or stop > end:
-            return
-        yield kind & _NLA_TYPE_MASK, start + 4, stop
+            break
+        found[kind & _NLA_TYPE_MASK] = start + 4, stop
         start += (length + 3) & ~3
+    return found
 
 
 def _number(data: Buffer, at: tuple[int, int] | None, form: struct.Struct = _U32) -> int | None:
@@ -165,10 +167,8 @@ def _number(data: Buffer, at: tuple[int, int] | None, form: struct.Struct = _U32
 
 
 def _table(data: Buffer, at: tuple[int, int] | None) -> dict[int, tuple[int, int]]:
-    """A nested attribute's contents, by type."""
-    if at is None:
-        return {}
-    return {kind: (start, stop) for kind, start, stop in attributes(data, *at)}
+    """What a nested attribute holds."""
+    return {} if at is None else attributes(data, *at)
 
 
 def _bytes(data: Buffer, at: tuple[int, int] | None) -> bytes | None:

@@ -18,7 +18,7 @@ def system_source(family: Family, receive_buffer_bytes: int) -> Source:
     if sys.platform == "win32":
         from exporter.sources.windows import WindowsSource
 
-        return WindowsSource(family)
+        return WindowsSource(family, receive_buffer_bytes)
     raise OSError(
         f"{sys.platform} has no source of IP-interface notifications: Linux and Windows have"
     )
