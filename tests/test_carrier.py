@@ -30,6 +30,7 @@ class Kernel:
         self.connected = self.carrier
 
     def toggle(self) -> None:
+        """The driver changes the carrier."""
         self.carrier = not self.carrier
         if self.carrier:
             self.ups += 1
@@ -37,10 +38,12 @@ class Kernel:
             self.downs += 1
 
     def linkwatch(self) -> None:
+        """The worker comes round."""
         self.connected = self.carrier
 
     @property
     def counts(self) -> tuple[int, int]:
+        """IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
         return (self.up_count + self.ups) % WRAP, (self.down_count + self.downs) % WRAP
 
 
@@ -62,6 +65,7 @@ class Follower:
         return self.connected
 
     def link_message(self) -> int:
+        """A link message is sent and read; the flaps it proves."""
         transition = self._transition()
         missed = self.account.reading(
             *self.kernel.counts, transition, self.connected, self.kernel.carrier
@@ -70,6 +74,7 @@ class Follower:
         return missed
 
     def inet6_message(self) -> None:
+        """An AF_INET6 message is sent and read: no counters."""
         transition = self._transition()
         if transition is not None:
             self.account.transition(transition)
@@ -85,6 +90,7 @@ STEPS = st.lists(st.sampled_from(["toggle", "linkwatch", "link", "inet6", "race"
 
 
 def start(up_count: int, down_count: int, carrier: bool) -> tuple[Kernel, Follower]:
+    """A settled link and its follower."""
     kernel = Kernel(up_count, down_count, carrier)
     return kernel, Follower(kernel)
 

@@ -103,7 +103,7 @@ REFRESHED = [(Kind.REFRESH, V4), (Kind.REFRESH, V6)]
 DELETED = [(Kind.DELETE, V4), (Kind.DELETE, V6)]
 
 
-# -- existence -----------------------------------------------------------------------------
+# -- existence --------------------------------------------------------------------------------
 
 
 def test_an_addition_waits_for_its_link_message() -> None:
@@ -201,7 +201,7 @@ def test_a_family_can_go_and_come_while_the_link_stays() -> None:
     assert added.interface.parameters.mtu_bytes == 1500
 
 
-# -- rename --------------------------------------------------------------------------------
+# -- rename -----------------------------------------------------------------------------------
 
 
 def test_a_rename_is_not_a_deletion() -> None:
@@ -258,7 +258,7 @@ def test_another_interfaces_netconf_is_no_rename(other: Key) -> None:
     assert host.said == [(Kind.DELETE, V4)]
 
 
-# -- what is not about us -------------------------------------------------------------------
+# -- what is not about us ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [nl.RTM_NEWLINK, nl.RTM_DELLINK])
@@ -326,7 +326,7 @@ def test_an_index_beyond_the_luid_is_left_out_and_said_once(
     assert host.said == ADDED
 
 
-# -- parameters ------------------------------------------------------------------------------
+# -- parameters -------------------------------------------------------------------------------
 
 
 def test_carrier_changes_connected() -> None:
@@ -438,7 +438,7 @@ def test_the_random_reachable_time_is_no_change() -> None:
     assert host.said == [(Kind.PARAMETER, V6)]
 
 
-# -- missed flaps ------------------------------------------------------------------------------
+# -- missed flaps -----------------------------------------------------------------------------
 
 
 def unobserved(notifications: list[Notification]) -> list[tuple[Kind, Family, int, int]]:
@@ -474,7 +474,7 @@ def test_ipv6_that_is_switched_off_misses_nothing() -> None:
     assert unobserved(host.take()) == [(Kind.REFRESH, V4, 1, 1), (Kind.REFRESH, V6, 1, 1)]
 
 
-# -- a listing ---------------------------------------------------------------------------------
+# -- a listing --------------------------------------------------------------------------------
 
 
 def test_a_listing_is_compared_in_order_and_marked_inferred() -> None:
@@ -568,7 +568,7 @@ def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
     assert rows[2].retransmit_time_seconds == 1.0
 
 
-# -- exactness through losses --------------------------------------------------------------------
+# -- exactness through losses -----------------------------------------------------------------
 
 
 class Flapping:
@@ -672,7 +672,7 @@ def test_every_flap_is_counted_once_through_losses(steps: list[str]) -> None:
         assert link.counted[family] == link.grown
 
 
-# -- what the kernel would never say ---------------------------------------------------------
+# -- what the kernel would never say ----------------------------------------------------------
 
 KINDS = st.sampled_from([*nl.MESSAGE_NAMES, nl.RTM_NEWNEIGHTBL])
 RECORDED = st.sampled_from(recorded.messages()).map(

@@ -2,7 +2,6 @@
 
 import errno
 import itertools
-import json
 import os
 import socket
 import subprocess
@@ -12,17 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any, NamedTuple
 
 import pytest
-from requirements_here import require
+from support import messages as build
 from support.namespace import Namespace
 from support.waiting import wait_until
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
-from exporter.model import FAMILIES, Family, Interface, Kind, Notification
+from exporter.model import FAMILIES, Family, Kind, Notification
 from exporter.sources import linux, listing
 from exporter.sources.contract import SourceClosed
 from exporter.sources.linux import LinuxSource
@@ -92,7 +90,7 @@ class Listener:
         ]
 
 
-# -- the table of the mapping, told by the kernel --------------------------------------------
+# -- the table of the mapping, told by the kernel ---------------------------------------------
 
 ADD, DELETE, CHANGE = Kind.ADD, Kind.DELETE, Kind.PARAMETER
 
@@ -285,3 +283,622 @@ def test_kinds_of_links_are_alike(namespace: Namespace, make: str, name: str, ki
         listener.finish()
         for family in FAMILIES:
             assert [h.kind for h in listener.about(name, family)] == [ADD, DELETE]
+
+
+# -- the start --------------------------------------------------------------------------------
+
+
+def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
+    """First comes the initial notification, alone; what exists is listed, not told."""
+    namespace.ip("link add name west type veth peer name east")
+    with namespace.enter():
+        source = LinuxSource()
+        source.open()
+        try:
+            (initial,) = source.receive(None)
+            assert (initial.kind, initial.family) == (Kind.INITIAL, Family.UNSPEC)
+            assert (initial.luid, initial.index, initial.interface) == (0, 0, None)
+            assert source.receive(0) == []
+            assert {(i.link.name, i.family) for i in source.list()} == {
+                (name, family) for name in ("lo", "west", "east") for family in FAMILIES
+            }
+            assert {i.family for i in source.list(V6)} == {V6}
+            assert source.health.up
+            assert source.health.errors == {}
+        finally:
+            source.close()
+
+
+def test_changes_between_subscribing_and_listing_are_heard(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens while the first listing is made is neither lost nor told twice."""
+
+    def late(requester: Requester, families: Iterable[Family]) -> listing.Listing:
+        namespace.ip("link add name early type ifb")
+        found = take_listing(requester, families)
+        namespace.ip("link add name late type ifb")
+        return found
+
+    monkeypatch.setattr(linux, "take_listing", late)
+    with opened(namespace) as source:
+        monkeypatch.undo()
+        listener = Listener(namespace, source)
+        listener.finish()
+        for family in FAMILIES:
+            assert listener.about("early", family) == []
+            assert [h.kind for h in listener.about("late", family)] == [ADD]
+
+
+def test_an_interface_is_read_by_family_and_luid(namespace: Namespace) -> None:
+    """`read` finds what `list` lists, and nothing else."""
+    with opened(namespace) as source:
+        for interface in source.list():
+            assert source.read(interface.family, interface.luid) is interface
+        assert source.read(V4, 0) is None
+
+
+# -- agreement with what others say -----------------------------------------------------------
+
+AF_NAMES = {V4: "inet", V6: "inet6"}
+
+
+def agree(source: LinuxSource, namespace: Namespace) -> None:
+    """The table is what iproute2 shows: existence, names, mtu, forwarding, Connected, timers."""
+    links, netconf, timers = namespace.links(), namespace.netconf(), namespace.neighbour_timers()
+    interfaces = {(AF_NAMES[i.family], i.link.name): i for i in source.list()}
+    assert interfaces.keys() == netconf.keys()
+    for (family, name), interface in interfaces.items():
+        link, row, timer = links[name], interface.parameters, timers[family, name]
+        assert interface.index == link["ifindex"]
+        assert interface.link.kind == link.get("linkinfo", {}).get("info_kind", "")
+        assert interface.link.address == link.get("address", "")
+        assert interface.link.alias == link.get("ifalias", "")
+        assert row.mtu_bytes == link["mtu"]
+        assert row.forwarding_enabled is netconf[family, name]["forwarding"]
+        carrier = "UP" in link["flags"] and "NO-CARRIER" not in link["flags"]
+        if link["operstate"] != "UNKNOWN":
+            carrier = carrier and link["operstate"] == "UP"
+        assert row.connected is carrier, (family, name)
+        seconds = timer["base_reachable"] / 1000, timer["retrans"] / 1000
+        assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == seconds
+
+
+def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
+    """Links of every kind, in every state, read as others read them."""
+    namespace.batch([
+        "link add name west type veth peer name east",
+        "link add name bridge type bridge",
+        "link add name ifb mtu 9000 type ifb",
+        "link add name small mtu 1279 type ifb",
+        "tuntap add name tap mode tap",
+        "tuntap add name tun mode tun",
+        "link set west alias uplink",
+        "link set west up",
+        "link set east up",
+        "link set ifb up",
+        "link set tap up",
+        "link set lo up",
+    ])  # fmt: skip
+    namespace.sysctl("ipv4/conf/west/forwarding", 1)
+    namespace.sysctl("ipv6/conf/east/forwarding", 1)
+    namespace.sysctl("ipv4/neigh/ifb/base_reachable_time_ms", 12000)
+    namespace.sysctl("ipv6/neigh/ifb/retrans_time_ms", 3000)
+    namespace.sysctl("ipv6/conf/ifb/dad_transmits", 4)
+    namespace.sysctl("ipv4/route/mtu_expires", 300)
+    wait_until(lambda: namespace.links()["west"]["operstate"] == "UP", message="carrier")
+    with opened(namespace) as source:
+        Listener(namespace, source).finish()
+        agree(source, namespace)
+        rows = {(i.link.name, i.family): i.parameters for i in source.list()}
+        for (name, family), row in rows.items():
+            sysctl_value = namespace.sysctl(f"{family.label}/conf/{name}/forwarding")
+            assert row.forwarding_enabled is bool(int(sysctl_value))
+        assert rows["ifb", V6].dad_transmits == 0  # NOARP: the kernel never sends any
+        assert rows["west", V6].dad_transmits == 1
+        assert rows["west", V4].path_mtu_discovery_timeout_seconds == 300.0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "member", "expected"),
+    [
+        ("ipv6/conf/west/accept_ra", 0, "router_discovery_behavior", 0),
+        ("ipv6/conf/west/dad_transmits", 5, "dad_transmits", 5),
+        ("ipv4/neigh/west/retrans_time_ms", 2000, "retransmit_time_seconds", 2.0),
+    ],
+)
+def test_silent_changes_are_found_by_comparing(
+    namespace: Namespace,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: int,
+    member: str,
+    expected: object,
+) -> None:
+    """A setting that changes without any message is inferred at the next comparison."""
+    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.05)
+    namespace.ip("link add name west type veth peer name east")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.sysctl(setting, value)
+        listener.until(lambda: listener.heard, setting)
+        (changed,) = listener.heard
+        assert (changed.kind, changed.inferred) == (Kind.PARAMETER, True)
+        assert changed.interface is not None
+        assert getattr(changed.interface.parameters, member) == expected
+
+
+# -- loss and storms --------------------------------------------------------------------------
+
+
+class Transitions:
+    """Connects and disconnects per family and name: seen, and proven by the counters."""
+
+    def __init__(self, source: LinuxSource, namespace: Namespace) -> None:
+        self._before = namespace.carrier_counts()
+        self._connected = {(i.family, i.link.name): i.parameters.connected for i in source.list()}
+        self.ups: Counter[tuple[Family, str]] = Counter()
+        self.downs: Counter[tuple[Family, str]] = Counter()
+
+    def count(self, notifications: Iterable[Notification]) -> None:
+        """What these notifications add."""
+        for n in notifications:
+            assert n.interface is not None
+            who, connected = (n.family, n.interface.link.name), n.interface.parameters.connected
+            if connected is not self._connected.setdefault(who, connected):
+                self._connected[who] = connected
+                (self.ups if connected else self.downs)[who] += 1
+            self.ups[who] += n.unobserved_connects
+            self.downs[who] += n.unobserved_disconnects
+
+    def growth(
+        self, namespace: Namespace, names: Iterable[str]
+    ) -> tuple[Counter[Any], Counter[Any]]:
+        """What the kernel's counters say."""
+        after = namespace.carrier_counts()
+        ups, downs = Counter[Any](), Counter[Any]()
+        for name in names:
+            for family in FAMILIES:
+                ups[family, name] = after[name][0] - self._before[name][0]
+                downs[family, name] = after[name][1] - self._before[name][1]
+        return ups, downs
+
+
+def connected_pairs(namespace: Namespace, count: int) -> list[str]:
+    """`count` veth pairs, up and running at both ends; the names of all ends."""
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(count))
+    names = [f"{end}{i}" for i in range(count) for end in "ab"]
+    namespace.batch(f"link set {name} up" for name in names)
+    wait_until(
+        lambda: all(
+            link["operstate"] == "UP" for name, link in namespace.links().items() if name != "lo"
+        ),
+        message="carrier of all pairs",
+    )
+    return names
+
+
+def flaps(name: str, count: int) -> list[str]:
+    """The commands that set a link down and up."""
+    return [f"link set {name} down", f"link set {name} up"] * count
+
+
+def test_every_flap_of_a_storm_is_counted(namespace: Namespace) -> None:
+    """What was seen and what was not make up the growth of the kernel's counters, exactly."""
+    pairs, count = 20, 50
+    names = connected_pairs(namespace, pairs)
+    commands = [c for _ in range(count) for i in range(pairs) for c in flaps(f"a{i}", 1)]
+    with opened(namespace) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        storm = threading.Thread(target=namespace.batch, args=(commands,))
+        storm.start()
+        listener.until(lambda: not storm.is_alive(), "the end of the storm")
+        storm.join()
+        listener.finish()
+        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        settled(listener, transitions, names)
+        assert source.health.overruns == 0
+        for i in range(pairs):
+            for family in FAMILIES:
+                assert transitions.ups[family, f"a{i}"] == count
+                assert transitions.downs[family, f"a{i}"] == count
+        assert not any(n.inferred for n in listener.heard)
+
+
+def settled(listener: Listener, transitions: Transitions, names: Iterable[str]) -> None:
+    """Receive until every carrier change is accounted for, and then no more of them."""
+    counted = 0
+
+    def exact() -> bool:
+        nonlocal counted
+        transitions.count(listener.heard[counted:])
+        counted = len(listener.heard)
+        ups, downs = transitions.growth(listener.namespace, names)
+        assert transitions.ups <= ups
+        assert transitions.downs <= downs
+        return (transitions.ups, transitions.downs) == (ups, downs)
+
+    listener.until(exact, "the growth of the carrier counters")
+    listener.finish()
+    assert exact()
+
+
+def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
+    """What was lost is inferred: net differences only, in order, and every flap accounted for."""
+    names = connected_pairs(namespace, 3)
+    namespace.batch([
+        "link add name gone type ifb",
+        "link add name renamed type ifb",
+        "link add name small type ifb",
+        "link add name reused index 4000 type ifb",
+    ])  # fmt: skip
+    with opened(namespace, buffer_bytes=8192) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        namespace.batch(flaps("a0", 50))  # the buffer holds a handful of messages
+        namespace.batch([
+            *flaps("a1", 5),
+            "link del gone",
+            "link set renamed name other",
+            "link set small mtu 1279",
+            "link del reused",
+            "link add name reused index 4000 type bridge",
+            "link add name new type ifb",
+            "link set b2 mtu 1400",
+        ])  # fmt: skip
+        namespace.sysctl("ipv4/conf/a2/forwarding", 1)
+        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        listener.until(lambda: source.health.resyncs, "the resync")
+        settled(listener, transitions, names)
+        health = source.health
+        assert health.overruns == 1
+        assert health.resyncs == 1
+        (subscriber,) = subscribers()
+        assert health.dropped == subscriber.drops > 0
+        assert health.last_resync is not None
+        agree(source, namespace)
+        inferred = [
+            (n.kind, n.family, n.interface.link.name)
+            for n in listener.heard
+            if n.inferred and n.kind is not Kind.REFRESH and n.interface is not None
+        ]
+        assert [kind for kind, _, _ in inferred] == [DELETE] * 5 + [ADD] * 4 + [CHANGE] * 4
+        assert set(inferred) == {
+            *((DELETE, family, name) for family in FAMILIES for name in ("gone", "reused")),
+            (DELETE, V6, "small"),
+            *((ADD, family, name) for family in FAMILIES for name in ("reused", "new")),
+            (CHANGE, V4, "small"),
+            *((CHANGE, family, "b2") for family in FAMILIES),
+            (CHANGE, V4, "a2"),
+        }
+
+
+def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) -> None:
+    """However often the buffer overflows, everything is read again once a second at most."""
+    names = connected_pairs(namespace, 2)
+    with opened(namespace, buffer_bytes=8192) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        for _ in range(5):
+            namespace.batch(flaps("a0", 30))
+            listener.heard += source.receive(0)
+        assert (source.health.overruns or 0) > 1
+        assert source.health.resyncs == 1
+        listener.until(lambda: (source.health.resyncs or 0) >= 2, "the second resync")
+        settled(listener, transitions, names)
+        agree(source, namespace)
+
+
+def test_a_resync_that_fails_is_tried_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error while listing is counted, and the resync is still owed."""
+    connected_pairs(namespace, 1)
+    monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
+    with opened(namespace, buffer_bytes=8192) as source:
+        listener = Listener(namespace, source)
+
+        def fail_once(*_: object) -> listing.Listing:
+            monkeypatch.setattr(linux, "take_listing", take_listing)
+            raise OSError(errno.EAGAIN, "interfaces kept coming and going")
+
+        monkeypatch.setattr(linux, "take_listing", fail_once)
+        namespace.batch(flaps("a0", 50))
+        listener.until(lambda: source.health.resyncs, "the resync")
+        assert source.health.errors == {"list": 1}
+        listener.finish()
+        agree(source, namespace)
+
+
+# -- listings ---------------------------------------------------------------------------------
+
+
+def test_an_interrupted_listing_is_repeated(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing with holes is never used: the next one is whole."""
+    namespace.ip("link add name west type veth peer name east")
+    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, 2))
+    with namespace.enter():
+        requester = Requester()
+        try:
+            found = take_listing(requester, FAMILIES)
+        finally:
+            requester.close()
+    assert {link.name for link in found.links} == {b"lo", b"west", b"east"}
+    assert len(found.existing) == 6
+
+
+def test_a_listing_that_is_always_interrupted_is_an_error(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links that come and go all the time make it fail, not hang."""
+    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, listing.LISTING_TRIES))
+    with namespace.enter(), pytest.raises(OSError, match="coming and going") as refused:
+        LinuxSource().open()
+    assert refused.value.errno == errno.EAGAIN
+
+
+def interrupted(links: Callable[[Requester], Any], times: int) -> Callable[[Requester], Any]:
+    """A dump of links that is interrupted so many times before it is not."""
+    remaining = itertools.count(times, -1)
+
+    def dump(requester: Requester) -> Any:
+        if next(remaining) > 0:
+            raise DumpInterrupted
+        return links(requester)
+
+    return dump
+
+
+def test_a_link_that_comes_between_two_dumps_is_listed(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel does not flag that a dump of netconf is newer than that of links."""
+    links = Requester.links
+
+    def then_one_more(requester: Requester) -> Any:
+        found = links(requester)
+        monkeypatch.setattr(Requester, "links", links)
+        namespace.ip("link add name late type ifb")
+        return found
+
+    monkeypatch.setattr(Requester, "links", then_one_more)
+    with opened(namespace) as source:
+        assert {i.link.name for i in source.list()} == {"lo", "late"}
+
+
+# -- undecided messages -----------------------------------------------------------------------
+
+
+def test_a_family_that_goes_is_told_though_nothing_follows(namespace: Namespace) -> None:
+    """DELNETCONF is the last message of mtu 1279: silence and a question decide it."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip("link set west mtu 1279")
+        listener.until(lambda: listener.about("west", V6), "the deletion")
+        assert [h.kind for h in listener.about("west", V6)] == [DELETE]
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.001])
+def test_short_timeouts_settle_too(namespace: Namespace, timeout: float) -> None:
+    """A caller who never waits for long still hears of the departure."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        namespace.ip("link set west mtu 1279")
+        heard: list[Notification] = []
+        wait_until(
+            lambda: (heard.extend(source.receive(timeout)), any(n.kind is DELETE for n in heard))[
+                1
+            ],
+            message="the deletion",
+        )
+
+
+def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between DELNETCONF and NEWNETCONF the queue may be empty: then nothing is told yet."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        monkeypatch.setattr(linux, "BATCH_MESSAGES", 1)
+        monkeypatch.setattr(linux, "SETTLE_SECONDS", 0.0)
+        namespace.ip("link set west name east")
+        listener.finish()
+        for family in FAMILIES:
+            assert listener.about("west", family) == listener.about("east", family) == []
+        assert "east" in {i.link.name for i in source.list()}
+
+
+# -- the sockets ------------------------------------------------------------------------------
+
+
+class Subscriber(NamedTuple):
+    """A netlink socket that is a member of groups, as /proc/net/netlink shows it."""
+
+    port: int
+    drops: int
+
+
+def subscribers() -> list[Subscriber]:
+    """Those of rtnetlink, in the namespace of this thread."""
+    rows = [line.split() for line in Path("/proc/thread-self/net/netlink").read_text().splitlines()]
+    return [
+        Subscriber(port=int(row[2]), drops=int(row[8]))
+        for row in rows[1:]
+        if int(row[1]) == socket.NETLINK_ROUTE and int(row[3], 16)
+    ]
+
+
+def test_the_effective_receive_buffer_is_published(namespace: Namespace) -> None:
+    """The kernel doubles what it is asked for, and what it then has is shown."""
+    with opened(namespace, buffer_bytes=1 << 20) as source:
+        assert source.health.receive_buffer_bytes == 2 << 20
+
+
+UNPRIVILEGED = """
+import os
+from exporter.model import Kind
+from exporter.sources.linux import LinuxSource
+
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+source = LinuxSource()
+source.open()
+print(source.health.receive_buffer_bytes, flush=True)
+heard = []
+while len(heard) < 2:
+    heard += [n for n in source.receive(None) if n.kind is Kind.PARAMETER]
+print(*(n.interface.parameters.mtu_bytes for n in heard), flush=True)
+source.close()
+"""
+
+
+def test_no_privileges_are_needed(namespace: Namespace) -> None:
+    """As nobody everything works, with a receive buffer as large as the system allows."""
+    namespace.ip("link add name west type ifb")
+    with namespace.enter():  # a child process starts where its parent's thread is
+        child = subprocess.Popen(
+            [sys.executable, "-c", UNPRIVILEGED], stdout=subprocess.PIPE, text=True
+        )
+    with child:
+        try:
+            assert child.stdout is not None
+            largest = int(Path("/proc/sys/net/core/rmem_max").read_text())
+            assert int(child.stdout.readline()) == 2 * min(largest, DEFAULT_BUFFER)
+            namespace.ip("link set west mtu 1400")
+            assert child.stdout.readline() == "1400 1400\n"
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
+
+
+def test_only_the_kernel_is_believed(namespace: Namespace) -> None:
+    """A message from another process is counted as an error, and applied by nobody."""
+    with opened(namespace) as source:
+        (subscriber,) = subscribers()
+        forged = build.datagram((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 77)))
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as liar:
+            liar.sendto(forged, (subscriber.port, 0))
+        listener = Listener(namespace, source)
+        listener.finish()
+        assert source.health.errors == {"foreign_message": 1}
+        assert source.health.messages["NEWNETCONF"] == 2  # those of the marker
+
+
+# -- the life of a source ---------------------------------------------------------------------
+
+
+def open_files() -> int:
+    """How many file descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def inside(namespace: Namespace) -> Iterator[Namespace]:
+    """The namespace, with this thread in it; whatever was opened there must be closed again."""
+    with namespace.enter():
+        before = open_files()
+        yield namespace
+        assert open_files() == before
+
+
+def test_a_source_can_be_closed_right_after_it_was_opened(inside: Namespace) -> None:
+    """Nothing was received, and nothing stays open."""
+    source = LinuxSource()
+    source.open()
+    source.close()
+    assert not source.health.up
+    assert subscribers() == []
+    with pytest.raises(SourceClosed):
+        source.receive(None)
+
+
+def test_a_source_can_be_closed_before_it_was_opened(inside: Namespace) -> None:
+    """Closing comes first, when a signal does: nothing is opened any more."""
+    source = LinuxSource()
+    source.close()
+    with pytest.raises(SourceClosed):
+        source.open()
+    with pytest.raises(SourceClosed):
+        source.receive(0)
+
+
+def test_a_source_can_be_closed_any_number_of_times(inside: Namespace) -> None:
+    """By whom and how often makes no difference."""
+    source = LinuxSource()
+    source.open()
+    closers = [threading.Thread(target=source.close) for _ in range(8)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    source.close()
+
+
+def test_closing_unblocks_a_receive_without_timeout(inside: Namespace) -> None:
+    """Another thread that waits for ever is told at once."""
+    source = LinuxSource()
+    source.open()
+    source.receive(None)
+    refused: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            source.receive(None)
+        except SourceClosed as closed:
+            refused.append(closed)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    asleep = Path(f"/proc/self/task/{waiting.native_id}/syscall")
+    wait_until(lambda: not asleep.read_text().startswith("running"), message="the receive to wait")
+    source.close()
+    assert len(refused) == 1  # `close` returns only when `receive` has
+    waiting.join()
+
+
+def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
+    """However much is queued and still coming, a closed source stops."""
+    connected_pairs(inside, 2)
+    source = LinuxSource(receive_buffer_bytes=1 << 20)
+    source.open()
+    stopped = threading.Event()
+
+    def collect() -> None:
+        try:
+            while True:
+                source.receive(None)
+        except SourceClosed:
+            stopped.set()
+
+    collector = threading.Thread(target=collect)
+    storm = threading.Thread(target=inside.batch, args=(flaps("a0", 300),))
+    collector.start()
+    storm.start()
+    wait_until(lambda: source.health.messages["NEWLINK"] > 100, message="the storm")
+    source.close()
+    assert stopped.wait(1)
+    storm.join()
+    collector.join()
+
+
+@pytest.mark.parametrize("failing", ["subscribe", "Requester", "take_listing"])
+def test_an_open_that_fails_leaves_nothing_open(
+    inside: Namespace, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Whichever call the system refuses, what was opened before it is closed again."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(linux, failing, refuse)
+    source = LinuxSource()
+    with pytest.raises(OSError, match="Too many open files"):
+        source.open()
+    assert not source.health.up
+    source.close()

@@ -19,7 +19,7 @@ from support.namespace import Namespace
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
 
-# -- agreement with another implementation -----------------------------------------------
+# -- agreement with another implementation ----------------------------------------------------
 
 
 class Inet6Link(nlmsg):
@@ -43,6 +43,7 @@ class Netconf(nlmsg):
 
 
 def decoded(form: type[nlmsg], message: recorded.Recorded) -> nlmsg:
+    """The message as pyroute2 reads it."""
     oracle = form(message.with_header)
     oracle.decode()
     return oracle
@@ -56,6 +57,7 @@ def attribute(node: Any, *path: str) -> Any:
 
 
 def text(value: str | None) -> bytes:
+    """The bytes of a string attribute; none is empty."""
     return (value or "").encode()
 
 
@@ -66,6 +68,7 @@ NEIGHBOUR_TABLES = recorded.messages(nl.RTM_NEWNEIGHTBL)
 
 
 def by_what(messages: tuple[recorded.Recorded, ...]) -> Any:
+    """A test for each message, named after what happened."""
     return pytest.mark.parametrize("message", messages, ids=lambda m: m.what.replace(" ", "_"))
 
 
@@ -115,11 +118,13 @@ def test_ipv6_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) 
 
 
 def inet6_timers(inet6: Any) -> tuple[int, int] | None:
+    """What pyroute2 reads in IFLA_INET6_CACHEINFO."""
     cache = attribute(inet6, "IFLA_INET6_CACHEINFO")
     return None if cache is None else (cache["reachable_time"], cache["retrans_time"])
 
 
 def agree_on_conf(link: nl.LinkMessage, inet6: Any) -> None:
+    """The IPv6 settings that matter have the values that pyroute2 reads."""
     conf = attribute(inet6, "IFLA_INET6_CONF")
     assert (link.inet6_conf is None) == (conf is None)
     for position, name in (
@@ -174,10 +179,11 @@ def test_the_recording_covers_every_kind_of_message() -> None:
     assert kinds >= {b"", b"veth", b"bridge", b"tun", b"ifb"}
 
 
-# -- requests ------------------------------------------------------------------------------
+# -- requests ---------------------------------------------------------------------------------
 
 
 def parsed(request: bytes) -> tuple[nl.Message, tuple[bytes, int, int]]:
+    """The only message of a request, and where its body is."""
     (message,) = nl.messages(request, len(request))
     assert message.end == len(request)
     return message, (request, message.start, message.end)
@@ -216,7 +222,7 @@ def test_a_replaced_setting_is_the_only_one_replaced() -> None:
     assert nl.conf_value(changed, 60) is None
 
 
-# -- what the kernel would never say ------------------------------------------------------
+# -- what the kernel would never say ----------------------------------------------------------
 
 PARSERS: tuple[Callable[[bytes, int, int], object], ...] = (
     nl.parse_link,
@@ -326,7 +332,7 @@ def test_names_are_kept_as_they_are(name: bytes) -> None:
     assert link.name == name
 
 
-# -- the sockets ---------------------------------------------------------------------------
+# -- the sockets ------------------------------------------------------------------------------
 
 
 @pytest.fixture

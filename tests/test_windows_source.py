@@ -277,6 +277,28 @@ print(standin.registrations, "registrations")
     assert ended.stdout.split() == b"1 registrations 0 registrations".split()
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="the system's own iphlpapi.dll is on Windows")
+def test_the_systems_own_library(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Windows confirms and lists; Wine's stub does neither, which is told and not fatal."""
+    monkeypatch.setattr(windows, "CONFIRM_SECONDS", 0.5)
+    source = WindowsSource()
+    source.open()
+    try:
+        source.receive(1.0)
+        if hasattr(ctypes.CDLL("ntdll.dll"), "wine_get_version"):
+            assert not source.health.up
+            assert "has not confirmed it" in caplog.text
+            assert (source.list(), source.read(Family.IPV4, make_luid(24, 1))) == ([], None)
+            assert source.health.errors == {"list": 2, "read": 1}
+        else:
+            assert source.health.up
+            assert any(i.link.type == 24 for i in source.list())
+    finally:
+        source.close()
+
+
 # -- the stream -----------------------------------------------------------------------------
 
 

@@ -75,14 +75,18 @@ class Agent:
             self.command,
             cwd=PROJECT,
             stderr=subprocess.PIPE,
-            text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
+        self._begin()
+        return self
+
+    def _begin(self, timeout: float = 10.0) -> None:
+        """Wait until the log tells the port."""
         self._reader = threading.Thread(target=self._read_log, name="agent-log", daemon=True)
         self._reader.start()
-        wait_until(lambda: self.port or self.process.poll() is not None, message="a log line")
+        ended = self.process.poll
+        wait_until(lambda: self.port or ended() is not None, timeout, "the log tells the port")
         assert self.port, "".join(self.log)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -99,13 +103,15 @@ class Agent:
             self.process.wait()
             raise AssertionError(f"still running after {timeout} s\n{''.join(self.log)}") from None
         self._reader.join(5)
-        if self.process.stderr:
-            self.process.stderr.close()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
         return code
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for raw in self.process.stderr:
+            line = raw.decode("utf-8", "replace")
             self.log.append(line)
             if not self.port and "istening" in line and (match := _ADDRESS.search(line)):
                 self.port = int(match[2])

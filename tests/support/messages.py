@@ -63,8 +63,8 @@ def link(
     alias: bytes = b"",
     address: bytes = b"\2\0\0\0\0\1",
     counts: tuple[int, int] = (0, 0),
-    conf: bytes | None = inet_conf(),  # noqa: B008  (bytes: immutable)
-    conf6: bytes | None = inet6_conf(),  # noqa: B008
+    conf: bytes | None = inet_conf(),
+    conf6: bytes | None = inet6_conf(),
     flags6: int = READY,
     reachable_ms: int = 30000,
     retransmit_ms: int = 1000,

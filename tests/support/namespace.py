@@ -16,7 +16,6 @@ from pathlib import Path
 from shutil import which
 from typing import Any, Self
 
-from pyroute2 import IPRoute
 from requirements_here import require
 
 _CLONE_NEWNET = 0x40000000
@@ -110,12 +109,26 @@ class Namespace:
         return int(self.links()[name]["ifindex"])
 
     def carrier_counts(self) -> dict[str, tuple[int, int]]:
-        """The kernel's carrier (up count, down count) of every link, by name."""
-        with self.enter(), IPRoute() as netlink:
-            return {
-                link.get("IFLA_IFNAME"): (
-                    link.get("IFLA_CARRIER_UP_COUNT"),
-                    link.get("IFLA_CARRIER_DOWN_COUNT"),
-                )
-                for link in netlink.get_links()
-            }
+        """(carrier_up_count, carrier_down_count) of every link in sysfs, by name."""
+        files = "cd /sys/class/net && grep . */carrier_up_count */carrier_down_count"
+        counts: dict[str, list[int]] = {}
+        for line in self.run(f"sh -c '{files}'").splitlines():
+            path, _, count = line.rpartition(":")
+            counts.setdefault(path.partition("/")[0], []).append(int(count))
+        return {name: (up, down) for name, (up, down) in counts.items()}
+
+    def netconf(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """``ip netconf``: the IP interfaces, by family (``inet``, ``inet6``) and name."""
+        return {
+            (entry["family"], entry["interface"]): entry
+            for entry in json.loads(self.ip("-j netconf"))
+            if entry["interface"] not in ("all", "default")
+        }
+
+    def neighbour_timers(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """``ip ntable``: the timers of each IP interface, by family and name."""
+        return {
+            (entry["family"], entry["dev"]): entry
+            for entry in json.loads(self.ip("-j ntable show"))
+            if "dev" in entry
+        }

@@ -112,4 +112,4 @@ if __name__ == "__main__":
         "datagrams": datagrams,
     }
     (HERE / "datagrams.json").write_text(json.dumps(document, indent=0) + "\n")
-    print(f"{len(datagrams)} datagrams")  # noqa: T201
+    print(f"{len(datagrams)} datagrams")

@@ -1,0 +1,18 @@
+"""Fixtures of these tests."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Logging without anybody else's handlers, and afterwards as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("exporter")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    root.handlers.clear()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
