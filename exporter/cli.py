@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from exporter import logs
-from exporter.command_line import Invocation, parse
+from exporter.command_line import Invocation, flag_arguments, parse
 from exporter.errors import SettingsError, escaped
 from exporter.settings import Settings
 from exporter.settings_reader import check_file, load
@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(invocation, lambda: load(invocation.flags, os.environ))
     except (OSError, SettingsError) as error:
-        logs.event(log, logging.ERROR, "Cannot start", error=_reason(error))
+        failed = "Failed" if invocation.command == "service" else "Cannot start"
+        logs.event(log, logging.ERROR, failed, error=_reason(error))
         return 1
     except KeyboardInterrupt:  # before the agent could take care of it
         return 0
@@ -64,6 +65,12 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
             return run.run_record(reload, invocation.files[0])
         case "replay":
             return run.run_replay(reload, invocation.files[0])
+        case "service":
+            if sys.platform != "win32":
+                raise OSError("only Windows has such services; here, systemd can run the agent")
+            from exporter import service
+
+            return service.command(invocation.files[0], reload, flag_arguments(invocation.flags))
         case _:
             return run.run_agent(reload)
 
@@ -71,5 +78,5 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
 def _reason(error: OSError | SettingsError) -> str:
     """The text of an error without Python's ``[Errno 2]``, and with the file it is about."""
     if not isinstance(error, OSError) or not error.strerror:
-        return str(error)
+        return str(error) or type(error).__name__
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

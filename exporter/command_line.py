@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exporter.options import Option, options_of
-from exporter.settings import SECTIONS
+from exporter.settings import OPTIONS, SECTIONS
 from exporter.version import NAME, version_text
 
 _DESCRIPTION = f"""\
@@ -22,6 +22,8 @@ commands:
         Read a recording in place of the computer, and serve what it amounts to.
   check-config FILE...
         Say whether configuration files are valid, and what is wrong if not.
+  service install|remove|start|stop|run
+        Windows: be a service, which starts with the flags given to install.
 
 Flags may stand anywhere, as --flag=value or --flag value. Those without a
 value are turned off with --no-, for example --no-web.systemd-socket.
@@ -29,10 +31,14 @@ Try: {NAME} --web.listen-address=127.0.0.1:10190
 """
 
 
+SERVICE_ACTIONS = ("install", "remove", "start", "stop", "run")
+
+
 class Invocation(NamedTuple):
     """What was asked for on the command line; the values of flags are not parsed yet."""
 
     command: str
+    #: Of ``service``, the action.
     files: tuple[str, ...]
     #: Texts by flag, in the order given.
     flags: dict[str, list[str]]
@@ -78,11 +84,25 @@ def parse(argv: Sequence[str] | None = None) -> Invocation:
                 parser.error("check-config takes one FILE or more, but got none")
             if flags:
                 parser.error(f"check-config takes no flags, but got --{next(iter(flags))}")
+        case "service":
+            if len(files) != 1 or files[0] not in SERVICE_ACTIONS:
+                parser.error(f"service takes one of {', '.join(SERVICE_ACTIONS)}")
         case _:
             parser.error(f"unknown command {command}: see --help")
     if "replay.pace" in flags and command != "replay":
         parser.error("--replay.pace goes with the command replay only")
     return Invocation(command, tuple(files), flags)
+
+
+def flag_arguments(flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """The arguments that `parse` would read these flags from."""
+    arguments = []
+    for flag, texts in flags.items():
+        if OPTIONS[flag].metavar:
+            arguments += [f"--{flag}={text}" for text in texts]
+        else:
+            arguments.append(f"--{flag}" if texts[-1] == "true" else f"--no-{flag}")
+    return arguments
 
 
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:

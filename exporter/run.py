@@ -10,6 +10,7 @@ import logging
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,11 +36,14 @@ Wishes = queue.SimpleQueue[str]
 _RELOAD = "SIGHUP"
 
 
-def run_agent(load: Load) -> int:
-    """Publish this computer's IP interfaces. Raises OSError and SettingsError at start-up."""
+def run_agent(load: Load, wishes: Wishes | None = None) -> int:
+    """Publish this computer's IP interfaces until a signal, or a wish from elsewhere.
+
+    Raises OSError and SettingsError at start-up.
+    """
     settings = load()
     agent = Agent(settings, _system_source(settings))
-    return _serve(agent, load, queue.SimpleQueue())
+    return _serve(agent, load, wishes or queue.SimpleQueue())
 
 
 def run_record(load: Load, path: str) -> int:
@@ -128,6 +132,8 @@ def _signals(wishes: Wishes) -> Iterator[None]:
 
     names = ("SIGTERM", "SIGINT", _RELOAD)
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # a Windows service: signals are the main thread's
     before = {number: signal.signal(number, wish) for number in numbers}
     try:
         yield

@@ -6,12 +6,12 @@ import queue
 import threading
 
 import pytest
+from support.waiting import wait_until
 
 from exporter.model import Family, Interface, Kind, Link, Notification, Parameters
 from exporter.monitor import Monitor
 from exporter.sources.contract import Health, SourceClosed
 from exporter.state import Delta, State
-from support.waiting import wait_until
 
 ROW = Interface(Family.IPV4, 0x0006000003000000, 3, Link("eth0"), Parameters(connected=True))
 

@@ -1,5 +1,7 @@
 """The rtnetlink parser: exact on what the kernel said, unmoved by what it never would."""
 
+import errno
+import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,7 +19,7 @@ from support import recorded
 from support.namespace import Namespace
 
 from exporter.bindings import rtnetlink as nl
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester, subscribe
 
 # -- agreement with another implementation ----------------------------------------------------
 
@@ -362,6 +364,23 @@ def test_a_family_without_netconf_has_no_interfaces(requester: Requester) -> Non
     """The kernel answers for all families when it lacks the one asked for (no IPv6)."""
     decnet = 12
     assert requester.netconfs(decnet) == []
+
+
+def test_a_refused_question_raises_the_kernels_errno(requester: Requester) -> None:
+    """Only "no such device" and "no such family on it" mean absence; the rest is an error."""
+    decnet = 12
+    with pytest.raises(OSError, match="not supported") as refused:
+        requester.has_netconf(decnet, 1)
+    assert refused.value.errno == errno.EOPNOTSUPP
+
+
+def test_a_refused_subscription_leaves_no_socket_open(namespace: Namespace) -> None:
+    """A group that the kernel does not have is an error, and the socket is closed again."""
+    with namespace.enter():
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="Invalid argument"):
+            subscribe([nl.RTNLGRP_LINK, 1 << 20], 1 << 16)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_dump_that_a_change_interrupts_says_so(

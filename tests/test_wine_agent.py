@@ -54,12 +54,22 @@ class WindowsAgent(Agent):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def provisioned() -> None:
-    """Wine and the Windows CPython are there, or all of this is skipped."""
+def windows_is_up() -> Iterator[None]:
+    """Wine and the Windows CPython are there, or all of this is skipped.
+
+    Windows stays up from test to test: booting it for each program takes seconds, and a
+    service would be started by every boot.
+    """
     from wine import provision
 
     ready = provision.PYTHON.exists() and shutil.which("wine")
     require(ready, "Wine and Windows CPython: python tests/wine/provision.py")
+    server = ["wineserver", "-p600"]
+    subprocess.run(server, check=True, env=provision.environment())
+    try:
+        yield
+    finally:
+        subprocess.run(["wineserver", "-k"], check=False, env=provision.environment())
 
 
 @pytest.fixture
@@ -143,3 +153,56 @@ def test_a_system_that_never_confirms_is_not_believed() -> None:
         assert b"not confirmed" in ready.body
         wait_until(lambda: any("has not confirmed" in line for line in agent.log), 20)
         assert agent.stop(signal.SIGINT, 15) == 0
+
+
+def test_it_is_installed_started_stopped_and_removed_as_a_service() -> None:
+    """Windows starts the service with the flags of its installation, and it serves."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    agent = Agent()
+    agent.port = port
+    steps = [("install", f"--web.listen-address=127.0.0.1:{port}"), ("start",)]
+    try:
+        for step in steps:
+            code, output = windows("-m", "exporter", "service", *step)
+            assert code == 0, output
+        wait_until(lambda: answers(agent), 30, "the service listens")
+        assert agent.scrape().sum("ip_interface_exporter_build_info", backend="iphlpapi") == 1
+    finally:
+        stopped = windows("-m", "exporter", "service", "stop")
+        removed = windows("-m", "exporter", "service", "remove")
+    assert stopped[0] == 0, stopped
+    assert removed[0] == 0, removed
+    assert not answers(agent)
+
+
+def test_a_service_run_by_a_person_is_one_clear_line() -> None:
+    """What only Windows can run says so, and which command to use."""
+    code, output = windows("-m", "exporter", "service", "run")
+    assert code == 1
+    assert "service start" in output
+    assert "Traceback" not in output
+
+
+def answers(agent: Agent) -> bool:
+    """Whether it listens."""
+    try:
+        return agent.get("/-/healthy").status == 200
+    except OSError:
+        return False
+
+
+def windows(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of the Windows Python."""
+    from wine import run
+
+    process = run.start(
+        arguments,
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = process.communicate(timeout=90)
+    return process.returncode, output.decode("utf-8", "replace")

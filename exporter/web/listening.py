@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
-import re
 import socket
 import sys
-from contextlib import suppress
 from typing import Any, NamedTuple
 
-_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
-_EXPECTED = "expected host:port, for example :10190, 127.0.0.1:10190 or [::1]:10190"
+from exporter.addresses import parse_listen_address
 
 #: Connections that may wait for us to accept them; the system may lower it.
 _BACKLOG = 1024
@@ -37,29 +33,6 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """As it is written in a URL: ``127.0.0.1:10190``, ``[::]:10190``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_listen_address(text: str) -> tuple[str, int]:
-    """Host (empty: every address, IPv4 and IPv6) and port (0: any free one).
-
-    Raises ValueError, saying what would be right.
-    """
-    host, colon, digits = text.rpartition(":")
-    if not colon:
-        raise ValueError(f'"{text}" has no port: {_EXPECTED}')
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) < 65536):
-        raise ValueError(f'"{text}": "{digits}" is not a port from 0 to 65535: {_EXPECTED}')
-    port = int(digits)
-    if host.startswith("[") and host.endswith("]"):
-        with suppress(ValueError):
-            ipaddress.IPv6Address(host[1:-1])
-            return host[1:-1], port
-        raise ValueError(f'"{text}": "{host[1:-1]}" is not an IPv6 address: {_EXPECTED}')
-    if ":" in host:
-        raise ValueError(f'"{text}": an IPv6 address needs brackets: {_EXPECTED}')
-    if host and not _HOST_NAME.fullmatch(host):
-        raise ValueError(f'"{text}": "{host}" is not a host: {_EXPECTED}')
-    return host, port
 
 
 def listen(text: str) -> list[socket.socket]:

@@ -8,10 +8,9 @@ import pytest
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """Logging without anybody else's handlers, and afterwards as it was."""
+    """Logging is afterwards as it was."""
     root, ours = logging.getLogger(), logging.getLogger("exporter")
     handlers, levels = list(root.handlers), (root.level, ours.level)
-    root.handlers.clear()
     yield
     root.handlers[:] = handlers
     root.setLevel(levels[0])
