@@ -309,25 +309,29 @@ def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
             source.close()
 
 
-def test_changes_between_subscribing_and_listing_are_heard(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("patient", [True, False], ids=["listed again", "told after it"])
+def test_nothing_falls_between_subscribing_and_listing(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, patient: bool
 ) -> None:
-    """What happens while the first listing is made is neither lost nor told twice."""
+    """What happens while the first listing is made is listed or told, never both or neither."""
 
     def late(requester: Requester, families: Iterable[Family]) -> listing.Listing:
+        monkeypatch.setattr(linux, "take_listing", take_listing)
         namespace.ip("link add name early type ifb")
         found = take_listing(requester, families)
         namespace.ip("link add name late type ifb")
         return found
 
     monkeypatch.setattr(linux, "take_listing", late)
+    if not patient:
+        monkeypatch.setattr(linux, "QUIET_TRIES", 1)
     with opened(namespace) as source:
-        monkeypatch.undo()
         listener = Listener(namespace, source)
         listener.finish()
+        assert {"early", "late"} < {i.link.name for i in source.list()}
         for family in FAMILIES:
             assert listener.about("early", family) == []
-            assert [h.kind for h in listener.about("late", family)] == [ADD]
+            assert [h.kind for h in listener.about("late", family)] == [ADD] * (not patient)
 
 
 def test_an_interface_is_read_by_family_and_luid(namespace: Namespace) -> None:
@@ -592,6 +596,29 @@ def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) 
         assert source.health.resyncs == 1
         listener.until(lambda: (source.health.resyncs or 0) >= 2, "the second resync")
         settled(listener, transitions, names)
+        agree(source, namespace)
+
+
+def test_a_resync_waits_for_silence(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said while everything is read again is told as it was, and not inferred."""
+    connected_pairs(namespace, 1)
+    with opened(namespace, buffer_bytes=8192) as source:
+        listener = Listener(namespace, source)
+
+        def disturbed(requester: Requester, families: Iterable[Family]) -> listing.Listing:
+            monkeypatch.setattr(linux, "take_listing", take_listing)
+            found = take_listing(requester, families)
+            namespace.ip("link add name late type ifb")
+            return found
+
+        monkeypatch.setattr(linux, "take_listing", disturbed)
+        namespace.batch(flaps("a0", 50))
+        listener.until(lambda: source.health.resyncs, "the resync")
+        listener.finish()
+        for family in FAMILIES:
+            assert [h.kind for h in listener.about("late", family)] == [ADD]
+        assert not any(n.inferred for n in listener.heard if n.kind is ADD)
+        assert source.health.resyncs == 1
         agree(source, namespace)
 
 

@@ -1,8 +1,9 @@
 """The Linux source: one rtnetlink socket that listens, one that asks, and what to do on loss.
 
-Subscribe, then list, then drain: in any other order a change falls between. Messages that
-arrive while the listing is made are applied on top of it like any others: each is about a
-change that did happen, and the last one about a link is its newest state.
+Subscribe, then list, then drain: in any other order a change falls between. A listing is
+used when nothing was said while it was made: a message that is older, applied on top of it,
+turns a link back to what it was, and forth again. In a storm without any pause that has to
+be accepted; the last message about a link is its newest state all the same.
 
 Loss is possible and is never silent. When the socket's buffer overflows, the next receive
 fails with ENOBUFS, once; until the queue is *empty* the kernel drops everything that comes,
@@ -25,6 +26,7 @@ import select
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from exporter.bindings import rtnetlink as nl
@@ -61,6 +63,8 @@ SETTLE_SECONDS = 0.02
 #: At most one resync a second: a listing of 4,000 links costs 25 ms and must not become a load.
 RESYNC_SECONDS = 1.0
 RECONCILE_SECONDS = 60.0
+#: How often a listing is made again because something was said meanwhile.
+QUIET_TRIES = 5
 
 
 class LinuxSource:
@@ -108,7 +112,7 @@ class LinuxSource:
             self._poll.register(listener, select.POLLIN)
             self._poll.register(wake, select.POLLIN)
             self._table = LinkTable(self._families, self._read_link)
-            self._load(take_listing(self._requester, self._families))
+            self._read_all(listener)
             self._table.take()  # what exists at the start is not an addition
             self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
             self._listener, self._wake = listener, wake
@@ -127,7 +131,7 @@ class LinuxSource:
                 if empty:
                     self._table.caught_up()
                 if empty and self._lost:
-                    self._resync()
+                    self._resync(self._listener)
                 batch = self._table.take()
                 if batch:
                     return batch
@@ -179,7 +183,7 @@ class LinuxSource:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._overrun()
+                self._overrun(listener)
                 continue
             if sender:  # only the kernel (0) speaks for the kernel
                 self.health.count_error("foreign_message")
@@ -200,8 +204,9 @@ class LinuxSource:
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""
+        task: Callable[[], None] | None = None
         if self._lost:
-            due, task = self._next_resync, self._resync
+            due = self._next_resync  # `receive` does it when the queue is empty
         elif self._table.unsettled:
             due, task = self._settle_at, self._settle
         else:
@@ -210,17 +215,29 @@ class LinuxSource:
         until = deadline if deadline is not None and last else due
         if self._poll.poll(max(0.0, until - self._clock.monotonic()) * 1000):
             return True
-        if not last:
+        if task and not last:
             task()
         return not last
 
     # -- asking -------------------------------------------------------------------------
 
-    def _overrun(self) -> None:
+    def _read_all(self, listener: socket.socket) -> None:
+        """Make the table equal to a listing, made in silence if possible. Raises OSError."""
+        tries = QUIET_TRIES
+        while True:
+            self._lost = False  # a loss from here on asks for the next listing
+            listing = take_listing(self._requester, self._families)
+            tries -= 1
+            if not tries or self._closed or not self._poll.poll(0):
+                break
+            while not (self._drain(listener) or self._closed):
+                pass
+        self._load(listing)
+
+    def _overrun(self, listener: socket.socket) -> None:
         health = self.health
         health.overruns = (health.overruns or 0) + 1
-        if self._listener is not None:
-            health.dropped = dropped(self._listener)
+        health.dropped = dropped(listener)
         if not self._lost:
             log.warning(
                 "The kernel's receive buffer of %s bytes overflowed: notifications were lost. "
@@ -229,17 +246,15 @@ class LinuxSource:
             )
         self._lost = True
 
-    def _resync(self) -> None:
+    def _resync(self, listener: socket.socket) -> None:
         """List everything and infer what was missed, at most once in `RESYNC_SECONDS`."""
         now = self._clock.monotonic()
         if now < self._next_resync:
             return
         self._next_resync = now + RESYNC_SECONDS
-        self._lost = False  # an overrun from here on asks for the next resync
-        if self._listener is not None:
-            self.health.dropped = dropped(self._listener)
+        self.health.dropped = dropped(listener)
         try:
-            self._load(take_listing(self._requester, self._families))
+            self._read_all(listener)
         except OSError as error:
             self.health.count_error("list")
             log.warning("Reading the interfaces again failed, trying again: %s", error)
@@ -253,7 +268,7 @@ class LinuxSource:
         self._table.settle(self._exists)
 
     def _reconcile(self) -> None:
-        """Find silent changes. Only in silence: what is queued must not be overtaken."""
+        """Find silent changes. Only in silence, and without haste: the next time will do."""
         self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
         try:
             listing = take_listing(self._requester, self._families)

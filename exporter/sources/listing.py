@@ -40,7 +40,7 @@ def take_listing(requester: Requester, families: Iterable[Family]) -> Listing:
                 for family in families
                 for netconf in requester.netconfs(AF[family])
             }
-            timers = _timers(requester, families)
+            timers = read_timers(requester, families)
         except DumpInterrupted:
             continue
         # The kernel does not flag an interrupted netconf dump: compare the two.
@@ -49,7 +49,9 @@ def take_listing(requester: Requester, families: Iterable[Family]) -> Listing:
     raise OSError(errno.EAGAIN, "interfaces kept coming and going while they were listed")
 
 
-def _timers(requester: Requester, families: tuple[Family, ...]) -> dict[Key, Timers]:
+def read_timers(requester: Requester, families: Iterable[Family]) -> dict[Key, Timers]:
+    """The neighbour timers of the IP interfaces. Raises OSError and `DumpInterrupted`."""
+    families = tuple(families)
     path_mtu = {family: path_mtu_timeout(family.label) for family in families}
     parameters = requester.neighbour_parameters()
     return {
