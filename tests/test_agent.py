@@ -326,7 +326,8 @@ def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
         agent.process.send_signal(signal.SIGHUP)
         page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 0)
         assert page.devices() == {"lo", "pairs"}
-        assert any("level=error" in line and f"{file}:1" in line for line in agent.log)
+        said = f"{file}:1"
+        wait_until(lambda: any("level=error" in line and said in line for line in agent.log))
         file.write_text("")
         agent.process.send_signal(signal.SIGHUP)
         page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 1)
