@@ -1,11 +1,13 @@
 """Puts the parts together, starts them in order, and stops them in reverse.
 
-It has two threads: ``collector`` (see `monitor`) and ``web`` (see `web.server`).
+It has two threads: ``collector`` (see `monitor`) and ``web`` (see `web.server`). With an OTLP
+push there is one more for each signal (see `otel.workers`).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import platform
 from collections.abc import Sequence
 
@@ -17,6 +19,7 @@ from exporter.collector import library_page
 from exporter.exposition import Page
 from exporter.logs import event
 from exporter.monitor import Monitor, Observer
+from exporter.otel import configured_push
 from exporter.overview import overview
 from exporter.settings import Settings
 from exporter.sources import namespace
@@ -51,7 +54,9 @@ class Agent:
         self._state = State(
             collector.selection, collector.max_interfaces, collector.retention_seconds
         )
-        self._monitor = Monitor(source, self._state, observers, clock)
+        self._push = configured_push(settings, os.environ, self._read, clock)
+        pushes = () if self._push is None else (self._push,)
+        self._monitor = Monitor(source, self._state, (*observers, *pushes), clock)
         page = Page(
             self._read,
             series_metrics(collector.all_parameters),
@@ -80,6 +85,8 @@ class Agent:
         except BaseException:
             self._monitor.stop()
             raise
+        if self._push:
+            self._push.start()
         self._monitor.start()
         if self._about.namespace:
             event(log, logging.INFO, "Watching", netns=self._about.namespace)
@@ -98,9 +105,14 @@ class Agent:
         )
 
     def stop(self) -> None:
-        """Stop serving, then counting: what is known stays true as long as it is served."""
+        """Stop serving, then counting: what is known stays true as long as it is served.
+
+        The push comes last, and pushes the rest.
+        """
         self._server.stop()
         self._monitor.stop()
+        if self._push:
+            self._push.stop()
 
     def _read(self) -> Reading:
         return Reading(
@@ -110,6 +122,7 @@ class Agent:
             self._clock.monotonic(),
             self._monitor.lag if self._clock is SYSTEM else None,
             self.config_ok,
+            self._push.items() if self._push else {},
         )
 
     def _is_ready(self) -> tuple[bool, str]:

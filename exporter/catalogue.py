@@ -9,7 +9,7 @@ with their ``_total``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from exporter.model import COUNTED_KINDS, FAMILIES, Kind
@@ -42,6 +42,8 @@ class Reading(NamedTuple):
     lag: Histogram | None = None
     #: ``None`` when there is no configuration file.
     config_ok: bool | None = None
+    #: Items of the OTLP push by signal and result; empty without a push.
+    otlp_items: Mapping[tuple[str, str], int] = {}
 
 
 #: Values of a metric's extra labels, in their order, and the sample's value.
@@ -413,6 +415,13 @@ EXPORTER_METRICS = (
         "Whether the configuration file could be read when it was last asked to be.",
         (),
         lambda r: _optional(r.config_ok),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_otlp_items_total",
+        "counter",
+        "Items of the OTLP push; accepted = exported + failed + dropped + those on their way.",
+        ("signal", "result"),
+        lambda r: r.otlp_items.items(),
     ),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from exporter.addresses import parse_listen_address
 from exporter.errors import cited
@@ -29,6 +30,8 @@ from exporter.units import parse_duration, parse_size
 
 # Path segments as RFC 3986 has them, without percent-encoding: one path, one spelling.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
+#: The default first.
+OTLP_PROTOCOLS = ("http/protobuf", "grpc")
 _FAMILIES = {"unspec": Family.UNSPEC, "inet": Family.IPV4, "inet6": Family.IPV6}
 
 
@@ -52,6 +55,28 @@ def _web_config_file(text: str) -> str:
             "and serving without them is not what was asked for: remove it"
         )
     return text
+
+
+def _otlp_endpoint(text: str) -> str:
+    """A URL; the text of an error does not repeat it, it can hold a password."""
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not text.isprintable() or " " in text:
+        raise ValueError("is not a URL: write for example http://localhost:4318")
+    return text
+
+
+def _optional_interval(text: str) -> float | None:
+    return between(parse_duration, "100ms", "1d")(text) if text else None
+
+
+def _optional_protocol(text: str) -> str:
+    return words(*OTLP_PROTOCOLS)(text) if text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +201,63 @@ class CollectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """OTLP: where notifications and metrics are pushed to, if anywhere."""
+
+    endpoint: str = option(
+        "otlp.endpoint",
+        "",
+        _otlp_endpoint,
+        "URL",
+        "Push to this OTLP receiver; over HTTP the path of each signal is appended. Without it: "
+        "what OTEL_EXPORTER_OTLP_ENDPOINT, or a signal's own variable, says. Headers, "
+        "certificates, timeout and compression: from OTEL_EXPORTER_OTLP_* only.",
+    )
+    protocol: str = option(
+        "otlp.protocol",
+        "",
+        _optional_protocol,
+        "|".join(OTLP_PROTOCOLS),
+        "How to push. Without it: what OTEL_EXPORTER_OTLP_PROTOCOL, or a signal's own variable, "
+        f"says, or {OTLP_PROTOCOLS[0]}.",
+    )
+    events: str = option(
+        "otlp.events",
+        "spans",
+        words("spans", "logs", "both"),
+        "spans|logs|both",
+        "What each notification becomes: an event in a span, or an event in a log.",
+    )
+    metrics_interval_seconds: float | None = option(
+        "otlp.metrics-interval",
+        "",
+        _optional_interval,
+        "DURATION",
+        "How often metrics are pushed. Without it: what OTEL_METRIC_EXPORT_INTERVAL says, or 1m.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """Episode: the burst of notifications that becomes one trace."""
+
+    quiet_seconds: float = option(
+        "episode.quiet",
+        "5s",
+        between(parse_duration, "100ms", "1h"),
+        "DURATION",
+        "It is over when no notification has come for so long.",
+    )
+    max_duration_seconds: float = option(
+        "episode.max-duration",
+        "1m",
+        between(parse_duration, "100ms", "1d"),
+        "DURATION",
+        "It is over after so long in any case; a linked one goes on.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Log: what is written to standard error."""
 
@@ -225,10 +307,20 @@ class Settings:
     )
     web: WebSettings = field(default_factory=WebSettings)
     collector: CollectorSettings = field(default_factory=CollectorSettings)
+    otlp: OtlpSettings = field(default_factory=OtlpSettings)
+    episode: EpisodeSettings = field(default_factory=EpisodeSettings)
     log: LogSettings = field(default_factory=LogSettings)
     replay: ReplaySettings = field(default_factory=ReplaySettings)
 
 
-SECTIONS = (WebSettings, CollectorSettings, Settings, LogSettings, ReplaySettings)
+SECTIONS = (
+    WebSettings,
+    CollectorSettings,
+    OtlpSettings,
+    EpisodeSettings,
+    Settings,
+    LogSettings,
+    ReplaySettings,
+)
 #: Every option, by flag, in the order in which they are shown.
 OPTIONS = {o.flag: o for section in SECTIONS for o in options_of(section).values()}

@@ -14,7 +14,9 @@ from exporter.selection import Group
 from exporter.settings import (
     OPTIONS,
     CollectorSettings,
+    EpisodeSettings,
     LogSettings,
+    OtlpSettings,
     ReplaySettings,
     Settings,
     WebSettings,
@@ -40,6 +42,8 @@ def load(flags: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> 
         **_values(Settings, given),
         web=WebSettings(**_values(WebSettings, given)),
         collector=CollectorSettings(**_values(CollectorSettings, given), groups=groups),
+        otlp=OtlpSettings(**_values(OtlpSettings, given)),
+        episode=EpisodeSettings(**_values(EpisodeSettings, given)),
         log=LogSettings(**_values(LogSettings, given)),
         replay=ReplaySettings(**_values(ReplaySettings, given)),
     )

@@ -66,12 +66,13 @@ def windows_is_up() -> Iterator[None]:
     require(ready, "Wine and Windows CPython: python tests/wine/provision.py")
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     # What Windows starts at boot must not inherit a pipe that a test waits to be closed.
-    for command in (["wineserver", "-p600"], ["wineboot"]):
-        subprocess.run(command, check=True, env=provision.environment(), **quiet)
+    for command in (["wineserver", "-p600"], ["wineboot"]):  # one that runs already will do
+        subprocess.run(command, check=False, env=provision.environment(), **quiet)
     try:
         yield
     finally:
-        subprocess.run(["wineserver", "-k"], check=False, env=provision.environment())
+        for command in (["wineserver", "-k"], ["wineserver", "-w"]):
+            subprocess.run(command, check=False, env=provision.environment())
 
 
 @pytest.fixture

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from exporter.errors import SettingsError
 from exporter.model import Family, Link
 from exporter.options import Option, Text
-from exporter.settings import OPTIONS, CollectorSettings, LogSettings, Settings, WebSettings
+from exporter.settings import (
+    OPTIONS,
+    CollectorSettings,
+    EpisodeSettings,
+    LogSettings,
+    OtlpSettings,
+    Settings,
+    WebSettings,
+)
 from exporter.settings_reader import check_file, load
 
 DATA = Path(__file__).parent / "data"
@@ -41,6 +49,8 @@ def test_the_defaults_are_those_of_the_table() -> None:
             family=Family.UNSPEC,
             groups=(),
         ),
+        otlp=OtlpSettings(endpoint="", protocol="", events="spans", metrics_interval_seconds=None),
+        episode=EpisodeSettings(quiet_seconds=5.0, max_duration_seconds=60.0),
         log=LogSettings(level="info", format="logfmt"),
     )
     assert load({}, {}) == Settings()
@@ -62,6 +72,12 @@ EXAMPLES = {
     "collector.parameters": "all",
     "collector.receive-buffer": "4MB",
     "collector.family": "inet6",
+    "otlp.endpoint": "https://collector:4318/base",
+    "otlp.protocol": "grpc",
+    "otlp.events": "both",
+    "otlp.metrics-interval": "10s",
+    "episode.quiet": "2s",
+    "episode.max-duration": "10m",
     "log.level": "warn",
     "log.format": "json",
 }
@@ -110,6 +126,15 @@ def test_an_option_is_the_same_by_flag_and_by_file(option: Option, tmp_path: Pat
         ("collector.receive-buffer", "1kB", '"1kB": must be 4KiB or more'),
         ("collector.receive-buffer", "2GiB", '"2GiB": must be 1GiB or less'),
         ("collector.family", "10", '"10": must be one of unspec, inet, inet6'),
+        ("otlp.endpoint", "collector:4318", "is not a URL: write for example http://localhost"),
+        ("otlp.endpoint", "http://:1", "is not a URL"),
+        ("otlp.endpoint", "http://h:99999", "is not a URL"),
+        ("otlp.endpoint", "http://a b", "is not a URL"),
+        ("otlp.protocol", "http/json", '"http/json": must be one of http/protobuf, grpc'),
+        ("otlp.events", "metrics", '"metrics": must be one of spans, logs, both'),
+        ("otlp.metrics-interval", "0", '"0": must be 100ms or more'),
+        ("episode.quiet", "2h", '"2h": must be 1h or less'),
+        ("episode.max-duration", "1", '"1" is not a duration'),
         ("config.file", "no\nsuch", r"no\nsuch: cannot be read: "),
         ("log.level", "INFO", '"INFO": must be one of debug, info, warn, error'),
         ("log.format", "\x1b[31m", r'"\u001b[31m": must be one of logfmt, json'),
@@ -164,6 +189,8 @@ def test_every_key_of_a_file_counts() -> None:
         Family.IPV6,
         collector.groups,
     )
+    assert settings.otlp == OtlpSettings("http://localhost:4317", "grpc", "both", 15.0)
+    assert settings.episode == EpisodeSettings(2.0, 600.0)
     assert settings.log == LogSettings("debug", "json")
     assert [(g.name, g.match.pattern) for g in collector.groups] == [
         ("vpn", "wg[0-9]+|tun"),

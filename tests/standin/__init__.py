@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from ctypes import byref, c_char_p, c_int, c_uint16, c_uint32, c_uint64
 from pathlib import Path
 
-from requirements_here import require
-
 from exporter.bindings.netioapi import (
     AF_INET,
     MIB_IF_ROW2,
@@ -72,6 +70,8 @@ def library() -> str:
     ready = os.environ.get("IPHLPAPI_STANDIN")
     if ready:
         return ready
+    from requirements_here import require  # brings pytest, which takes seconds under Wine
+
     require(sys.platform != "win32", "IPHLPAPI_STANDIN does not name the stand-in DLL")
     require(shutil.which("gcc"), "gcc is not installed; it builds the stand-in iphlpapi")
     return str(build("standin.so", "gcc", "-fPIC", "-fvisibility=hidden", "-pthread"))

@@ -19,6 +19,7 @@ PACKAGES = {
     "prometheus-2": ("bookworm", "prometheus"),
     "prometheus-3": ("sid", "prometheus"),
     "promtool-3": ("sid", "promtool"),
+    "victoria-metrics": ("sid", "victoria-metrics"),
 }
 
 

@@ -1,0 +1,70 @@
+"""What is said of a notification, in span events and log events alike.
+
+OpenTelemetry names the interface and the family; the rest has no official name, and ours
+begin with ``ip_interface.``. Times are the system's own.
+
+Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
+"""
+
+from __future__ import annotations
+
+from exporter.model import Notification, format_luid
+from exporter.state import Delta
+
+#: Name of a span event, and ``event_name`` of a log event.
+EVENT_NAME = "ip_interface.notification"
+
+#: In which encoders have 64 bits with a sign.
+_MAX_INTEGER = 2**63 - 1
+
+Value = bool | int | float | str | list[int]
+Attributes = dict[str, Value]
+
+
+def nanoseconds(n: Notification) -> int:
+    """When the system told us, in Unix nanoseconds."""
+    return int(n.time * 1e9)
+
+
+def interface_name(delta: Delta, known: str = "") -> str:
+    """The name of the interface itself, if anybody knows it: `Delta.device` can be a group's."""
+    interface = delta.notification.interface
+    return (interface.link.name if interface else known) or known or delta.device
+
+
+def interface_attributes(n: Notification, name: str) -> Attributes:
+    """Which IP interface."""
+    return {
+        "network.interface.name": name,
+        "network.type": n.family.label,
+        "ip_interface.luid": format_luid(n.luid),
+        "ip_interface.index": n.index,
+    }
+
+
+def event_attributes(delta: Delta, name: str) -> Attributes:
+    """Which IP interface, and what happened to it."""
+    n = delta.notification
+    attributes = interface_attributes(n, name)
+    attributes["ip_interface.change"] = n.kind.label
+    for change in delta.changes:
+        prefix = f"ip_interface.parameter.{change.parameter}"
+        for moment, value in (("before", change.before), ("after", change.after)):
+            if value is not None:
+                attributes[f"{prefix}.{moment}"] = _value(value)
+    if n.unobserved_connects:
+        attributes["ip_interface.unobserved.connected"] = n.unobserved_connects
+    if n.unobserved_disconnects:
+        attributes["ip_interface.unobserved.disconnected"] = n.unobserved_disconnects
+    if n.inferred:
+        attributes["ip_interface.inferred"] = True
+    return attributes
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, int) and value > _MAX_INTEGER:
+        return str(value)
+    assert isinstance(value, bool | int | float | str)
+    return value

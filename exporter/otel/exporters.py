@@ -1,0 +1,87 @@
+"""The exporters of opentelemetry-exporter-otlp, by signal and protocol.
+
+Headers, timeout, compression and certificates they read from the environment themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests  # type: ignore[import-untyped,unused-ignore]
+
+from exporter.errors import SettingsError
+from exporter.otel.destinations import Destination
+from exporter.otel.library_log import LIBRARY_LOG, describe, take_over
+from exporter.otel.outlet import Exporter
+
+
+def make_exporter(destination: Destination) -> Exporter:
+    """An exporter, not connected yet. Raises SettingsError."""
+    take_over()
+    try:
+        if destination.protocol == "grpc":
+            return _grpc(destination)
+        return _http(destination)
+    except Exception as error:  # noqa: BLE001  (its text could hold what it read)
+        raise SettingsError(
+            f"the OTLP exporter for {destination.signal} cannot be made: is every "
+            f"OTEL_EXPORTER_OTLP_* variable right? ({describe(error)})"
+        ) from None
+
+
+def _http(destination: Destination) -> Exporter:
+    endpoint = destination.endpoint
+    session = _Session()
+    session.hooks["response"].append(_remember)
+    match destination.signal:
+        case "traces":
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            return OTLPSpanExporter(endpoint, session=session)
+        case "logs":
+            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+
+            return OTLPLogExporter(endpoint, session=session)
+        case _:
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+            return OTLPMetricExporter(endpoint, session=session)
+
+
+class _Session(requests.Session):  # type: ignore[misc,unused-ignore]
+    """REQUESTS_CA_BUNDLE does not count when OTEL_EXPORTER_OTLP_CERTIFICATE says otherwise."""
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        verify = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+
+def _remember(response: Any, **_: object) -> None:
+    """The exporter does not say which status it gave up on."""
+    if reason := describe(int(response.status_code)):
+        LIBRARY_LOG.remember(reason)
+
+
+def _grpc(destination: Destination) -> Exporter:
+    # Its core writes to standard error, past every logger, once for each try.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from opentelemetry.exporter.otlp.proto.grpc import exporter
+
+    exporter.logger.filters.clear()  # one leaves out repetitions, and with them the reason
+    endpoint = destination.endpoint
+    match destination.signal:
+        case "traces":
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+            return OTLPSpanExporter(endpoint)
+        case "logs":
+            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+
+            return OTLPLogExporter(endpoint)
+        case _:
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+
+            return OTLPMetricExporter(endpoint)

@@ -1,0 +1,168 @@
+"""The catalogue as OTLP data points: the names, labels and values that a scrape has.
+
+The points are made directly, as a bridge from another metrics library would: the SDK's
+observable instruments know no histogram, keep reporting what has vanished, and fold
+everything beyond 2,000 attribute sets into one. Names carry no unit beside them, so that no
+store appends it once more.
+
+Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.export import Histogram as HistogramData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from exporter import __version__
+from exporter.catalogue import (
+    EXPORTER_METRICS,
+    HOST_METRICS,
+    IDENTITY,
+    STATE_SECONDS,
+    AgentMetric,
+    HistogramMetric,
+    Reading,
+    Sample,
+    SeriesMetric,
+    identity,
+    state_seconds,
+)
+from exporter.series import Histogram
+from exporter.version import NAME
+
+#: Data points in one request: below the 4 MiB that a gRPC server takes by default.
+REQUEST_POINTS = 8_192
+
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
+_MAX_INTEGER = 2**63 - 1
+
+#: Labels and value of one sample.
+_Labelled = tuple[dict[str, str], float]
+
+
+class PointMaker:
+    """Reads the catalogue. Thread: one."""
+
+    def __init__(
+        self, read: Callable[[], Reading], metrics: Sequence[SeriesMetric], resource: Resource
+    ) -> None:
+        self._read = read
+        self._metrics = tuple(metrics)
+        self._resource = resource
+        self._scope = InstrumentationScope(NAME, __version__)
+        self._began = time.time_ns()
+
+    def collect(self) -> Iterator[tuple[MetricsData, int]]:
+        """Everything as of now, in requests of a bounded size, each with its data points."""
+        metrics: list[Metric] = []
+        points = 0
+        for metric in self._read_all():
+            count = len(metric.data.data_points)
+            if points + count > REQUEST_POINTS and metrics:
+                yield self._request(metrics), points
+                metrics, points = [], 0
+            metrics.append(metric)
+            points += count
+        if metrics:
+            yield self._request(metrics), points
+
+    def _request(self, metrics: list[Metric]) -> MetricsData:
+        scope = ScopeMetrics(self._scope, metrics, "")
+        return MetricsData([ResourceMetrics(self._resource, [scope], self._resource.schema_url)])
+
+    def _read_all(self) -> list[Metric]:
+        """One state, never a mixture of two."""
+        with self._read().state.lock:
+            reading = self._read()  # its instant must not be older than the state
+            now = time.time_ns()
+            metrics: list[Metric] = []
+            for host in HOST_METRICS:
+                metrics += self._agent_metric(host, reading, now)
+            for m in self._metrics:
+                metrics += self._numbers(m.name, m.type, m.help, _series_samples(m, reading), now)
+            for own in EXPORTER_METRICS:
+                metrics += self._agent_metric(own, reading, now)
+        return metrics
+
+    def _agent_metric(
+        self, metric: AgentMetric | HistogramMetric, reading: Reading, now: int
+    ) -> Iterator[Metric]:
+        if isinstance(metric, AgentMetric):
+            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(reading))
+            yield from self._numbers(metric.name, metric.type, metric.help, samples, now)
+        elif points := [
+            _histogram_point(_labels(metric.labels, values), histogram, self._began, now)
+            for values, histogram in metric.read(reading)
+        ]:
+            yield Metric(metric.name, metric.help, "", HistogramData(points, _CUMULATIVE))
+
+    def _numbers(
+        self, name: str, type_: str, help_: str, samples: Iterable[_Labelled], now: int
+    ) -> Iterator[Metric]:
+        """The metric, if it has samples; in pieces, if it has more than a request holds."""
+        points = [
+            NumberDataPoint(labels, self._began, now, _number(value)) for labels, value in samples
+        ]
+        for start in range(0, len(points), REQUEST_POINTS):
+            piece = points[start : start + REQUEST_POINTS]
+            data = Sum(piece, _CUMULATIVE, True) if type_ == "counter" else Gauge(piece)
+            yield Metric(name, help_, "", data)
+
+
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(names, values, strict=True))
+
+
+def _series_samples(metric: SeriesMetric, reading: Reading) -> Iterator[_Labelled]:
+    for series in reading.state.series():
+        who = _labels(IDENTITY, identity(series))
+        samples: Iterable[Sample] = (
+            state_seconds(series, reading.instant)
+            if metric.name == STATE_SECONDS
+            else metric.read(series)
+        )
+        for values, value in samples:
+            yield who | _labels(metric.labels, values), value
+
+
+def _number(value: float) -> int | float:
+    """As it is encoded: truth values are integers, and integers have 64 bits."""
+    if isinstance(value, int) and value <= _MAX_INTEGER:
+        return int(value)
+    return float(value)
+
+
+def _histogram_point(
+    labels: dict[str, str], histogram: Histogram, began: int, now: int
+) -> HistogramDataPoint:
+    counts = []
+    total = 0
+    for _, cumulative in histogram.cumulative():
+        counts.append(cumulative - total)
+        total = cumulative
+    return HistogramDataPoint(
+        labels,
+        began,
+        now,
+        total,
+        histogram.sum,
+        counts,
+        histogram.bounds,
+        None,  # type: ignore[arg-type]  # nobody keeps the minimum and
+        None,  # type: ignore[arg-type]  # the maximum; the encoder leaves them out
+    )

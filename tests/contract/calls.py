@@ -1,0 +1,67 @@
+"""A callback that notes how it was called."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from standin import TIMEOUT
+
+from exporter.notify import InterfaceKey, Kind
+
+
+class Call(NamedTuple):
+    """One call of the callback."""
+
+    context: Any
+    row: InterfaceKey | None
+    kind: Kind
+    thread: threading.Thread
+
+
+class Calls:
+    """The calls so far, as a callback; `action` is what it does then."""
+
+    def __init__(self, action: Callable[[Call], object] = lambda _call: None) -> None:
+        self.all: list[Call] = []
+        self._action = action
+        self._came = threading.Condition()
+
+    def __call__(self, context: Any, row: InterfaceKey | None, kind: Kind) -> object:
+        """Note a call; what is returned must not matter."""
+        call = Call(context, row, kind, threading.current_thread())
+        with self._came:
+            self.all.append(call)
+            self._came.notify_all()
+        self._action(call)
+        return object()
+
+    def wait(self, wanted: int = 1, *, index: int = 0, kind: Kind | None = None) -> list[Call]:
+        """The calls about `index`, of `kind` (any by default), once there are `wanted`."""
+        found: list[Call] = []
+
+        def enough() -> bool:
+            found[:] = [
+                call
+                for call in self.all
+                if kind in (None, call.kind) and (not index or (call.row and call.row[2] == index))
+            ]
+            return len(found) >= wanted
+
+        with self._came:
+            assert self._came.wait_for(enough, TIMEOUT), f"{len(found)} of {wanted}: {self.all}"
+        return found
+
+    def about(self, index: int) -> list[tuple[Kind, int]]:
+        """What was told of an interface so far: kinds and families, in order."""
+        return [(c.kind, c.row.family) for c in self.all if c.row and c.row.index == index]
+
+
+def is_inside(thread: threading.Thread, function: str) -> bool:
+    """Whether a thread is executing a function of that name."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame is not None

@@ -1,0 +1,102 @@
+"""A push inside the test's own process, fed with notifications that the test makes up."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from exporter.catalogue import About, Reading
+from exporter.clock import SYSTEM, Clock
+from exporter.model import Change, Family, Interface, Kind, Link, Notification, Parameters
+from exporter.otel.destinations import destinations
+from exporter.otel.push import Push
+from exporter.settings import EpisodeSettings, OtlpSettings, Settings
+from exporter.sources.contract import Health
+from exporter.state import Delta, State
+
+LUID = 0x0006_0000_0700_0000
+
+
+def settings(endpoint: str, protocol: str = "http/protobuf", events: str = "spans") -> Settings:
+    """Settings with short times; metrics are pushed at the end only."""
+    return Settings(
+        otlp=OtlpSettings(endpoint, protocol, events, 3600.0), episode=EpisodeSettings(0.2, 60.0)
+    )
+
+
+def delta(
+    number: int = 0,
+    *changes: Change,
+    kind: Kind = Kind.PARAMETER,
+    luid: int = LUID,
+    family: Family = Family.IPV4,
+    instant: float | None = None,
+    inferred: bool = False,
+    unobserved: tuple[int, int] = (0, 0),
+) -> Delta:
+    """One notification of eth0 (or of another LUID), whose MTU becomes `number`."""
+    at = SYSTEM.monotonic() if instant is None else instant
+    row = Interface(family, luid, 7, Link("eth0"), Parameters(True, number))
+    n = Notification(
+        kind, family, luid, 7, 1_700_000_000.0 + number / 1000, at, row, *unobserved, inferred
+    )
+    return Delta(n, "eth0", changes or (Change("mtu_bytes", number - 1, number),), None)
+
+
+def told(push: Push, deltas: Sequence[Delta]) -> None:
+    """What the monitor does after a batch."""
+    push([d.notification for d in deltas], deltas)
+
+
+def make_push(made: Settings, state: State | None = None, clock: Clock = SYSTEM) -> Push:
+    """A push of a state that need not fit what it is told."""
+    known = state or State()
+    health = Health(messages={})
+
+    def read() -> Reading:
+        about = About("1", "r", "3", "test")
+        return Reading(known, health, about, SYSTEM.monotonic(), otlp_items=push.items())
+
+    push = Push(made, destinations(made.otlp, os.environ), read, clock)
+    return push
+
+
+@contextmanager
+def pushing(made: Settings, state: State | None = None) -> Iterator[Push]:
+    """A started push, stopped at the end of the block."""
+    push = make_push(made, state)
+    push.start()
+    try:
+        yield push
+    finally:
+        push.stop()
+
+
+def balance(push: Push, signal: str = "traces") -> dict[str, int]:
+    """The items of a signal by result; they must balance once it has stopped."""
+    return {result: n for (of, result), n in push.items().items() if of == signal}
+
+
+def assert_balanced(push: Push) -> None:
+    """Nothing of any signal is unaccounted for."""
+    for signal in {signal for signal, _ in push.items()}:
+        items = balance(push, signal)
+        assert items["accepted"] == items["exported"] + items["failed"] + items["dropped"], signal
+
+
+def timed_stop(push: Push) -> float:
+    """Seconds that a stop takes."""
+    began = time.monotonic()
+    push.stop()
+    return time.monotonic() - began
+
+
+def log_lines(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:
+    """The signals (and reasons) of our log lines with a message."""
+    return [
+        " ".join(str(r.fields[key]) for key in ("signal", "reason") if key in r.fields)  # type: ignore[attr-defined]
+        for r in caplog.records
+        if r.getMessage() == message
+    ]

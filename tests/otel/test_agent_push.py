@@ -1,0 +1,153 @@
+"""The whole agent pushes what the real kernel tells it, to a real receiver."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from otlp_receiver import HttpReceiver, SilentListener
+from support.agent import PROJECT, Agent
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+ITEMS = "ip_interface_exporter_otlp_items_total"
+MTU = "ip_interface.parameter.mtu_bytes"
+
+
+@pytest.fixture
+def lively(namespace: Namespace) -> Namespace:
+    """A namespace with loopback and two connected pairs: d0-d1, d2-d3."""
+    namespace.ip("link set lo up")
+    namespace.batch(f"link add d{n} type veth peer name d{n + 1}" for n in (0, 2))
+    namespace.batch(f"link set d{n} addrgenmode none up" for n in range(4))
+    return namespace
+
+
+@pytest.fixture
+def receiver(lively: Namespace) -> Iterator[HttpReceiver]:
+    """A receiver that listens inside."""
+    with lively.enter():
+        made = HttpReceiver()
+    with made:
+        yield made
+
+
+def test_ten_thousand_notifications_arrive_complete(
+    lively: Namespace, receiver: HttpReceiver
+) -> None:
+    """Each notification of a storm arrives once, in order, with the values the kernel set."""
+    rounds = 1250
+    with Agent(
+        f"--otlp.endpoint={receiver.endpoint}", "--otlp.events=both", namespace=lively
+    ) as agent:
+        agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
+        lively.batch(
+            f"link set d{n} mtu {1400 + step % 50}" for step in range(rounds) for n in range(4)
+        )
+        changes = "ip_interface_parameter_changes_total"
+        page = agent.wait_for(changes, 8 * rounds, 20, parameter="mtu_bytes")
+        expected = page.sum("ip_interface_churn_total")
+        assert page.sum("ip_interface_exporter_source_overruns_total") == 0
+        assert agent.stop() == 0
+    changed = [e for e in receiver.events() if f"{MTU}.after" in e]
+    assert len(receiver.events()) == expected
+    assert len(changed) == 8 * rounds
+    by_interface: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for event in changed:
+        by_interface[event["network.interface.name"], event["network.type"]].append(event)
+    assert set(by_interface) == {(f"d{n}", f) for n in range(4) for f in ("ipv4", "ipv6")}
+    mtus = [1400 + step % 50 for step in range(rounds)]
+    for events in by_interface.values():
+        assert [e[f"{MTU}.after"] for e in events] == mtus
+        assert [e[f"{MTU}.before"] for e in events] == [1500, *mtus[:-1]]
+    records = Counter(r.event_name for r in receiver.records())
+    assert records == {"ip_interface.notification": expected}
+
+
+def test_the_items_are_on_the_page(lively: Namespace, receiver: HttpReceiver) -> None:
+    """While a push is configured the page tells what became of each item, and balances."""
+    with Agent(
+        f"--otlp.endpoint={receiver.endpoint}", "--episode.quiet=100ms", namespace=lively
+    ) as agent:
+        agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
+        lively.batch(f"link set d0 mtu {1400 + step}" for step in range(10))
+        agent.wait_for("ip_interface_notifications_total", 20, device="d0", type="parameter")
+        told = agent.scrape().sum("ip_interface_churn_total")
+        page = agent.wait_for(ITEMS, told, signal="traces", result="exported")
+        assert page.sum(ITEMS, signal="traces", result="accepted") == told
+        assert page.sum(ITEMS, result="failed") == page.sum(ITEMS, result="dropped") == 0
+    with Agent(namespace=lively) as agent:
+        assert not agent.scrape().all(ITEMS)
+
+
+def scrape_seconds(agent: Agent, times: int = 40) -> float:
+    """How long a scrape takes, usually."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        agent.get()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def test_an_outage_costs_neither_collecting_nor_scraping(lively: Namespace) -> None:
+    """With an endpoint that never answers: every change is counted, and scrapes stay as fast."""
+    with lively.enter():
+        listener = SilentListener()
+
+    def churn(agent: Agent) -> None:
+        before = agent.scrape().sum("ip_interface_churn_total")
+        lively.batch(f"link set d{n % 4} mtu {1400 + n // 4 % 50}" for n in range(1000))
+        agent.wait_for("ip_interface_churn_total", before + 2000)
+
+    with listener:
+        with Agent(namespace=lively) as agent:
+            agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
+            churn(agent)
+            plain = scrape_seconds(agent)
+        with Agent(f"--otlp.endpoint={listener.endpoint}", namespace=lively) as agent:
+            agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
+            churn(agent)
+            outage = scrape_seconds(agent)
+            began = time.monotonic()
+            assert agent.stop() == 0
+            assert time.monotonic() - began < 5
+    assert outage < 2 * plain + 0.005
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers and credentials stay out of the log, at its most talkative, whatever fails."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cr3t,s3cr3t-bad")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=s3cr3t%0Abroken")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
+    flags = (f"--otlp.protocol={protocol}", "--log.level=debug", "--otlp.metrics-interval=100ms")
+    with Agent("--otlp.endpoint=http://me:s3cr3t@127.0.0.1:1?k=s3cr3t", *flags) as agent:
+        fails = 'msg="OTLP push fails"'
+        wait_until(lambda: any(fails in line for line in agent.log), 20, "the log tells")
+        agent.wait_for(ITEMS, 0, signal="metrics", result="exported")
+        wait_until(lambda: agent.scrape().sum(ITEMS, result="failed") > 500, 20, "several failed")
+    log = "".join(agent.log)
+    assert "s3cr3t" not in log
+    assert log.count(fails) == 1
+    assert "Traceback" not in log
+
+
+def test_without_an_endpoint_nothing_of_opentelemetry_is_imported() -> None:
+    """The plain agent, whole and ready to open, has loaded none of the push's libraries."""
+    code = (
+        "import sys; import exporter.run; from exporter.app import Agent;"
+        "from exporter.settings_reader import load;"
+        "from exporter.sources.replay import ReplaySource;"
+        "Agent(load({}, {}), ReplaySource('none'));"
+        "print(sorted({m.split('.')[0] for m in sys.modules} &"
+        " {'opentelemetry', 'google', 'grpc', 'requests', 'urllib3'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

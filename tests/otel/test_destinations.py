@@ -1,0 +1,106 @@
+"""What flags and OpenTelemetry's environment variables amount to."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import SettingsError
+from exporter.otel.destinations import Destination, destinations, metrics_interval
+from exporter.settings import OtlpSettings
+
+BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+HTTP, GRPC = "http/protobuf", "grpc"
+
+
+def found(settings: OtlpSettings, **environment: str) -> list[Destination]:
+    """The destinations."""
+    return list(destinations(settings, environment))
+
+
+def test_nothing_is_pushed_without_an_endpoint() -> None:
+    """Other variables alone, or an empty endpoint, do not turn the push on."""
+    assert found(OtlpSettings()) == []
+    assert found(OtlpSettings(protocol="grpc", events="both")) == []
+    assert found(OtlpSettings(), OTEL_EXPORTER_OTLP_HEADERS="a=b", OTEL_SERVICE_NAME="x") == []
+    assert found(OtlpSettings(), **{BASE: " "}) == []
+
+
+def test_a_flag_endpoint_gets_the_path_of_each_signal_over_http_only() -> None:
+    """Over HTTP each signal has a path below the endpoint; gRPC has none."""
+    both = OtlpSettings(endpoint="http://c:4318/base/", events="both")
+    assert found(both) == [
+        Destination("traces", "http://c:4318/base/v1/traces", HTTP),
+        Destination("logs", "http://c:4318/base/v1/logs", HTTP),
+        Destination("metrics", "http://c:4318/base/v1/metrics", HTTP),
+    ]
+    spans = OtlpSettings(endpoint="http://c:4317", protocol="grpc")
+    assert found(spans) == [
+        Destination("traces", "http://c:4317", GRPC),
+        Destination("metrics", "http://c:4317", GRPC),
+    ]
+
+
+def test_the_flag_overrides_every_variable() -> None:
+    """Endpoint and protocol of a flag or the file count for all signals."""
+    settings = OtlpSettings(endpoint="http://flag", protocol="grpc", events="logs")
+    environment = {
+        BASE: "http://env",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+    }
+    assert found(settings, **environment) == [
+        Destination("logs", "http://flag", GRPC),
+        Destination("metrics", "http://flag", GRPC),
+    ]
+
+
+def test_a_signals_own_variable_is_taken_as_it_is() -> None:
+    """A signal's variable counts before the general one, and gets no path appended."""
+    environment = {
+        BASE: "http://all:1",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://metrics:2/write",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+    }
+    assert found(OtlpSettings(), **environment) == [
+        Destination("traces", "http://all:1", GRPC),
+        Destination("metrics", "http://metrics:2/write", HTTP),
+    ]
+    only = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://metrics:2/write"}
+    assert [d.signal for d in found(OtlpSettings(), **only)] == ["metrics"]
+
+
+def test_signals_can_be_turned_off() -> None:
+    """OTEL_SDK_DISABLED turns all off, OTEL_<SIGNAL>_EXPORTER one."""
+    settings = OtlpSettings(endpoint="http://c", events="both")
+    assert found(settings, OTEL_SDK_DISABLED="True") == []
+    assert len(found(settings, OTEL_SDK_DISABLED="no")) == 3
+    off = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "prometheus"}
+    assert [d.signal for d in found(settings, **off)] == ["logs"]
+    assert len(found(settings, OTEL_LOGS_EXPORTER="console, otlp", OTEL_TRACES_EXPORTER="")) == 3
+
+
+def test_what_cannot_be_is_one_line_at_the_start(tmp_path: Path) -> None:
+    """A protocol that is not spoken and a file that cannot be read are errors that name them."""
+    with pytest.raises(SettingsError, match=r'^\$OTEL_EXPORTER_OTLP_PROTOCOL: "http/json": must'):
+        found(OtlpSettings(), **{BASE: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+    missing = {BASE: "http://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}
+    with pytest.raises(SettingsError, match=r"^\$OTEL_EXPORTER_OTLP_CERTIFICATE: .*ca.pem"):
+        found(OtlpSettings(), **missing)
+
+
+def test_what_is_shown_of_an_endpoint_has_no_secret() -> None:
+    """User, password and query are left out."""
+    shown = Destination("traces", "https://me:secret@c:4318/v1/traces?key=secret", HTTP).shown
+    assert shown == "https://c:4318/v1/traces"
+    assert Destination("traces", "c:4317", GRPC).shown == "c:4317"
+
+
+def test_the_metrics_interval_is_the_flag_or_the_variable_or_a_minute() -> None:
+    """The variable has milliseconds; what is no number of them is an error."""
+    name = "OTEL_METRIC_EXPORT_INTERVAL"
+    assert metrics_interval(OtlpSettings(metrics_interval_seconds=2.0), {name: "1"}) == 2.0
+    assert metrics_interval(OtlpSettings(), {name: "1500"}) == 1.5
+    assert metrics_interval(OtlpSettings(), {}) == 60.0
+    for text in ("10s", "-1", "5", "٣٠٠"):
+        with pytest.raises(SettingsError, match=r"^\$OTEL_METRIC_EXPORT_INTERVAL: "):
+            metrics_interval(OtlpSettings(), {name: text})

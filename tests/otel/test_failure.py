@@ -1,0 +1,235 @@
+"""Endpoints that are down, slow, rude or silent: everything is accounted for, and it ends."""
+
+import ssl
+import time
+from itertools import pairwise
+
+import grpc
+import pytest
+import trustme
+from otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener
+from pushing import (
+    assert_balanced,
+    balance,
+    delta,
+    log_lines,
+    make_push,
+    pushing,
+    settings,
+    timed_stop,
+    told,
+)
+from support.waiting import wait_until
+
+from exporter.errors import SettingsError
+from exporter.otel.library_log import describe
+from exporter.otel.workers import QUEUE_LIMIT
+from exporter.settings import OtlpSettings, Settings
+
+DOWN = "http://127.0.0.1:1"
+FAILS, WORKS = "OTLP push fails", "OTLP push works"
+
+
+def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces alone, where the other signals would only say the same."""
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("silent", [False, True])
+def test_it_stops_in_time_whatever_the_endpoint_does(
+    protocol: str, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused or never answered, with ten seconds of patience: stopped in less than five."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
+    with SilentListener() as listener:
+        endpoint = listener.endpoint if silent else DOWN
+        push = make_push(settings(endpoint, protocol, "both"))
+        push.start()
+        told(push, [delta(n) for n in range(5000)])
+        wait_until(lambda: not push._pipelines[0]._queue, 5, "it is being sent")
+        assert timed_stop(push) < 5
+    assert_balanced(push)
+    assert balance(push)["accepted"] == 5000
+    assert balance(push)["exported"] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "protocol", "reason"),
+    [
+        (503, "http/protobuf", "HTTP 503"),
+        (429, "http/protobuf", "HTTP 429"),
+        (400, "http/protobuf", "HTTP 400"),
+        (401, "http/protobuf", "HTTP 401"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc", "RESOURCE_EXHAUSTED"),
+        (grpc.StatusCode.UNAUTHENTICATED, "grpc", "UNAUTHENTICATED"),
+    ],
+)
+def test_refusals_are_counted_and_told_once(
+    status: int | grpc.StatusCode,
+    protocol: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each refused batch counts as failed, but the log has one line, with the status."""
+    spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    caplog.set_level("INFO", "exporter")
+    with GrpcReceiver() if protocol == "grpc" else HttpReceiver() as receiver:
+        if isinstance(receiver, HttpReceiver):
+            assert isinstance(status, int)
+            receiver.answer = lambda: (int(str(status)), {"Retry-After": "30"})
+        else:
+            assert isinstance(status, grpc.StatusCode)
+            receiver.status = status
+        with pushing(settings(receiver.endpoint, protocol)) as push:
+            for number in range(3):
+                told(push, [delta(number)])
+                wait_until(lambda: balance(push)["failed"] == number + 1, 10, "it failed")  # noqa: B023
+    assert receiver.tries >= 3
+    assert log_lines(caplog, FAILS) == [f"traces {reason}"]
+    assert_balanced(push)
+
+
+def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 503 with Retry-After is tried again after that time, and nothing is lost or doubled."""
+    spans_only(monkeypatch)
+    tries: list[float] = []
+
+    def answer() -> tuple[int, dict[str, str]]:
+        tries.append(time.monotonic())
+        return (503, {"Retry-After": "0.3"}) if len(tries) < 3 else (200, {})
+
+    with HttpReceiver() as receiver:
+        receiver.answer = answer
+        with pushing(settings(receiver.endpoint)) as push:
+            told(push, [delta(n) for n in range(10)])
+    assert len(tries) == 3
+    assert all(b - a >= 0.3 for a, b in pairwise(tries))
+    assert len(receiver.events()) == 10
+    assert balance(push) == {"accepted": 10, "exported": 10, "failed": 0, "dropped": 0}
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_it_recovers_when_the_endpoint_comes_back(
+    protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Down, there, down, there: one line for each change, and what is sent arrives."""
+    spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
+    caplog.set_level("INFO", "exporter")
+    kind = GrpcReceiver if protocol == "grpc" else HttpReceiver
+    with kind() as first:
+        port = first.port
+    with pushing(settings(f"http://127.0.0.1:{port}", protocol)) as push:
+        number = 0
+
+        def settled() -> bool:
+            items = balance(push)
+            return sum(items.values()) == 2 * items["accepted"]
+
+        def until(result: str) -> None:
+            nonlocal number
+            before = balance(push)[result]
+            while balance(push)[result] == before:
+                number += 1
+                told(push, [delta(number)])
+                wait_until(settled, 10, "its fate is known")
+
+        until("failed")
+        with kind(port) as second:
+            until("exported")
+        until("failed")
+        with kind(port) as third:
+            until("exported")
+    arrived = len(second.events()) + len(third.events())
+    assert arrived == balance(push)["exported"] > 1
+    assert [line.split()[0] for line in log_lines(caplog, WORKS)] == ["traces"] * 2
+    assert len(log_lines(caplog, FAILS)) == 2
+    assert_balanced(push)
+
+
+def test_what_there_is_no_room_for_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that is down costs a bounded queue, and telling never waits."""
+    spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
+    with SilentListener() as listener:
+        push = make_push(settings(listener.endpoint))
+        push.start()
+        batch = [delta(n) for n in range(1000)]
+        began = time.monotonic()
+        for _ in range(200):
+            told(push, batch)
+        assert time.monotonic() - began < 5
+        assert balance(push)["dropped"] >= 200_000 - 2 * QUEUE_LIMIT
+        assert timed_stop(push) < 5
+    items = balance(push)
+    assert items["accepted"] == 200_000 == items["dropped"] + items["failed"]
+
+
+def test_a_certificate_that_is_not_trusted_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TLS is verified: with the right authority it works, else it fails and says why, once."""
+    spans_only(monkeypatch)
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with HttpReceiver(tls=tls) as receiver:
+        with pushing(settings(receiver.endpoint)) as push:
+            told(push, [delta()])
+            wait_until(lambda: balance(push)["failed"] == 1, 10, "it failed")
+        (line,) = log_lines(caplog, FAILS)
+        assert "CERTIFICATE_VERIFY_FAILED" in line
+        with authority.cert_pem.tempfile() as path:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", path)
+            with pushing(settings(receiver.endpoint)) as push:
+                told(push, [delta()])
+        assert len(receiver.events()) == 1
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_plain_text_to_a_tls_port_and_the_reverse_fail(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong scheme is a failure like any other: counted, and it stops in time."""
+    spans_only(monkeypatch)
+    with HttpReceiver() as receiver:
+        endpoint = receiver.endpoint.replace("http:", "https:")
+        push = make_push(settings(endpoint, protocol))
+        push.start()
+        told(push, [delta()])
+        assert timed_stop(push) < 5
+    assert balance(push)["exported"] == 0
+    assert_balanced(push)
+
+
+def test_a_push_that_never_started_stops() -> None:
+    """A start that failed elsewhere leaves nothing to wait for."""
+    assert timed_stop(make_push(settings(DOWN))) < 0.1
+
+
+def test_a_reason_holds_no_secret() -> None:
+    """Only statuses, names of errors and the system's own texts pass; any other text does not."""
+    secret = "Bearer abc"
+    assert describe(secret) == describe(f"Invalid header {secret}") == ""
+    assert describe(ValueError(secret)) == "ValueError"
+    assert describe(OSError(secret)) == "OSError"
+    assert describe(ConnectionRefusedError(111, "Connection refused")) == (
+        "ConnectionRefusedError: Connection refused"
+    )
+    assert describe("Service Unavailable") == "HTTP 503"
+    assert describe(503) == "HTTP 503"
+    assert describe(200) == describe(None) == describe(True) == ""
+
+
+def test_wrong_variables_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a library cannot read from the environment is an error at the start, not a traceback."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
+    with pytest.raises(SettingsError, match="OTLP exporter for traces cannot be made"):
+        make_push(Settings(otlp=OtlpSettings(DOWN, "grpc")))
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TIMEOUT")
+    monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", "many")
+    with pytest.raises(SettingsError, match="span limits: OTEL_SPAN_EVENT_COUNT_LIMIT must be"):
+        make_push(Settings(otlp=OtlpSettings(DOWN)))

@@ -1,0 +1,265 @@
+"""What a real receiver gets, over HTTP and over gRPC."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from otlp_receiver import GrpcReceiver, HttpReceiver, plain
+from pushing import LUID, assert_balanced, balance, delta, pushing, settings, told
+from support.waiting import wait_until
+
+from exporter import __version__
+from exporter.clock import SYSTEM
+from exporter.model import Change, Family, Interface, Kind, Link, Parameters
+from exporter.state import State
+
+Receiver = HttpReceiver | GrpcReceiver
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Both protocols."""
+    return str(request.param)
+
+
+@pytest.fixture
+def receiver(protocol: str) -> Iterator[Receiver]:
+    """A receiver that speaks it."""
+    with GrpcReceiver() if protocol == "grpc" else HttpReceiver() as made:
+        yield made
+
+
+def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
+    """A root span for the host, a child for each IP interface, an event for each notification."""
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        told(push, [delta(1), delta(2, family=Family.IPV6), delta(3), delta(4, kind=Kind.DELETE)])
+        wait_until(lambda: len(receiver.spans()) == 3, 10, "the episode ends by itself")
+    (root,) = (s for s in receiver.spans() if not s.parent_span_id)
+    children = [s for s in receiver.spans() if s.parent_span_id]
+    assert root.name == "ip_interface.episode"
+    assert plain(root.attributes) == {"ip_interface.episode.notifications": 4}
+    assert {(c.name, c.parent_span_id, c.trace_id) for c in children} == {
+        ("ip_interface.changes", root.span_id, root.trace_id)
+    }
+    by_family = {plain(c.attributes)["network.type"]: c for c in children}
+    assert [len(by_family[family].events) for family in ("ipv4", "ipv6")] == [3, 1]
+    assert plain(by_family["ipv4"].attributes) == {
+        "network.interface.name": "eth0",
+        "network.type": "ipv4",
+        "ip_interface.luid": "0x0006000007000000",
+        "ip_interface.index": 7,
+    }
+    begin, end = 1_700_000_000_001_000_000, 1_700_000_000_004_000_000
+    for span, ends in ((root, end), (by_family["ipv4"], end), (by_family["ipv6"], begin + 10**6)):
+        assert span.end_time_unix_nano == pytest.approx(ends, abs=1000)
+    assert root.start_time_unix_nano == pytest.approx(begin, abs=1000)
+    assert_balanced(push)
+    assert balance(push) == {"accepted": 4, "exported": 4, "failed": 0, "dropped": 0}
+
+
+def test_an_event_has_every_attribute(receiver: Receiver, protocol: str) -> None:
+    """Time and attributes of an event are the notification's; what is unknown is left out."""
+    changes = (
+        Change("connected", False, True),
+        Change("metric", None, 25),
+        Change("zone_indices", (1, 2), (3,)),
+        Change("retransmit_time_seconds", 1.5, None),
+    )
+    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
+        told(push, [delta(5, *changes, inferred=True, unobserved=(2, 3))])
+    assert_balanced(push)
+    expected = {
+        "network.interface.name": "eth0",
+        "network.type": "ipv4",
+        "ip_interface.luid": "0x0006000007000000",
+        "ip_interface.index": 7,
+        "ip_interface.change": "parameter",
+        "ip_interface.parameter.connected.before": False,
+        "ip_interface.parameter.connected.after": True,
+        "ip_interface.parameter.metric.after": 25,
+        "ip_interface.parameter.zone_indices.before": [1, 2],
+        "ip_interface.parameter.zone_indices.after": [3],
+        "ip_interface.parameter.retransmit_time_seconds.before": 1.5,
+        "ip_interface.unobserved.connected": 2,
+        "ip_interface.unobserved.disconnected": 3,
+        "ip_interface.inferred": True,
+    }
+    (event,) = receiver.events()
+    assert event.pop("time") == pytest.approx(1_700_000_000_005_000_000, abs=1000)
+    assert event.pop("name") == "ip_interface.notification"
+    assert event == expected
+    (record,) = receiver.records()
+    assert record.event_name == "ip_interface.notification"
+    assert record.time_unix_nano == pytest.approx(1_700_000_000_005_000_000, abs=1000)
+    assert record.observed_time_unix_nano > record.time_unix_nano
+    assert plain(record.attributes) == expected
+
+
+@pytest.mark.parametrize("events", ["spans", "logs", "both"])
+def test_notifications_go_where_they_were_asked_to(
+    receiver: Receiver, protocol: str, events: str
+) -> None:
+    """As spans, as logs or as both, each notification once, and in order."""
+    with pushing(settings(receiver.endpoint, protocol, events)) as push:
+        told(push, [delta(number) for number in range(300)])
+    names = [
+        plain(r.attributes)["ip_interface.parameter.mtu_bytes.after"] for r in receiver.records()
+    ]
+    assert names == ([] if events == "spans" else list(range(300)))
+    after = [e["ip_interface.parameter.mtu_bytes.after"] for e in receiver.events()]
+    assert after == ([] if events == "logs" else list(range(300)))
+    assert {signal for signal, _ in push.items()} == {
+        "spans": {"traces", "metrics"},
+        "logs": {"logs", "metrics"},
+        "both": {"traces", "logs", "metrics"},
+    }[events]
+    assert_balanced(push)
+
+
+def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:
+    """What is never counted is never pushed."""
+    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
+        told(push, [delta(1, kind=Kind.REFRESH)])
+    assert (receiver.spans(), receiver.records()) == ([], [])
+    assert balance(push)["accepted"] == 0
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_span_rolls_over_before_its_limit(
+    receiver: Receiver, protocol: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event is dropped by the SDK: the next span goes on, linked to the one before."""
+    if limit:
+        monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", str(limit))
+    room = limit or 128
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        told(push, [delta(number) for number in range(2 * room + 1)])
+    children = [s for s in receiver.spans() if s.parent_span_id]
+    assert [len(s.events) for s in children] == [room, room, 1]
+    assert [s.dropped_events_count for s in children] == [0, 0, 0]
+    assert [[link.span_id for link in s.links] for s in children] == [
+        [],
+        [children[0].span_id],
+        [children[1].span_id],
+    ]
+    assert len({s.trace_id for s in receiver.spans()}) == 1
+    assert balance(push)["exported"] == 2 * room + 1
+
+
+def test_many_interfaces_do_not_fill_the_memory(receiver: Receiver, protocol: str) -> None:
+    """When open spans hold too much they all end early, and linked ones go on."""
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        told(push, [delta(n, luid=LUID + n % 4500) for n in range(9_000)])
+    spans = [s for s in receiver.spans() if s.parent_span_id]
+    assert sum(len(s.events) for s in spans) == 9_000
+    known = {s.span_id for s in spans}
+    links = [link.span_id for s in spans for link in s.links]
+    assert len(spans) == 4500 + len(links)
+    assert set(links) <= known
+    assert balance(push)["exported"] == 9_000
+
+
+def test_churn_that_goes_on_continues_in_a_linked_trace(receiver: Receiver, protocol: str) -> None:
+    """After the maximum a new trace begins that is linked; after quiet one that is not."""
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        at = SYSTEM.monotonic() + 1000  # not due for this process's clock
+        instants = [at + tenth / 10 for tenth in range(605)] + [at + 500]
+        told(push, [delta(i, instant=instant) for i, instant in enumerate(instants)])
+    roots = [s for s in receiver.spans() if not s.parent_span_id]
+    assert len(roots) == 3
+    assert [plain(r.attributes)["ip_interface.episode.notifications"] for r in roots] == [600, 5, 1]
+    links = [[(link.trace_id, link.span_id) for link in r.links] for r in roots]
+    assert links == [[], [(roots[0].trace_id, roots[0].span_id)], []]
+
+
+def test_every_signal_says_who_is_speaking(
+    receiver: Receiver, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resource has what semantic conventions ask for; the environment has the last word."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=mine,team=net%20ops")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "my-agent")
+    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
+        told(push, [delta()])
+    assert_balanced(push)
+    for signal in ("traces", "logs", "metrics"):
+        (found,) = receiver.resources(signal)
+        assert found["service.name"] == "my-agent"
+        assert found["service.version"] == __version__
+        assert len(found["service.instance.id"]) == 36
+        assert found["host.name"] == "mine"
+        assert found["os.type"] == platform.system().lower()
+        assert found["team"] == "net ops"
+        assert found["telemetry.sdk.language"] == "python"
+
+
+def test_headers_and_compression_come_from_the_environment(
+    receiver: Receiver, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries act on them, for all signals or one."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-scope=m")
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        told(push, [delta()])
+    seen = Counter((h.get("authorization"), h.get("x-scope")) for h in receiver.headers)
+    assert seen == {("Bearer abc", None): 1, (None, "m"): 1}
+
+
+def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -> None:
+    """Counters are cumulative sums, gauges gauges, histograms histograms; nothing is renamed."""
+    state = State()
+    row = Interface(Family.IPV4, LUID, 7, Link("eth0"), Parameters(True, 1500, None, False))
+    state.load([row], 0.0)
+    with pushing(settings(receiver.endpoint, protocol), state) as push:
+        assert balance(push, "metrics")["accepted"] == 0
+    metrics = {metric.name: metric for metric in receiver.metrics()}
+    churn = metrics["ip_interface_churn_total"].sum
+    assert (churn.is_monotonic, churn.aggregation_temporality) == (True, 2)
+    assert [p.as_int for p in churn.data_points] == [0] * 6
+    assert {tuple(plain(p.attributes)) for p in churn.data_points} == {("family", "type")}
+    (mtu,) = metrics["ip_interface_mtu_bytes"].gauge.data_points
+    assert mtu.as_int == 1500
+    assert plain(mtu.attributes) == {
+        "device": "eth0",
+        "family": "ipv4",
+        "index": "7",
+        "luid": "0x0006000007000000",
+    }
+    assert "ip_interface_metric" not in metrics
+    assert metrics["ip_interface_connected"].gauge.data_points[0].as_int == 1
+    outages = metrics["ip_interface_outage_duration_seconds"].histogram
+    assert [(len(p.bucket_counts), len(p.explicit_bounds)) for p in outages.data_points] == [
+        (15, 14),
+        (15, 14),
+    ]
+    assert not outages.data_points[0].HasField("min")
+    assert {m.unit for m in metrics.values()} == {""}
+    points = sum(len(getattr(m, m.WhichOneof("data")).data_points) for m in metrics.values())
+    assert points == balance(push, "metrics")["exported"]
+
+
+def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: str) -> None:
+    """No request is larger than a gRPC server takes by default, and no point is lost."""
+    state = State(max_interfaces=10_000)
+    state.load(
+        [
+            Interface(Family.IPV4, LUID + n, n, Link(f"veth{n:06}"), Parameters(True, 1500))
+            for n in range(3000)
+        ],
+        0.0,
+    )
+    with pushing(settings(receiver.endpoint, protocol), state) as push:
+        pass
+    items = balance(push, "metrics")
+    assert items["accepted"] > 3000 * 10
+    assert items["accepted"] == items["exported"]
+    sizes = [m.ByteSize() for m in receiver.messages["metrics"]]
+    assert len(sizes) > 3
+    assert max(sizes) < 4 << 20
+    mtus = [
+        plain(p.attributes)["luid"]
+        for m in receiver.metrics()
+        if m.name == "ip_interface_mtu_bytes"
+        for p in m.gauge.data_points
+    ]
+    assert len(mtus) == len(set(mtus)) == 3000

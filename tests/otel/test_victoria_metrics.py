@@ -1,0 +1,149 @@
+"""A real VictoriaMetrics scrapes the agent and receives its push: both must say the same."""
+
+import http.client
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+from requirements_here import require
+from support.agent import Agent
+from support.debian import program
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+AGENT, STORE = "127.0.0.1:10190", "127.0.0.1:8428"  # in a namespace every port is free
+
+#: (metric, its labels) → last value.
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+#: What the resource and the scrape add to the labels of each series.
+RESOURCE = {
+    *("service.name", "service.version", "service.instance.id", "host.name", "host.id", "os.type"),
+    *("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"),
+}
+SCOPE = {"scope.name", "scope.version"}
+SCRAPE = {"job", "instance"}
+
+#: Time goes on between a scrape and a push; and what is pushed is itself an item.
+SECONDS = "ip_interface_state_seconds_total"
+ITEMS = "ip_interface_exporter_otlp_items_total"
+
+
+class Store:
+    """VictoriaMetrics in a namespace. Use it as a context manager."""
+
+    def __init__(self, binary: str, namespace: Namespace, folder: Path) -> None:
+        self.namespace = namespace
+        config = folder / "scrape.yml"
+        config.write_text(
+            "global: {scrape_interval: 500ms}\n"
+            f"scrape_configs: [{{job_name: agent, static_configs: [{{targets: ['{AGENT}']}}]}}]\n"
+        )
+        self.log = (folder / "log").open("w")
+        self.command = [
+            *("ip", "netns", "exec", namespace.name, binary),
+            *(f"-httpListenAddr={STORE}", f"-storageDataPath={folder}/data"),
+            *(f"-promscrape.config={config}", "-search.latencyOffset=0s"),
+        ]
+
+    def __enter__(self) -> "Store":
+        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
+        wait_until(lambda: self.get("/health") == b"OK", 20, "the store answers")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+    def get(self, path: str) -> bytes:
+        """The body of an answer; nothing while it cannot be had."""
+        with self.namespace.enter():
+            connection = http.client.HTTPConnection(STORE, timeout=5)
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().read()
+            except OSError:
+                return b""
+            finally:
+                connection.close()
+
+    def series(self) -> tuple[Series, Series]:
+        """The last value of each series that was scraped, and that was pushed."""
+        self.get("/internal/force_flush")
+        match = urlencode({"match[]": '{__name__=~"ip_interface.*"}'})
+        scraped: Series = {}
+        pushed: Series = {}
+        for line in self.get(f"/api/v1/export?{match}").splitlines():
+            item = json.loads(line)
+            labels = item["metric"]
+            name = labels.pop("__name__")
+            into, added = (
+                (pushed, RESOURCE | SCOPE) if "service.name" in labels else (scraped, SCRAPE)
+            )
+            if "le" in labels:
+                labels["le"] = str(float(labels["le"]))
+            own = frozenset((k, v) for k, v in labels.items() if k not in added)
+            assert (name, own) not in into, "two series with the same labels"
+            into[name, own] = item["values"][-1]
+        return scraped, pushed
+
+
+def differences(scraped: Series, pushed: Series) -> list[str]:
+    """What only one of them has, and what has another value though time does not change it."""
+    found = [f"only scraped: {key}" for key in scraped.keys() - pushed.keys()]
+    found += [f"only pushed: {key}" for key in pushed.keys() - scraped.keys()]
+    for key in scraped.keys() & pushed.keys():
+        if key[0] not in (SECONDS, ITEMS) and scraped[key] != pushed[key]:
+            found.append(f"{key}: scraped {scraped[key]}, pushed {pushed[key]}")
+    return sorted(found)
+
+
+def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path) -> None:
+    """After real churn, every series that was scraped was pushed, and the other way round."""
+    binary = program("victoria-metrics", "victoria-metrics")
+    require(binary, "victoria-metrics: python tests/support/debian.py victoria-metrics")
+    assert binary is not None
+    namespace.ip("link set lo up")
+    namespace.ip("link add a0 type veth peer name b0")
+    namespace.batch(f"link set {name} addrgenmode none up" for name in ("a0", "b0"))
+    flags = (
+        f"--otlp.endpoint=http://{STORE}/opentelemetry",
+        "--otlp.metrics-interval=500ms",
+        "--collector.parameters=all",
+        "--web.disable-exporter-metrics",
+    )
+    with (
+        Store(binary, namespace, tmp_path) as store,
+        Agent(*flags, namespace=namespace, listen=AGENT) as agent,
+    ):
+        agent.wait_for("ip_interfaces_connected", 6)
+        for step in range(20):
+            namespace.batch(
+                (
+                    *(f"link set a0 mtu {1400 + step}", "link set b0 down", "link set b0 up"),
+                    *("link add gone type bridge", "link del gone"),
+                )
+            )
+        agent.wait_for("ip_interface_churn_total", 20, type="delete", family="ipv4")
+        agent.wait_for("ip_interfaces_connected", 6)
+        found: list[str] = []
+
+        def same() -> bool:
+            found[:] = differences(*store.series())
+            return not found
+
+        try:
+            wait_until(same, 20)
+        except AssertionError:
+            raise AssertionError("\n".join(found[:20])) from None
+        scraped, pushed = store.series()
+        page = agent.scrape()
+    names = {name for name, _ in scraped}
+    assert names == {name for name in page.samples if name.startswith("ip_interface")}
+    assert "ip_interface_outage_duration_seconds_bucket" in names
+    assert len(pushed) > 300
+    for (name, labels), value in scraped.items():
+        if name == SECONDS:
+            assert abs(pushed[name, labels] - value) < 5
