@@ -93,12 +93,11 @@ class NotificationHandle:
         self._thread.join(timeout)
 
     def _dispatch(self, callback: Callback, context: Any, initial: bool) -> None:
-        batch: list[Notification] = []
         while not self._cancelled.is_set():
+            batch: list[Notification] = []
             try:
-                told, batch = batch, []
-                self._read(told)
                 batch = self._source.receive(None)
+                self._read(batch)
             except SourceClosed:
                 return
             except Exception as error:  # one bad message must not end the notifications
@@ -116,14 +115,14 @@ class NotificationHandle:
                     self.callback_errors += 1
                     log.exception("The callback %r failed; notifications go on", callback)
 
-    def _read(self, told: list[Notification]) -> None:
+    def _read(self, batch: list[Notification]) -> None:
         """Let a source whose notifications have no rows read them, once each.
 
-        It compares the system with what it read last, to find what was lost; what has been
-        told must not be found again.
+        It compares the system with what it read last, to find what was lost; what is told
+        now must not be found again.
         """
         changed = (Kind.ADD, Kind.PARAMETER)
-        rowless = {(n.family, n.luid) for n in told if n.interface is None and n.kind in changed}
+        rowless = {(n.family, n.luid) for n in batch if n.interface is None and n.kind in changed}
         for family, luid in rowless:
             self._source.read(family, luid)
 

@@ -70,7 +70,9 @@ def _resolve(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
         if socket.has_dualstack_ipv6():
             return [(socket.AF_INET6, ("::", port, 0, 0))]
         return [(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 (it is what was asked for)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # As bytes: a str that is no proper name would raise UnicodeError.
+    name = host.encode()
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, address) for family, *_, address in found))
 
 

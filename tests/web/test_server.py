@@ -1,4 +1,4 @@
-"""The endpoint: formats and codings, routes, and clients that mean no good."""
+"""The endpoint over real sockets: its answers, and clients that mean no good."""
 
 import gzip
 import http.client
@@ -18,7 +18,6 @@ from exporter.web.application import Application
 from exporter.web.landing import FamilyCount, InterfaceLine, Overview
 from exporter.web.listening import ListenError
 from exporter.web.message import Request
-from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from exporter.web.server import WebServer
 
 PAGE = b"# HELP x y\n" * 1000
@@ -77,68 +76,6 @@ def get(server: WebServer, path: str = "/metrics", method: str = "GET", **header
 def connect(server: WebServer) -> socket.socket:
     """A bare connection."""
     return socket.create_connection(("127.0.0.1", server.addresses[0].port), timeout=5)
-
-
-#: What Prometheus 2.42 and 3.5 send.
-PROMETHEUS_2 = (
-    f"{OPENMETRICS};version=1.0.0,{OPENMETRICS};version=0.0.1;q=0.75,"
-    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
-PROMETHEUS_3 = (
-    f"{OPENMETRICS};version=1.0.0;escaping=allow-utf-8;q=0.5,{OPENMETRICS};version=0.0.1;q=0.4,"
-    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
-)
-
-
-@pytest.mark.parametrize(
-    ("accept", "openmetrics"),
-    [
-        (PROMETHEUS_2, True),
-        (PROMETHEUS_3, True),
-        (OPENMETRICS, True),
-        (f"{OPENMETRICS}; version=1.0.0", True),
-        (f"{OPENMETRICS};version=2.0.0", False),
-        (f"{OPENMETRICS};version=abc", False),
-        (f"{OPENMETRICS};q=0", False),
-        (f"{OPENMETRICS};q=0.1, text/plain", False),
-        (f"text/plain;q=0.1, {OPENMETRICS}", True),
-        (f"text/*;q=0.9, {OPENMETRICS};q=0.8", False),
-        ("", False),
-        ("*/*", False),
-        ("text/plain", False),
-        (",;q=,;;=,", False),
-        (f"{OPENMETRICS};q=abc", False),
-    ],
-)
-def test_the_format_follows_what_the_client_prefers(accept: str, openmetrics: bool) -> None:
-    """OpenMetrics goes to those who like it better and speak 1.0.0, text to all others."""
-    assert prefers_openmetrics(accept) is openmetrics
-
-
-@pytest.mark.parametrize(
-    ("accept_encoding", "compressed"),
-    [
-        ("gzip", True),
-        ("gzip, deflate, br", True),
-        ("GZIP;q=0.5", True),
-        ("*", True),
-        ("gzip;q=0", False),
-        ("identity", False),
-        ("gzip;q=0.2, identity;q=0.9", False),
-        ("deflate", False),
-        ("", False),
-    ],
-)
-def test_gzip_goes_to_those_who_take_it(accept_encoding: str, compressed: bool) -> None:
-    """The coding follows the header's q-values; silence means identity."""
-    assert accepts_gzip(accept_encoding) is compressed
-
-
-@given(st.text(max_size=80) | st.text('aplicton/xmresvu;,=q.10*" \\', max_size=80))
-def test_no_header_breaks_the_choice(header: str) -> None:
-    """Whatever a client sends, there is a choice, and no exception."""
-    assert prefers_openmetrics(header) in (True, False)
-    assert accepts_gzip(header) in (True, False)
 
 
 @pytest.mark.parametrize(
