@@ -117,7 +117,7 @@ def _reload(agent: Agent, load: Load) -> None:
         return
     agent.reconfigure(settings)
     agent.config_ok = True if settings.config_file else None
-    log.info("Configuration reloaded; web.* and the source's options change with a restart only")
+    log.info("Configuration reloaded; web, source and OTLP options change with a restart only")
 
 
 @contextmanager

@@ -110,4 +110,7 @@ class Push:
                 metrics = series_metrics(settings.collector.all_parameters)
                 points = PointMaker(self._read, metrics, self._resource)
                 interval = metrics_interval(settings.otlp, os.environ)
+                preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+                if os.environ.get(preference, "").strip().lower() == "delta":
+                    log.warning("%s=delta: not possible, totals are pushed", preference)
                 return Ticker(outlet, points.collect, interval)
