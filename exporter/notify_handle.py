@@ -33,10 +33,10 @@ RETRY_SECONDS = 1.0
 EXIT_SECONDS = 5.0
 
 _serial = itertools.count(1)
-#: The registrations in force. It keeps them alive, as the system would: a handle that is
-#: dropped goes on. (A finalizer of the handle would cancel in whatever thread collects
-#: garbage, the callback's own among them.) Adding and removing are atomic, so no lock is
-#: held, or needed, around a cancel.
+#: The registrations in force. A handle that is dropped goes on, as the system's would: its
+#: thread keeps it. (A finalizer would cancel in whatever thread collects garbage, the
+#: callback's own among them.) Adding and removing are atomic, so that no lock is held, or
+#: needed, around a cancel.
 _registered: set[NotificationHandle] = set()
 
 

@@ -65,3 +65,8 @@ def is_inside(thread: threading.Thread, function: str) -> bool:
     while frame is not None and frame.f_code.co_name != function:
         frame = frame.f_back
     return frame is not None
+
+
+def threads() -> set[threading.Thread]:
+    """The threads that handles own."""
+    return {t for t in threading.enumerate() if t.name.startswith("ip-interface-notify-")}

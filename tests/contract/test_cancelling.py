@@ -11,7 +11,7 @@ import pytest
 from standin import TIMEOUT
 from support.waiting import wait_until
 
-from contract.calls import Call, Calls, is_inside
+from contract.calls import Call, Calls, is_inside, threads
 from contract.clauses import clause
 from contract.conftest import Register
 from contract.worlds import World
@@ -21,6 +21,7 @@ from exporter.notify import (
     Kind,
     NotificationHandle,
     cancel_mib_change_notify2,
+    notify_ip_interface_change,
 )
 
 Cancel = Callable[[NotificationHandle], None]
@@ -127,18 +128,12 @@ def test_our_own_locks_are_not_in_the_way(world: World, register: Register) -> N
 
     handle = register(Calls(busy), AF_INET)
     canceller = threading.Thread(target=handle.cancel)
-    entered = world.make()
-    assert entered
-    wait_until(lambda: is_inside(handle_thread(), "busy"), TIMEOUT)
+    world.make()
+    (dispatcher,) = threads()
+    wait_until(lambda: is_inside(dispatcher, "busy"), TIMEOUT)
     canceller.start()
     canceller.join(TIMEOUT)
     assert done.is_set()
-
-
-def handle_thread() -> threading.Thread:
-    """The thread of the only handle."""
-    (thread,) = (t for t in threading.enumerate() if t.name.startswith("ip-interface-notify-"))
-    return thread
 
 
 @clause("C35")
@@ -170,15 +165,15 @@ def test_cancel_twice(world: World, register: Register, cancel: Cancel) -> None:
 def test_cancel_by_many(world: World, register: Register) -> None:
     """Of many threads that cancel one handle, one succeeds and the others are told."""
     handle, statuses = register(Calls()), []
-    threads = [
+    cancellers = [
         threading.Thread(
             target=lambda: statuses.append(status_of(NotificationHandle.cancel, handle))
         )
         for _ in range(8)
     ]
-    for thread in threads:
+    for thread in cancellers:
         thread.start()
-    for thread in threads:
+    for thread in cancellers:
         thread.join(TIMEOUT)
     assert sorted(statuses) == [0] + [87] * 7
 
@@ -193,8 +188,6 @@ def test_cancel_of_nothing(world: World, handle: NotificationHandle, status: int
 @clause("S10", "C36")
 def test_dropped_handle(world: World, register: Register) -> None:
     """A handle that nobody keeps goes on: only a cancel, or the program's end, deregisters."""
-    from exporter.notify import notify_ip_interface_change
-
     calls = Calls()
     handle = weakref.ref(notify_ip_interface_change(0, calls))
     gc.collect()

@@ -1,9 +1,7 @@
-"""Registering: families, contexts, the initial notification, and every way to be refused."""
+"""Registering: families, contexts, the initial notification, several at once."""
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -12,25 +10,12 @@ from typing import Any
 import pytest
 from standin import TIMEOUT
 
-from contract.calls import Call, Calls
+from contract.calls import Call, Calls, threads
 from contract.clauses import clause, only
 from contract.conftest import Register
 from contract.worlds import BOTH, StandinWorld, World
-from exporter.bindings.errors import format_message
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC
-from exporter.notify import Family, IpHelperError, Kind, NotificationHandle
-
-#: The documented texts; Windows has them in its own words.
-TEXTS = {
-    6: "The handle is invalid.",
-    8: "Not enough memory resources are available to process this command.",
-    87: "The parameter is incorrect.",
-}
-
-
-def threads() -> set[threading.Thread]:
-    """The threads that handles own."""
-    return {t for t in threading.enumerate() if t.name.startswith("ip-interface-notify-")}
+from exporter.notify import Family, Kind, NotificationHandle
 
 
 @clause("C1", "C2", "C6")
@@ -60,25 +45,6 @@ def test_one_family(
     assert calls.about(index) == [
         (kind, family) for kind in (Kind.ADD, Kind.PARAMETER, Kind.DELETE)
     ]
-
-
-@clause("C5", "C11", "C14")
-@pytest.mark.parametrize("family", [1, 10, 24, -1, 65538, "2", None, []])
-def test_any_other_family(world: World, register: Register, family: object) -> None:
-    """Any other family, Linux' number for IPv6 among them, is ERROR_INVALID_PARAMETER."""
-    with pytest.raises(IpHelperError) as caught:
-        register(Calls(), family)
-    assert (caught.value.winerror, caught.value.function) == (87, "NotifyIpInterfaceChange")
-    assert caught.value.strerror == format_message(87)
-    assert threads() == set()
-
-
-@clause("C4", "C5")
-@only("rtnetlink")
-def test_the_socket_modules_number(world: World, register: Register) -> None:
-    """socket.AF_INET6 is not the documented number on Linux, and is refused."""
-    with pytest.raises(IpHelperError, match=r"\[WinError 87\] The parameter is incorrect"):
-        register(Calls(), socket.AF_INET6)
 
 
 @clause("C7")
@@ -159,64 +125,6 @@ def test_handle(world: World, register: Register) -> None:
     first.cancel()
     second.cancel()
     assert threads() == set()
-
-
-@clause("C11", "C13", "C15", "C16")
-@only("so", "dll")
-@pytest.mark.parametrize("status", [6, 8, 31])
-def test_the_systems_refusal(world: StandinWorld, register: Register, status: int) -> None:
-    """A code the system refuses with is raised with its text, and nothing is registered."""
-    world.standin.fail("NotifyIpInterfaceChange", status)
-    with pytest.raises(IpHelperError) as caught:
-        register(Calls())
-    assert (caught.value.winerror, caught.value.strerror) == (status, format_message(status))
-    assert (threads(), world.standin.registrations) == (set(), 0)
-    if sys.platform != "win32" and status in TEXTS:
-        assert caught.value.strerror == TEXTS[status]
-
-
-@clause("C11", "C15")
-@only("rtnetlink")
-def test_no_descriptors_left(world: World, register: Register) -> None:
-    """A process that can open no more sockets gets ERROR_NOT_ENOUGH_MEMORY, and can go on."""
-    import resource
-
-    register(Calls()).cancel()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
-    try:
-        with pytest.raises(IpHelperError) as caught:
-            register(Calls())
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (caught.value.winerror, caught.value.strerror) == (8, TEXTS[8])
-    register(Calls())
-
-
-@clause("C11", "C15")
-def test_no_threads_left(world: World, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a thread to call back on, registering is ERROR_NOT_ENOUGH_MEMORY and undone."""
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(IpHelperError) as caught:
-            register(Calls())
-    assert caught.value.winerror == 8
-    assert threads() == set()
-
-
-@clause("C14", "S5")
-@pytest.mark.parametrize("callback", [None, 3, "callback"])
-def test_no_callback(world: World, register: Register, callback: Any) -> None:
-    """What cannot be called is ERROR_INVALID_PARAMETER."""
-    with pytest.raises(IpHelperError) as caught:
-        register(callback)
-    assert caught.value.winerror == 87
 
 
 @clause("C17")
