@@ -1,0 +1,160 @@
+"""Queries, and one constructor for each kind of panel, all in one style."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from string import ascii_uppercase
+from typing import TypeVar
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    statushistory,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import heatmap as heatmap_models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from looks import NO_JUDGEMENT, color, nothing, thresholds
+
+DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+#: The names of a panel's queries, in their order.
+REFS = ascii_uppercase
+
+Panel = TypeVar(
+    "Panel",
+    bargauge.Panel,
+    heatmap.Panel,
+    stat.Panel,
+    statetimeline.Panel,
+    statushistory.Panel,
+    table.Panel,
+    timeseries.Panel,
+)
+
+
+def over_time(expr: str, legend: str) -> prometheus.Dataquery:
+    """A query for every step of the time range."""
+    return prometheus.Dataquery().expr(expr).legend_format(legend).range()
+
+
+def now(expr: str, legend: str) -> prometheus.Dataquery:
+    """A query for the end of the time range only."""
+    return prometheus.Dataquery().expr(expr).legend_format(legend).instant()
+
+
+def filled(
+    panel: Panel,
+    title: str,
+    description: str,
+    unit: str,
+    queries: Iterable[prometheus.Dataquery],
+    size: tuple[int, int],
+) -> Panel:
+    """A panel with what every panel has. `size` is width (of 24) and height."""
+    for ref, query in zip(REFS, queries, strict=False):
+        panel.with_target(query.ref_id(ref).datasource(DATASOURCE))
+    panel.title(title).description(description).unit(unit).datasource(DATASOURCE)
+    return panel.span(size[0]).height(size[1])
+
+
+def graph(
+    title: str,
+    description: str,
+    unit: str,
+    *queries: prometheus.Dataquery,
+    size: tuple[int, int] = (12, 8),
+    fill: int = 10,
+) -> timeseries.Panel:
+    """Lines over time; the legend is a table beneath."""
+    legend = common.VizLegendOptions().display_mode(common_models.LegendDisplayMode.LIST)
+    legend.placement(common_models.LegendPlacement.BOTTOM).show_legend(True)
+    tooltip = common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
+    panel = (
+        timeseries.Panel().legend(legend).tooltip(tooltip.sort(common_models.SortOrder.DESCENDING))
+    )
+    panel.line_width(1).fill_opacity(fill).show_points(common_models.VisibilityMode.NEVER).min(0)
+    return filled(panel, title, description, unit, queries, size)
+
+
+def bars(panel: timeseries.Panel) -> timeseries.Panel:
+    """Stacked bars instead of lines, for things that are counted."""
+    stacked = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
+    panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    return panel.stacking(stacked)
+
+
+def steps(panel: timeseries.Panel) -> timeseries.Panel:
+    """Edges where a setting changed, not slopes."""
+    return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER).fill_opacity(0)
+
+
+def figure(
+    title: str,
+    description: str,
+    unit: str,
+    *queries: prometheus.Dataquery,
+    limits: Iterable[tuple[float | None, str]] = NO_JUDGEMENT,
+    words: models.ValueMap | None = None,
+    size: tuple[int, int] = (4, 4),
+) -> stat.Panel:
+    """One number, or a few, coloured by `limits` or said in `words`."""
+    panel = (
+        stat.Panel()
+        .thresholds(thresholds(*limits))
+        .color_scheme(color(models.FieldColorModeId.THRESHOLDS))
+        .color_mode(common_models.BigValueColorMode.VALUE)
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .mappings([*([words] if words else []), nothing("–")])
+    )
+    return filled(panel, title, description, unit, queries, size)
+
+
+def timeline(
+    title: str,
+    description: str,
+    query: prometheus.Dataquery,
+    words: models.ValueMap,
+    size: tuple[int, int],
+) -> statetimeline.Panel:
+    """A band for each series, coloured by what the value means."""
+    panel = (
+        statetimeline.Panel()
+        .mappings([words])
+        .color_scheme(color(models.FieldColorModeId.THRESHOLDS))
+        .thresholds(thresholds(*NO_JUDGEMENT))
+        .merge_values(True)
+        .show_value(common_models.VisibilityMode.NEVER)
+        .row_height(0.8)
+        .line_width(0)
+        .fill_opacity(80)
+        .per_page(20)
+        .legend(common.VizLegendOptions().show_legend(True))
+    )
+    return filled(panel, title, description, "none", [query], size)
+
+
+def buckets(title: str, description: str, expr: str, size: tuple[int, int]) -> heatmap.Panel:
+    """A histogram over time; `expr` yields the buckets of seconds."""
+    colors = heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME)
+    colors.exponent(0.5).fill("dark-orange")
+    panel = (
+        heatmap.Panel()
+        .calculate(False)
+        .color(colors.scheme("Oranges").steps(64))
+        .filter_values(heatmap.FilterValueRange().le(1e-9))
+        .y_axis(heatmap.YAxisConfig().unit("s"))
+        .cell_values(heatmap.CellValues().unit("short").decimals(1))
+        .cell_gap(1)
+        .show_legend()
+    )
+    query = over_time(expr, "{{le}}").format(PromQueryFormat.HEATMAP)
+    return filled(panel, title, description, "s", [query], size)

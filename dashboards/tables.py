@@ -1,0 +1,84 @@
+"""Tables of one row for each host or IP interface, joined from one query a column."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from looks import link, thresholds
+from panels import REFS, filled, now
+
+
+class Column(NamedTuple):
+    """A column of a table: a query whose results share the labels of the others'."""
+
+    title: str
+    expr: str
+    unit: str = "none"
+    decimals: int | None = None
+    limits: tuple[tuple[float | None, str], ...] = ()
+    words: tuple[models.ValueMap | models.SpecialValueMap, ...] = ()
+    #: Only the labels of the results are shown.
+    labels_only: bool = False
+
+    def properties(self) -> list[models.DynamicConfigValue]:
+        """How Grafana shows the values."""
+        shown: list[tuple[str, object]] = [("displayName", self.title), ("unit", self.unit)]
+        if self.decimals is not None:
+            shown.append(("decimals", self.decimals))
+        if self.words:
+            shown.append(("mappings", list(self.words)))
+        if self.limits:
+            shown.append(("thresholds", thresholds(*self.limits).build()))
+        if self.limits or any(isinstance(words, models.ValueMap) for words in self.words):
+            shown.append(("custom.cellOptions", common_models.TableColorTextCellOptions()))
+        return [models.DynamicConfigValue(id_val=name, value=value) for name, value in shown]
+
+
+def listing(
+    title: str,
+    description: str,
+    labels: dict[str, str],
+    columns: list[Column],
+    size: tuple[int, int],
+    *,
+    sort_by: str,
+    ascending: bool = False,
+    links: dict[str, tuple[str, str]] | None = None,
+) -> table.Panel:
+    """A table of one row for each label set, joined from one query a column.
+
+    `labels` are shown under new titles, "" hides one; `links` are (title, URL) by label.
+    """
+    queries = [now(column.expr, "").format(PromQueryFormat.TABLE) for column in columns]
+    panel = filled(table.Panel(), title, description, "none", queries, size)
+    panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(not ascending)])
+    for name, shown in labels.items():
+        override = [models.DynamicConfigValue(id_val="displayName", value=shown)]
+        if not shown:
+            override = [models.DynamicConfigValue(id_val="custom.hidden", value=True)]
+        if links and name in links:
+            target = [link(*links[name]).build()]
+            override.append(models.DynamicConfigValue(id_val="links", value=target))
+        panel.override_by_name(name, override)
+    values = [f"Value #{ref}" for ref, _ in zip(REFS, columns, strict=False)]
+    excluded = {"Time": True}
+    for value, column in zip(values, columns, strict=True):
+        if column.labels_only:
+            excluded[value] = True
+        elif value == values[0]:
+            # Grafana leaves the letter out when only one query has results.
+            panel.override_by_regexp("/^Value( #A)?$/", column.properties())
+        else:
+            panel.override_by_name(value, column.properties())
+    order = {name: position for position, name in enumerate([*labels, "Value", *values])}
+    panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
+    return panel.with_transformation(
+        models.DataTransformerConfig(
+            id_val="organize",
+            options={"excludeByName": excluded, "indexByName": order, "renameByName": {}},
+        )
+    )
