@@ -1,30 +1,16 @@
 """Real Prometheus programs read what the agent prints: promtool, and two servers."""
 
-import http.client
-import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from requirements_here import require
 from support.agent import Agent
-from support.debian import program
 from support.namespace import Namespace
+from support.prometheus import Prometheus, needed
 from support.waiting import wait_until
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
-
-
-def needed(package: str, name: str) -> str:
-    """The path of a program, or the test ends here."""
-    path = program(package, name)
-    require(path, f"{name}: python tests/support/debian.py {package}")
-    assert path is not None
-    return path
 
 
 @pytest.fixture
@@ -81,66 +67,12 @@ def as_text(openmetrics: str) -> str:
     )
 
 
-class Prometheus:
-    """A real server that scrapes one agent in its namespace, every 200 ms."""
-
-    def __init__(self, binary: str, folder: Path, agent: Agent) -> None:
-        assert agent.namespace is not None
-        self.namespace = agent.namespace
-        config = folder / "prometheus.yml"
-        config.write_text(
-            "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-            "scrape_configs:\n"
-            "  - job_name: ip-interfaces\n"
-            f"    static_configs: [{{targets: ['127.0.0.1:{agent.port}']}}]\n"
-        )
-        with self.namespace.enter(), socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = (folder / "log").open("w")
-        self.process = subprocess.Popen(
-            [
-                *("ip", "netns", "exec", self.namespace.name, binary),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-            ],
-            stderr=self.log,
-            stdout=self.log,
-        )
-
-    def query(self, path: str, **arguments: str) -> Any:
-        """The data of an API answer; None while it cannot be had."""
-        with self.namespace.enter():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-            try:
-                connection.request("GET", f"/api/v1/{path}?{urlencode(arguments)}")
-                return json.load(connection.getresponse()).get("data")
-            except (OSError, ValueError):
-                return None
-            finally:
-                connection.close()
-
-    def value(self, expression: str) -> float | None:
-        """The single value of a query."""
-        data = self.query("query", query=expression)
-        results = data["result"] if data else []
-        return float(results[0]["value"][1]) if len(results) == 1 else None
-
-    def close(self) -> None:
-        """Stop it."""
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
-
-
 @pytest.mark.parametrize("package", ["prometheus-2", "prometheus-3"])
 def test_a_real_prometheus_scrapes_and_answers(
     flapped: Agent, lively: Namespace, package: str, tmp_path: Path
 ) -> None:
     """The server finds its target healthy, and its query shows flaps between two scrapes."""
-    prometheus = Prometheus(needed(package, "prometheus"), tmp_path, flapped)
-    try:
+    with Prometheus(package, tmp_path, lively, {"ip-interfaces": [flapped.port]}) as prometheus:
         targets = wait_until(
             lambda: [
                 target
@@ -166,5 +98,3 @@ def test_a_real_prometheus_scrapes_and_answers(
         metadata = prometheus.query("metadata", metric="ip_interface_churn_total")
         metadata = metadata or prometheus.query("metadata", metric="ip_interface_churn")
         assert next(iter(metadata.values()))[0]["type"] == "counter"
-    finally:
-        prometheus.close()
