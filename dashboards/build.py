@@ -10,8 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from fleet import fleet
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from fleet import fleet
 from host import host
 
 FOLDER = Path(__file__).resolve().parent

@@ -8,8 +8,9 @@ from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
-from looks import link, thresholds
-from panels import REFS, filled, now
+
+from parts.looks import link, thresholds
+from parts.panels import REFS, filled, now
 
 
 class Column(NamedTuple):

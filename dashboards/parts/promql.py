@@ -12,11 +12,6 @@ FAMILY = 'family=~"$family"'
 INTERFACE = f'device=~"$device", {FAMILY}'
 
 
-#: One IP interface for a person: its luid and index change when it is made anew.
-OF_INTERFACE = "device, family"
-OF_FLEET = f"job, instance, {OF_INTERFACE}"
-
-
 def select(metric: str, *matchers: str) -> str:
     """A selector of the chosen jobs and instances."""
     all_matchers = ('job=~"$job"', 'instance=~"$instance"', *matchers)
@@ -39,7 +34,11 @@ def by(labels: str, expression: str) -> str:
 
 
 def increase_since_birth(metric: str, window: str, *matchers: str) -> str:
-    """`increase` of a counter that is born with its first change, which `increase` never sees."""
+    """`increase`, and what a counter was born with: that `increase` never sees.
+
+    An interface that comes into being between two scrapes is born with its first notifications;
+    the counter of a parameter's changes with the first of them.
+    """
     counter = select(metric, *matchers)
     born = f"{counter} unless {counter} offset {window}"
     return f"(({born}) or increase({counter}[{window}]))"

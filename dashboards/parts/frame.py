@@ -7,8 +7,9 @@ from collections.abc import Callable
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
-from panels import DATASOURCE
-from promql import select
+
+from parts.panels import DATASOURCE
+from parts.promql import select
 
 FLEET_UID = "ip-interfaces-fleet"
 HOST_UID = "ip-interfaces-host"

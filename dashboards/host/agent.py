@@ -1,12 +1,13 @@
-"""The last row of the host dashboard: the agent itself."""
+"""The agent itself: whether it keeps up, and what it costs."""
 
 from __future__ import annotations
 
-from frame import AGENT, row
 from grafana_foundation_sdk.builders import dashboard
-from panels import bars, graph, over_time
-from promql import RATE, by, per_minute, quantile, select
-from tables import Column, listing
+
+from parts.frame import AGENT, row
+from parts.panels import bars, graph, over_time
+from parts.promql import RATE, by, per_minute, quantile, select
+from parts.tables import Column, listing
 
 LAG = "ip_interface_exporter_notification_lag_seconds"
 
@@ -85,7 +86,8 @@ def agent(board: dashboard.Dashboard) -> None:
         ),
         graph(
             "Memory",
-            "Resident memory of the agent, and the buffer in which notifications wait for it.",
+            "Resident memory of the agent, and the buffer in which notifications wait for it. "
+            "The first on Linux only.",
             "bytes",
             over_time(f"sum({select('process_resident_memory_bytes')})", "resident"),
             over_time(
@@ -95,7 +97,7 @@ def agent(board: dashboard.Dashboard) -> None:
         ),
         graph(
             "CPU",
-            "CPU time that the agent takes, as a part of one core.",
+            "CPU time that the agent takes, as a part of one core. Linux only.",
             "percentunit",
             over_time(f"sum(rate({select('process_cpu_seconds_total')}[{RATE}]))", "agent"),
             size=(8, 8),

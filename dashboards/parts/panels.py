@@ -21,7 +21,8 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
-from looks import NO_JUDGEMENT, color, nothing, thresholds
+
+from parts.looks import NO_JUDGEMENT, color, nothing, thresholds
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 

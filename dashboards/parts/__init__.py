@@ -1,0 +1,1 @@
+"""What both dashboards are built of."""
