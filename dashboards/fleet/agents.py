@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from fleet.labels import OF_HOST, SCRAPED, TO_HOST, of_agents
 from parts.frame import AGENT, row
-from parts.looks import CONFIRMED, LOADED, NONE_IS_GOOD, UP
+from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP
 from parts.panels import bars, graph, over_time
 from parts.promql import RANGE, RATE, by, increase, per_minute, select
 from parts.tables import Column, listing
@@ -50,30 +50,30 @@ def agents(board: dashboard.Dashboard) -> None:
                 Column(
                     "Overruns",
                     of_host("ip_interface_exporter_source_overruns_total"),
-                    "short",
+                    COUNT,
                     0,
                     NONE_IS_GOOD,
                 ),
                 Column(
                     "Dropped",
                     of_host("ip_interface_exporter_dropped_notifications_total"),
-                    "short",
+                    COUNT,
                     0,
                     NONE_IS_GOOD,
                 ),
-                Column("Inferred", of_host(inferred), "short", 0),
-                Column("Unobserved", of_host(unobserved), "short", 0),
+                Column("Inferred", of_host(inferred), COUNT, 0),
+                Column("Unobserved", of_host(unobserved), COUNT, 0),
                 Column(
                     "Folded",
                     f"max by ({OF_HOST}) ({select('ip_interface_exporter_interfaces_aggregated')})",
-                    "short",
+                    COUNT,
                     0,
                     NONE_IS_GOOD,
                 ),
                 Column(
                     "Not pushed",
                     of_host("ip_interface_exporter_otlp_items_total", 'result=~"failed|dropped"'),
-                    "short",
+                    COUNT,
                     0,
                     NONE_IS_GOOD,
                 ),

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from fleet.labels import INTERFACE, OF_HOST, OF_INTERFACE, TO_INTERFACE
 from parts.frame import row
-from parts.looks import AVAILABILITY, SWITCHED_ON, nothing
+from parts.looks import AVAILABILITY, COUNT, SWITCHED_ON, nothing
 from parts.panels import graph, over_time, steps
 from parts.promql import (
     RANGE,
@@ -42,7 +42,7 @@ def worst(board: dashboard.Dashboard) -> None:
             "none did.",
             INTERFACE,
             [
-                Column("Disconnections", flapping, "short", 0, limits=((None, "orange"),)),
+                Column("Disconnections", flapping, COUNT, 0, limits=((None, "orange"),)),
                 Column("Availability", among(available, flapping), "percentunit", 3, AVAILABILITY),
                 Column(
                     "Mean outage",
@@ -60,7 +60,7 @@ def worst(board: dashboard.Dashboard) -> None:
                         ),
                         flapping,
                     ),
-                    "short",
+                    COUNT,
                     0,
                 ),
             ],
@@ -77,7 +77,7 @@ def worst(board: dashboard.Dashboard) -> None:
             [
                 Column("Availability", poorest, "percentunit", 3, AVAILABILITY),
                 Column("Disconnected for", among(disconnected, poorest), "s", 1),
-                Column("Disconnections", among(lost, poorest), "short", 0),
+                Column("Disconnections", among(lost, poorest), COUNT, 0),
             ],
             (12, 10),
             sort_by="Availability",
@@ -116,7 +116,7 @@ def forwarding(board: dashboard.Dashboard) -> None:
             "briefly. Empty: none was.",
             INTERFACE,
             [
-                Column("Switched", f"{changed} > 0", "short", 0),
+                Column("Switched", f"{changed} > 0", COUNT, 0),
                 Column("Now", among(state, f"{changed} > 0"), words=(SWITCHED_ON, nothing("gone"))),
             ],
             (12, 8),

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from host.labels import NAME, OF_INTERFACE, TRANSITIONS, UNOBSERVED, one, polled
 from parts.frame import row
-from parts.looks import CONNECTED
+from parts.looks import CONNECTED, COUNT
 from parts.panels import bars, buckets, figure, graph, now, over_time, timeline
 from parts.promql import FAMILY, INTERFACE, RANGE, RATE, by, increase, per_minute, quantile
 
@@ -64,7 +64,7 @@ def outages(board: dashboard.Dashboard) -> None:
             "Outages ended",
             "Outages that ended with a connection in this range, over all interfaces of the "
             "chosen families.",
-            "short",
+            COUNT,
             now(f"sum({counted})", "outages"),
             size=(4, 8),
         ),

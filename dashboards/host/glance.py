@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from host.labels import OF_INTERFACE
 from parts.frame import row
-from parts.looks import AVAILABILITY, CONFIRMED, NONE_IS_GOOD
+from parts.looks import AVAILABILITY, CONFIRMED, COUNT, NONE_IS_GOOD
 from parts.panels import figure, now
 from parts.promql import FAMILY, INTERFACE, RANGE, availability, disconnections, increase, select
 
@@ -29,7 +29,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         figure(
             "IP interfaces",
             "IP interfaces of the chosen families that are connected, of those that exist.",
-            "short",
+            COUNT,
             now(f"sum({select('ip_interfaces_connected', FAMILY)})", "connected"),
             now(f"sum({select('ip_interfaces', FAMILY)})", "exist"),
         ),
@@ -40,12 +40,12 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             "percentunit",
             now(f"min({availability(OF_INTERFACE, RANGE, INTERFACE)} > 0)", "lowest"),
             limits=AVAILABILITY,
-        ),
+        ).decimals(3),
         figure(
             "Disconnections",
             "Times in this range that a chosen interface lost its connection, those included "
             "that no notification showed.",
-            "short",
+            COUNT,
             now(f"sum({disconnections(OF_INTERFACE, RANGE, INTERFACE)})", "disconnections"),
         ),
         figure(
@@ -58,7 +58,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             "Losses",
             "Notifications of this range known to be lost. The agent then read all interfaces "
             "again; Agent, at the end, shows when.",
-            "short",
+            COUNT,
             now(
                 f"sum({increase('ip_interface_exporter_dropped_notifications_total', RANGE)})",
                 "dropped",

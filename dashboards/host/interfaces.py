@@ -15,7 +15,7 @@ from host.labels import (
     polled,
 )
 from parts.frame import row
-from parts.looks import AVAILABILITY, CONNECTED, nothing
+from parts.looks import AVAILABILITY, CONNECTED, COUNT, nothing
 from parts.panels import bars, graph, over_time
 from parts.promql import (
     FAMILY,
@@ -70,15 +70,15 @@ def interfaces(board: dashboard.Dashboard) -> None:
                     (nothing("–"),),
                 ),
                 Column("Disconnected for", disconnected, "s", 1),
-                Column("Disconnections", lost, "short", 0),
+                Column("Disconnections", lost, COUNT, 0),
                 Column("Mean outage", f"{disconnected} / {lost}", "s", 1, words=(nothing("–"),)),
-                Column("Transitions", grown(TRANSITIONS), "short", 0),
-                Column("Unobserved", grown(UNOBSERVED), "short", 0),
-                Column("Missed by polling", missed, "short", 0),
+                Column("Transitions", grown(TRANSITIONS), COUNT, 0),
+                Column("Unobserved", grown(UNOBSERVED), COUNT, 0),
+                Column("Missed by polling", missed, COUNT, 0),
                 Column(
                     "Notifications",
                     by(OF_INTERFACE, increase_since_birth(NOTIFICATIONS, RANGE, INTERFACE)),
-                    "short",
+                    COUNT,
                     0,
                 ),
                 Column(
@@ -96,7 +96,10 @@ def interfaces(board: dashboard.Dashboard) -> None:
             "of a second shows.",
             "percentunit",
             over_time(availability(OF_INTERFACE, RATE, INTERFACE), NAME),
-        ).max(1),
+            floor=None,
+        )
+        .axis_soft_min(0.99)
+        .max(1),
         bars(
             graph(
                 "Notifications by type",

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from host.labels import NAME, NAMES, OF_INTERFACE, one
 from parts.frame import row
-from parts.looks import CHANGED, SWITCHED_ON
+from parts.looks import CHANGED, COUNT, SWITCHED_ON
 from parts.panels import bars, graph, over_time, steps, timeline
 from parts.promql import INTERFACE, RANGE, RATE, by, increase_since_birth, select
 from parts.tables import Column, listing
@@ -46,7 +46,7 @@ def settings(board: dashboard.Dashboard) -> None:
                         increase_since_birth(CHANGES, RANGE, INTERFACE),
                     )
                     + " > 0",
-                    "short",
+                    COUNT,
                     0,
                 )
             ],
@@ -56,9 +56,10 @@ def settings(board: dashboard.Dashboard) -> None:
         steps(
             graph(
                 "MTU",
-                "Maximum transmission unit of each interface.",
-                "bytes",
+                "Maximum transmission unit of each interface, in bytes.",
+                "none",
                 over_time(one("ip_interface_mtu_bytes"), NAME),
+                floor=None,
             )
         ),
         steps(
@@ -66,20 +67,21 @@ def settings(board: dashboard.Dashboard) -> None:
                 "Interface metric",
                 "The interface's part of the cost of each route through it. Linux has none: this "
                 "is about Windows.",
-                "short",
+                "none",
                 over_time(one("ip_interface_metric"), NAME),
+                floor=None,
             )
         ),
         listing(
             "Drift since the beginning of the range",
-            "MTU and metric now, and by how much they differ from the beginning of this range: "
-            "choose the range to choose what to compare with. Metrics are Windows' alone.",
+            "MTU (in bytes) and metric now, and by how much they differ from the beginning of this "
+            "range: choose the range to choose what to compare with. Only Windows has metrics.",
             NAMES,
             [
-                Column("MTU", one("ip_interface_mtu_bytes"), "bytes"),
-                Column("MTU drift", drift("ip_interface_mtu_bytes"), "bytes", None, CHANGED),
-                Column("Metric", one("ip_interface_metric"), "short"),
-                Column("Metric drift", drift("ip_interface_metric"), "short", None, CHANGED),
+                Column("MTU", one("ip_interface_mtu_bytes")),
+                Column("MTU drift", drift("ip_interface_mtu_bytes"), limits=CHANGED),
+                Column("Metric", one("ip_interface_metric")),
+                Column("Metric drift", drift("ip_interface_metric"), limits=CHANGED),
             ],
             (12, 9),
             sort_by="Device",

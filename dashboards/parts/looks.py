@@ -15,8 +15,8 @@ def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
     )
 
 
-#: Any is too many.
-NONE_IS_GOOD = ((None, "green"), (1, "red"))
+#: Any is too many; from a half on, because `increase` extrapolates to what is no whole number.
+NONE_IS_GOOD = ((None, "green"), (0.5, "red"))
 #: Service levels people know: three nines, two nines.
 AVAILABILITY = ((None, "red"), (0.99, "orange"), (0.999, "green"))
 #: Zero is as before.
@@ -30,6 +30,9 @@ def mapping(*values: tuple[str, str, str]) -> models.ValueMap:
         {value: models.ValueMappingResult(text=text, color=color) for value, text, color in values}
     )
 
+
+#: The unit of what is counted: whole numbers, by thousands.
+COUNT = "locale"
 
 CONNECTED = mapping(("1", "connected", "green"), ("0", "disconnected", "red"))
 SWITCHED_ON = mapping(("1", "on", "orange"), ("0", "off", "green"))

@@ -22,7 +22,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from parts.looks import NO_JUDGEMENT, color, nothing, thresholds
+from parts.looks import COUNT, NO_JUDGEMENT, color, nothing, thresholds
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -73,15 +73,18 @@ def graph(
     *queries: prometheus.Dataquery,
     size: tuple[int, int] = (12, 8),
     fill: int = 10,
+    floor: float | None = 0,
 ) -> timeseries.Panel:
-    """Lines over time; the legend is a table beneath."""
+    """Lines over time, from `floor` up or as high as they are; their names stand beneath."""
     legend = common.VizLegendOptions().display_mode(common_models.LegendDisplayMode.LIST)
     legend.placement(common_models.LegendPlacement.BOTTOM).show_legend(True)
     tooltip = common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
     panel = (
         timeseries.Panel().legend(legend).tooltip(tooltip.sort(common_models.SortOrder.DESCENDING))
     )
-    panel.line_width(1).fill_opacity(fill).show_points(common_models.VisibilityMode.NEVER).min(0)
+    panel.line_width(1).fill_opacity(fill).show_points(common_models.VisibilityMode.NEVER)
+    if floor is not None:
+        panel.min(floor)
     return filled(panel, title, description, unit, queries, size)
 
 
@@ -116,6 +119,8 @@ def figure(
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .mappings([*([words] if words else []), nothing("–")])
     )
+    if unit == COUNT:
+        panel.decimals(0)
     return filled(panel, title, description, unit, queries, size)
 
 

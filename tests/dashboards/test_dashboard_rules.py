@@ -53,7 +53,7 @@ VALUES = {
 }
 #: Units of Grafana that the dashboards use.
 #: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
-UNITS = {"none", "short", "s", "bytes", "percentunit", "cpm", "dateTimeFromNow"}
+UNITS = {"none", "locale", "short", "s", "bytes", "percentunit", "cpm", "dateTimeFromNow"}
 PANEL_TYPES = {
     "stat",
     "timeseries",
