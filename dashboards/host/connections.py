@@ -36,9 +36,9 @@ def connections(board: dashboard.Dashboard) -> None:
         ),
         graph(
             "Transitions that a polled gauge misses",
-            "Changes of connection in each step. Told: by notifications. Unobserved: too fast for "
-            "notifications, proven by the system's own counters. Polled: what a gauge shows that "
-            "is only scraped. The space between the lines is what polling misses.",
+            "Changes of connection in the few scrapes before each point. Told: by notifications. "
+            "Unobserved: too fast for notifications, proven by the system's own counters. "
+            "Polled: what a gauge shows that is only scraped. What is above it, polling misses.",
             "short",
             over_time(f"sum({increase(TRANSITIONS, RATE, INTERFACE)})", "told"),
             over_time(f"sum({increase(UNOBSERVED, RATE, INTERFACE)})", "unobserved"),
@@ -55,8 +55,8 @@ def outages(board: dashboard.Dashboard) -> None:
         "Outages",
         buckets(
             "Outages by length",
-            "How long each outage lasted that ended with a connection, counted in the step in "
-            "which it ended, over all interfaces of the chosen families.",
+            "How long each outage lasted that ended with a connection, counted when "
+            "it ended, over all interfaces of the chosen families.",
             by("le", increase(f"{OUTAGES}_bucket", RATE, FAMILY)),
             (16, 8),
         ),

@@ -50,10 +50,9 @@ def nothing(text: str) -> models.SpecialValueMap:
     )
 
 
-def color(mode: models.FieldColorModeId, fixed: str | None = None) -> dashboard.FieldColor:
+def color(mode: models.FieldColorModeId) -> dashboard.FieldColor:
     """A colour scheme."""
-    scheme = dashboard.FieldColor().mode(mode)
-    return scheme.fixed_color(fixed) if fixed else scheme
+    return dashboard.FieldColor().mode(mode)
 
 
 def link(title: str, url: str) -> dashboard.DashboardLink:
