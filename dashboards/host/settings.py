@@ -27,7 +27,7 @@ def settings(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Parameter changes",
-                "Members of the interfaces' rows that changed in the few scrapes before each point.",
+                "Members of the interfaces' rows that changed in the few scrapes before a point.",
                 "short",
                 over_time(
                     by("parameter", increase_since_birth(CHANGES, RATE, INTERFACE)), "{{parameter}}"
