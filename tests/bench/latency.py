@@ -1,0 +1,93 @@
+"""From a change to the page that shows it: what a scraper could see at the best.
+
+An MTU is changed through rtnetlink in this process; from the moment the kernel has taken it,
+the page is asked for until it shows the new value. The figure is the time to the end of that
+answer, so it includes one scrape at least.
+"""
+
+import socket
+import struct
+import time
+
+from fleet import flapping, fleet
+from report import heading, percentile, table
+from support.agent import Agent
+from support.namespace import Namespace
+
+_RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _IFLA_MTU = 16, 1, 4, 4
+#: The device whose MTU changes, and what the page says of it.
+_DEVICE = "v0"
+_SAMPLE = b'ip_interface_mtu_bytes{device="v0",family="ipv4"'
+
+
+def run(short: bool) -> None:
+    """Print the table."""
+    heading("Change to visible on /metrics, ms")
+    rows = []
+    times = 50 if short else 500
+    for links in (11,) if short else (11, 101, 1001):
+        with fleet(links) as namespace, Agent(namespace=namespace) as agent:
+            rows.append(("idle", links, *_summary(_measure(namespace, agent, times))))
+    with fleet(11) as namespace:
+        namespace.batch(f"link add s{n} type veth peer name t{n}" for n in range(50))
+        with Agent(namespace=namespace) as agent, flapping(namespace, "s", 50):
+            rows.append(("flap storm", 111, *_summary(_measure(namespace, agent, times))))
+    table(("", "links", "p50", "p99", "most"), rows)
+
+
+def _summary(seconds: list[float]) -> tuple[float, float, float]:
+    milliseconds = [value * 1000 for value in seconds]
+    return percentile(milliseconds, 50), percentile(milliseconds, 99), max(milliseconds)
+
+
+def _measure(namespace: Namespace, agent: Agent, times: int) -> list[float]:
+    index = namespace.index(_DEVICE)
+    took = []
+    with namespace.enter():
+        client = socket.create_connection(("127.0.0.1", agent.port), timeout=30)
+        netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        try:
+            for number in range(times):
+                mtu = 1400 + number % 100
+                wanted = b" %d.0\n" % mtu
+                began = _set_mtu(netlink, index, mtu)
+                shown = False
+                while not shown:
+                    shown = _line(_page(client)).endswith(wanted)
+                    took_now = time.perf_counter() - began
+                    assert shown or took_now < 10, f"MTU {mtu} is not shown"
+                took.append(took_now)
+        finally:
+            netlink.close()
+            client.close()
+    return took
+
+
+def _set_mtu(netlink: socket.socket, index: int, mtu: int) -> float:
+    """Change it. Returns the instant just before: the message is sent from within the call."""
+    body = struct.pack("=BxHiII", 0, 0, index, 0, 0) + struct.pack("=HHI", 8, _IFLA_MTU, mtu)
+    flags = _NLM_F_REQUEST | _NLM_F_ACK
+    began = time.perf_counter()
+    netlink.send(struct.pack("=IHHII", 16 + len(body), _RTM_NEWLINK, flags, 1, 0) + body)
+    (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
+    if error:
+        raise OSError(-error, f"the kernel refused MTU {mtu}")
+    return began
+
+
+def _page(client: socket.socket) -> bytes:
+    """One scrape, with as little work of our own as can be: it counts as the agent's."""
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head, _, body = client.recv(1 << 16).partition(b"\r\n\r\n")
+    wanted = int(head.lower().partition(b"content-length:")[2].split()[0])
+    pieces = [body]
+    wanted -= len(body)
+    while wanted:
+        pieces.append(client.recv(min(wanted, 1 << 20)))
+        wanted -= len(pieces[-1])
+    return b"".join(pieces)
+
+
+def _line(page: bytes) -> bytes:
+    start = page.find(_SAMPLE)
+    return page[start : page.find(b"\n", start) + 1]
