@@ -20,12 +20,12 @@ def run(short: bool) -> None:
     """Print the tables."""
     heading("Footprint: resident memory and start, by links and push")
     columns = ("links", "push", "IP interfaces", "start to first page, ms", "RSS, MiB")
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for links in (10, 100) if short else (10, 100, 1000, 4000):
         pushes = list(PUSHES)[:1] if links > 10 else PUSHES
         with fleet(links) as namespace:
-            for push in pushes:
-                rows.append((links, push, *_start(namespace, push, 1 if short else 3)))
+            times = 1 if short else 3
+            rows += [(links, push, *_start(namespace, push, times)) for push in pushes]
     table(columns, rows)
     _idle(2.0 if short else 20.0)
 
