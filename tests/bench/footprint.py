@@ -3,11 +3,12 @@
 import subprocess
 import time
 
-from fleet import fleet
 from processes import resident_mebibytes, usage
 from report import heading, median, table
 from support.agent import Agent
 from support.namespace import Namespace
+
+from fleet import fleet
 
 PUSHES = {
     "no push": (),

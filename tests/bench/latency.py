@@ -9,10 +9,11 @@ import socket
 import struct
 import time
 
-from fleet import flapping, fleet
 from report import heading, percentile, table
 from support.agent import Agent
 from support.namespace import Namespace
+
+from fleet import flapping, fleet
 
 _RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _IFLA_MTU = 16, 1, 4, 4
 #: The device whose MTU changes, and what the page says of it.
