@@ -20,6 +20,7 @@ PACKAGES = {
     "prometheus-3": ("sid", "prometheus"),
     "promtool-3": ("sid", "promtool"),
     "victoria-metrics": ("sid", "victoria-metrics"),
+    "alertmanager": ("sid", "prometheus-alertmanager"),
 }
 
 
