@@ -24,7 +24,10 @@ def needed(package: str, name: str) -> str:
 
 
 class Prometheus:
-    """A server in a namespace that scrapes ports of 127.0.0.1 there, by job. Use it in a with."""
+    """A server in a namespace that scrapes ports of 127.0.0.1 there, by job. Use it in a with.
+
+    `settings` are further top-level keys of its configuration, or other ones.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,8 @@ class Prometheus:
         namespace: Namespace,
         jobs: Mapping[str, Sequence[int]],
         interval: str = "200ms",
+        settings: Mapping[str, Any] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         binary = needed(package, "prometheus")
         self.namespace = namespace
@@ -45,7 +50,8 @@ class Prometheus:
         ]
         times = {"scrape_interval": interval, "scrape_timeout": interval}
         config = folder / "prometheus.yml"
-        config.write_text(json.dumps({"global": times, "scrape_configs": scrapes}))
+        document = {"global": times, "scrape_configs": scrapes, **(settings or {})}
+        config.write_text(json.dumps(document))
         with namespace.enter(), socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -56,6 +62,7 @@ class Prometheus:
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder}/data",
                 f"--web.listen-address=127.0.0.1:{self.port}",
+                *flags,
             ],
             stderr=self.log,
             stdout=self.log,

@@ -1,0 +1,129 @@
+"""From a cable to a person: kernel, agent, Prometheus, Alertmanager, webhook, all real."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from rulebook import CONFIG, RULE_FILES, code_blocks, hurried
+from support.agent import Agent
+from support.alertmanager import Alertmanager, Webhook
+from support.namespace import Namespace
+from support.prometheus import Prometheus
+from support.waiting import wait_until
+
+
+class Chain(NamedTuple):
+    """All that runs."""
+
+    namespace: Namespace
+    agent: Agent
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    webhook: Webhook
+
+
+def configuration(webhook: Webhook) -> dict[str, Any]:
+    """An Alertmanager that tells at once, with maintenance as config/alerts/README.md has it."""
+    (documented,) = code_blocks(CONFIG / "alerts" / "README.md", "yaml")
+    maintenance = yaml.safe_load(documented)
+    # The documented window is a night a week; here it is always.
+    maintenance["time_intervals"][0]["time_intervals"] = [{}]
+    return {
+        "route": {
+            "receiver": "person",
+            "group_by": ["..."],
+            "group_wait": "100ms",
+            "group_interval": "1s",
+            "routes": maintenance["route"]["routes"],
+        },
+        "time_intervals": maintenance["time_intervals"],
+        "receivers": [{"name": "person", "webhook_configs": [{"url": webhook.url}]}],
+    }
+
+
+@pytest.fixture
+def chain(namespace: Namespace, tmp_path: Path) -> Iterator[Chain]:
+    """A host with a cable from a0 to b0, and everything that watches it."""
+    namespace.ip("link set lo up")
+    namespace.ip("link add a0 type veth peer name b0")
+    namespace.batch(["link set a0 up", "link set b0 up"])
+    for file in RULE_FILES:
+        (tmp_path / file.name).write_text(json.dumps(hurried(file)))
+    with (
+        Webhook(namespace) as webhook,
+        Agent(namespace=namespace) as agent,
+        Alertmanager(tmp_path, namespace, configuration(webhook)) as alertmanager,
+        Prometheus(
+            "prometheus-3",
+            tmp_path,
+            namespace,
+            {"ip-interfaces": [agent.port]},
+            "1s",
+            {
+                "global": {
+                    "scrape_interval": "1s",
+                    "scrape_timeout": "1s",
+                    "evaluation_interval": "1s",
+                },
+                "rule_files": [file.name for file in RULE_FILES],
+                "alerting": {
+                    "alertmanagers": [
+                        {"static_configs": [{"targets": [f"127.0.0.1:{alertmanager.port}"]}]}
+                    ]
+                },
+            },
+            flags=["--query.lookback-delta=5s"],
+        ) as prometheus,
+    ):
+        agent.wait_for("ip_interface_connected", 1, device="b0", family="ipv4")
+        connected = 'instance_device:ip_interface_connected:max{device="b0"}'
+        wait_until(lambda: prometheus.value(connected) == 1, 30, connected)
+        # What is older than the windows is no news: the next steps are.
+        old = "count(ip_interface_churn_total offset 11s)"
+        wait_until(lambda: prometheus.value(old), 20, old)
+        yield Chain(namespace, agent, prometheus, alertmanager, webhook)
+
+
+def test_a_flap_reaches_a_person_and_so_does_its_end(chain: Chain) -> None:
+    """A flapping cable arrives as a firing alert with its text, and later as resolved."""
+
+    def arrived(status: str) -> list[dict[str, Any]]:
+        alerts = chain.webhook.named("IpInterfaceFlapping", status)
+        return [alert for alert in alerts if alert["labels"]["device"] == "b0"]
+
+    chain.namespace.batch(f"link set a0 {way}" for way in ("down", "up") * 6)
+    firing = wait_until(lambda: arrived("firing"), 15, "the alert arrives")
+    assert firing[0]["labels"] == {
+        "alertname": "IpInterfaceFlapping",
+        "job": "ip-interfaces",
+        "instance": f"127.0.0.1:{chain.agent.port}",
+        "device": "b0",
+        "severity": "warning",
+        "category": "fault",
+    }
+    said = firing[0]["annotations"]
+    assert said["summary"] == "An IP interface keeps losing its connection."
+    assert f"b0 on 127.0.0.1:{chain.agent.port} was disconnected " in said["description"]
+    assert said["runbook_url"].endswith("/config/runbooks/IpInterfaceFlapping.md")
+    assert not arrived("resolved")
+
+    # Meanwhile, something that maintenance mutes: it fires, and nobody is told.
+    chain.namespace.ip("link add added type bridge")
+    (added,) = wait_until(
+        lambda: [
+            alert
+            for alert in chain.alertmanager.alerts("IpInterfaceAdded")
+            if alert["status"]["mutedBy"] == ["maintenance"]
+        ],
+        15,
+        "an addition is muted",
+    )
+    assert added["labels"]["device"] == "added"
+
+    (resolved,) = wait_until(lambda: arrived("resolved"), 40, "its end arrives")
+    assert resolved["labels"] == firing[0]["labels"]
+    assert resolved["startsAt"] < resolved["endsAt"]
+    assert not chain.webhook.named("IpInterfaceAdded", "firing")
