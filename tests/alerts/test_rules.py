@@ -3,13 +3,24 @@
 import re
 import subprocess
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
 import pytest
 import yaml
-from rulebook import ALERTS, RECORDED, RULE_FILES, RULE_TESTS, RULES, RUNBOOKS, Rule, queries
+from rulebook import (
+    ALERTS,
+    RECORDED,
+    RULE_FILES,
+    RULE_TESTS,
+    RULES,
+    RUNBOOKS,
+    Rule,
+    code_blocks,
+    queries,
+)
 from support.prometheus import needed
 
 from exporter.catalogue import (
@@ -129,16 +140,22 @@ def test_recorded_names(rule: Rule) -> None:
     assert "by (" not in rule.body["expr"], "without keeps the labels that users add"
 
 
-@every_alert
-def test_each_alert_is_seen_to_fire_and_to_be_silent(rule: Rule) -> None:
-    """There is a tested case where it fires, and one where something else is the matter."""
-    verdicts = defaultdict(set)
+@cache
+def verdicts() -> dict[str, set[tuple[bool, str]]]:
+    """(whether it fires, name of the case) of each alert, as promtool's tests have it."""
+    found = defaultdict(set)
     for file in RULE_TESTS:
         for test in yaml.safe_load(file.read_text())["tests"]:
             for case in test["alert_rule_test"]:
-                verdicts[case["alertname"]].add((bool(case.get("exp_alerts")), test["name"]))
-    fires = {name for fired, name in verdicts[rule.name] if fired}
-    silent = {name for fired, name in verdicts[rule.name] if not fired}
+                found[case["alertname"]].add((bool(case.get("exp_alerts")), test["name"]))
+    return found
+
+
+@every_alert
+def test_each_alert_is_seen_to_fire_and_to_be_silent(rule: Rule) -> None:
+    """There is a tested case where it fires, and one where something else is the matter."""
+    fires = {name for fired, name in verdicts()[rule.name] if fired}
+    silent = {name for fired, name in verdicts()[rule.name] if not fired}
     assert fires
     assert silent - fires, "only ever silent before and after it fires"
 
@@ -163,9 +180,12 @@ def test_the_rules_pass_their_tests(package: str) -> None:
     assert done.stdout.count("SUCCESS") == len(RULE_TESTS)
 
 
-def test_the_table_of_alerts_is_complete() -> None:
-    """The README lists every alert, with its severity and category."""
-    readme = (RULE_FILES[0].parent / "README.md").read_text()
-    listed = re.findall(r"^\| \[(\w+)\]\(\.\./runbooks/\1\.md\) \| (\w+) \| (\w+) \|", readme, re.M)
+def test_the_readme_is_complete() -> None:
+    """It lists every rule file, and every alert with its severity and category."""
+    readme = RULE_FILES[0].parent / "README.md"
+    named = yaml.safe_load(code_blocks(readme, "yaml")[0])["rule_files"]
+    assert sorted(named) == [file.name for file in RULE_FILES]
+    row = re.compile(r"^\| \[(\w+)\]\(\.\./runbooks/\1\.md\) \| (\w+) \| (\w+) \|", re.M)
+    listed = row.findall(readme.read_text())
     labels = [(r.name, r.body["labels"]["severity"], r.body["labels"]["category"]) for r in ALERTS]
     assert sorted(listed) == sorted(labels)
