@@ -5,9 +5,7 @@ import subprocess
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import promql_parser as promql
 import pytest
 import yaml
 from rulebook import (
@@ -22,14 +20,7 @@ from rulebook import (
     queries,
 )
 from support.prometheus import needed
-
-from exporter.catalogue import (
-    EXPORTER_METRICS,
-    HOST_METRICS,
-    IDENTITY,
-    HistogramMetric,
-    series_metrics,
-)
+from support.promql import declared, grouping_labels, matchers, selectors
 
 RUNBOOK_URL = (
     "https://github.com/ip-interface-exporter/ip-interface-exporter/blob/main/config/runbooks/"
@@ -42,44 +33,27 @@ every_promtool = pytest.mark.parametrize("package", ["prometheus-2", "promtool-3
 TARGET = {"job", "instance"}
 
 
-def declared() -> dict[str, set[str]]:
-    """The labels of every series that a rule may name."""
-    labels = {"up": TARGET, "ALERTS": TARGET | {"alertname", "alertstate", "severity", "category"}}
-    for own in series_metrics(all_parameters=True):
-        labels[own.name] = {*TARGET, *IDENTITY, *own.labels}
-    for metric in (*HOST_METRICS, *EXPORTER_METRICS):
-        if isinstance(metric, HistogramMetric):
-            for suffix, more in (("_bucket", {"le"}), ("_sum", set()), ("_count", set())):
-                labels[metric.name + suffix] = {*TARGET, *metric.labels, *more}
-        else:
-            labels[metric.name] = {*TARGET, *metric.labels}
-    for rule in RECORDED:
-        level, *_ = rule.name.split(":")
-        # A level is written with underscores, and so are no labels of ours.
-        labels[rule.name] = TARGET | set(level.split("_"))
-    return labels
+def known() -> dict[str, set[str]]:
+    """The labels of every series that a rule or a runbook may name, without the target's."""
+    recorded = {rule.name: rule.name.partition(":")[0] for rule in RECORDED}
+    # A level is the labels that are left, joined by underscores: no label of ours has one.
+    levels = {name: set(level.split("_")) - TARGET for name, level in recorded.items()}
+    return declared() | levels | {"up": set()}
 
 
-DECLARED = declared()
-EVERY_LABEL = set().union(*DECLARED.values())
+KNOWN = known()
+EVERY_LABEL = TARGET.union(*KNOWN.values())
 
 
 def check(expression: str) -> None:
     """Fails for PromQL that is none, or names metrics or labels that nothing has."""
-
-    def look(node: Any) -> bool:
-        if isinstance(node, promql.VectorSelector):
-            assert node.name in DECLARED, f"nothing is called {node.name}"
-            matched = {matcher.name for matcher in node.matchers.matchers}
-            assert matched <= DECLARED[node.name], f"{node.name} has no such label: {matched}"
-        modifier = getattr(node, "modifier", None)
-        if modifier is not None:
-            grouped = modifier if isinstance(node, promql.AggregateExpr) else modifier.matching
-            named = set(grouped.labels) if grouped is not None else set()
-            assert named <= EVERY_LABEL, f"no series has such a label: {named}"
-        return True
-
-    promql.walk(promql.parse(expression), look)
+    for node in selectors(expression):
+        metric = node.at.name
+        assert metric in KNOWN, f"nothing is called {metric}"
+        wrong = matchers(node.at).keys() - KNOWN[metric] - TARGET
+        assert not wrong, f"{metric} has no such label: {wrong}"
+    wrong = grouping_labels(expression) - EVERY_LABEL
+    assert not wrong, f"no series has such a label: {wrong}"
 
 
 @every_rule

@@ -29,16 +29,7 @@ from grafana import (
 )
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from promql_reading import grouping_labels, is_grown, matchers, nodes, selectors
-
-from exporter.catalogue import (
-    EXPORTER_METRICS,
-    HOST_METRICS,
-    IDENTITY,
-    AgentMetric,
-    HistogramMetric,
-    series_metrics,
-)
+from support.promql import declared, grouping_labels, is_grown, matchers, nodes, selectors
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 RATE, RANGE = timedelta(seconds=61), timedelta(seconds=3607)
@@ -75,21 +66,6 @@ TARGET = {"job", "instance"}
 ALL = [query for name in NAMES for query in queries(name)]
 every_dashboard = pytest.mark.parametrize("name", NAMES)
 every_query = pytest.mark.parametrize("query", ALL, ids=lambda query: query.where)
-
-
-def declared() -> dict[str, set[str]]:
-    """The labels of each metric that the exporter declares."""
-    metrics: dict[str, set[str]] = {name: set() for name in NOT_OURS}
-    for metric in series_metrics(all_parameters=True):
-        metrics[metric.name] = {*IDENTITY, *metric.labels}
-    for metric in (*HOST_METRICS, *EXPORTER_METRICS):
-        if isinstance(metric, AgentMetric):
-            metrics[metric.name] = set(metric.labels)
-        else:
-            assert isinstance(metric, HistogramMetric)
-            metrics[f"{metric.name}_bucket"] = {"le", *metric.labels}
-            metrics[f"{metric.name}_count"] = metrics[f"{metric.name}_sum"] = set(metric.labels)
-    return metrics
 
 
 # -- the files --------------------------------------------------------------------------
@@ -278,7 +254,7 @@ def test_promql(query: Query) -> None:
     target-promql-rule, target-job-rule, target-instance-rule
     """
     expression = expand(query.expr, VALUES)
-    metrics = declared()
+    metrics = declared() | {name: set() for name in NOT_OURS}
     known = set(TARGET)
     for node in selectors(expression):
         assert node.at.name in metrics

@@ -1,9 +1,18 @@
-"""What a PromQL expression names: metrics with their matchers, labels, windows."""
+"""What a PromQL expression names: metrics with their matchers, labels, windows; and what may be."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import promql_parser as promql
+
+from exporter.catalogue import (
+    EXPORTER_METRICS,
+    HOST_METRICS,
+    IDENTITY,
+    AgentMetric,
+    HistogramMetric,
+    series_metrics,
+)
 
 
 class Node(NamedTuple):
@@ -77,3 +86,18 @@ def str_of(node: Any) -> str:
     """The PromQL of a part."""
     text: str = node.prettify()
     return text
+
+
+def declared() -> dict[str, set[str]]:
+    """The labels of each series that the exporter declares."""
+    series: dict[str, set[str]] = {}
+    for metric in series_metrics(all_parameters=True):
+        series[metric.name] = {*IDENTITY, *metric.labels}
+    for metric in (*HOST_METRICS, *EXPORTER_METRICS):
+        if isinstance(metric, AgentMetric):
+            series[metric.name] = set(metric.labels)
+        else:
+            assert isinstance(metric, HistogramMetric)
+            series[f"{metric.name}_bucket"] = {"le", *metric.labels}
+            series[f"{metric.name}_count"] = series[f"{metric.name}_sum"] = set(metric.labels)
+    return series
