@@ -78,8 +78,11 @@ class Agent:
         """Take what exists. Raises OSError."""
         self._monitor.open()
 
-    def start(self) -> None:
-        """Begin to count, then to serve. Raises OSError, and has stopped again then."""
+    def start(self, pulse_seconds: float | None = None) -> None:
+        """Begin to count, then to serve. Raises OSError, and has stopped again then.
+
+        With `pulse_seconds`, `hanging` can tell idleness from a collector that hangs.
+        """
         try:
             self._server.start()
         except BaseException:
@@ -87,11 +90,11 @@ class Agent:
             raise
         if self._push:
             self._push.start()
-        self._monitor.start()
+        self._monitor.start(pulse_seconds)
         if self._about.namespace:
             event(log, logging.INFO, "Watching", netns=self._about.namespace)
-        for address in self._server.addresses:
-            event(log, logging.INFO, "Listening", address=str(address))
+        for address in self.addresses:
+            event(log, logging.INFO, "Listening", address=address)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take what can change while it runs: filters, groups, limit, retention, log."""
@@ -125,11 +128,32 @@ class Agent:
             self._push.items() if self._push else {},
         )
 
-    def _is_ready(self) -> tuple[bool, str]:
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, with the real ports."""
+        return [str(address) for address in self._server.addresses]
+
+    def unready(self) -> str:
+        """Why what is served is not the whole truth yet; empty once it is."""
         if not self._monitor.alive:
-            return False, "the collector is not running"
+            return "the collector is not running"
         if not self.source.health.up:
-            return False, "the system has not confirmed that it will send notifications"
+            return "the system has not confirmed that it will send notifications"
         if not self._monitor.ready.is_set():
-            return False, "the first notification is still being taken"
-        return True, "ready"
+            return "the first notification is still being taken"
+        return ""
+
+    def hanging(self, allowed_seconds: float) -> str:
+        """What has not moved for so long though it should; empty while all is well."""
+        if not self._monitor.alive:
+            return "the collector is not running"
+        silent = self._monitor.silent_seconds
+        if silent > allowed_seconds:
+            return f"the collector has not moved for {silent:.0f} s"
+        if not self._server.answers(min(1.0, allowed_seconds)):
+            return "the web server does not move"
+        return ""
+
+    def _is_ready(self) -> tuple[bool, str]:
+        reason = self.unready()
+        return not reason, reason or "ready"

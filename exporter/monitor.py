@@ -47,14 +47,21 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
         #: The first batch, with which the source confirms that it listens, was taken.
         self.ready = threading.Event()
+        self._pulse: float | None = None
+        self._came_round = SYSTEM.monotonic()
 
     def open(self) -> None:
         """Open the source and take what exists. Raises OSError."""
         self._source.open()
         self._state.load(self._source.list(), self._clock.monotonic())
 
-    def start(self) -> None:
-        """Begin to collect; `open` came before."""
+    def start(self, pulse_seconds: float | None = None) -> None:
+        """Begin to collect; `open` came before.
+
+        With `pulse_seconds` it comes round at least so often, also when nothing happens.
+        """
+        self._pulse = pulse_seconds
+        self._came_round = SYSTEM.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -69,11 +76,19 @@ class Monitor:
         """The collector runs."""
         return self._thread.is_alive()
 
+    @property
+    def silent_seconds(self) -> float:
+        """Since it last came round, to wait for a batch."""
+        return SYSTEM.monotonic() - self._came_round
+
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._came_round = SYSTEM.monotonic()
             try:
                 due = self._state.expire(self._clock.monotonic())
                 timeout = None if due is None else max(0.0, due - self._clock.monotonic())
+                if self._pulse is not None:
+                    timeout = self._pulse if timeout is None else min(timeout, self._pulse)
                 batch = self._source.receive(timeout)
             except SourceClosed:
                 return

@@ -1,18 +1,20 @@
 """The commands that run until a signal: the agent, the agent with a recorder, a replay.
 
 They are the same `Agent` with another source. The main thread only waits: SIGTERM and
-SIGINT stop the agent, SIGHUP (where there is one) reads the configuration file again.
+SIGINT stop the agent, SIGHUP (where there is one) reads the configuration file again. What
+becomes of that, systemd is told if it wants to know.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from exporter.app import Agent
@@ -24,6 +26,7 @@ from exporter.settings import Settings
 from exporter.sources import system_source
 from exporter.sources.contract import Source
 from exporter.sources.replay import ReplaySource
+from exporter.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -85,27 +88,48 @@ def _serve(
     agent: Agent, load: Load, wishes: Wishes, opened: Callable[[], object] = lambda: None
 ) -> int:
     """Run until a signal, or another wish to stop."""
+    _warn_of_root()
+    supervisor = Supervisor()
+    interval = supervisor.interval
+    allowed = interval or 0.0
+
+    def attend() -> float | None:
+        return supervisor.attend(agent.unready, lambda: agent.hanging(allowed))
+
     with _signals(wishes):
         try:
             agent.open()
             opened()
-            agent.start()
-            while (wish := _next(wishes)) == _RELOAD:
+            agent.start(pulse_seconds=interval and interval / 2)
+            supervisor.status(f"Listening on {', '.join(agent.addresses)}")
+            while (wish := _next(wishes, attend)) == _RELOAD:
+                supervisor.reloading()
                 _reload(agent, load)
+                supervisor.reloaded()
             event(log, logging.INFO, "Stopping", reason=wish)
+            supervisor.stopping()
         finally:
             agent.stop()
     log.info("Stopped")
     return 0
 
 
-def _next(wishes: Wishes) -> str:
+def _warn_of_root() -> None:
+    if sys.platform != "win32" and os.geteuid() == 0:
+        log.warning(
+            "Running as root, which is not needed: run it as another user. A receive buffer "
+            "beyond net.core.rmem_max takes CAP_NET_ADMIN, a port below 1024 "
+            "CAP_NET_BIND_SERVICE, all else no privilege"
+        )
+
+
+def _next(wishes: Wishes, attend: Callable[[], float | None]) -> str:
     while True:
-        try:
-            # On Windows, a wait without an end would not let Ctrl-C through.
-            return wishes.get(timeout=0.5 if sys.platform == "win32" else None)
-        except queue.Empty:
-            continue
+        seconds = attend()
+        if sys.platform == "win32":
+            seconds = 0.5  # a wait without an end would not let Ctrl-C through
+        with suppress(queue.Empty):
+            return wishes.get(timeout=seconds)
 
 
 def _reload(agent: Agent, load: Load) -> None:

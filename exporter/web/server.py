@@ -92,6 +92,17 @@ class WebServer:
         if self._thread.is_alive():
             _log.warning("the web server did not stop within %g s", timeout)
 
+    def answers(self, timeout: float) -> bool:
+        """Whether the event loop does what it is asked within `timeout` seconds."""
+        if self._loop is None:
+            return False
+        asked = threading.Event()
+        try:
+            self._loop.call_soon_threadsafe(asked.set)
+        except RuntimeError:  # the loop is closed
+            return False
+        return asked.wait(timeout)
+
     # -- in the thread ------------------------------------------------------------------
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -21,6 +21,7 @@ PACKAGES = {
     "promtool-3": ("sid", "promtool"),
     "victoria-metrics": ("sid", "victoria-metrics"),
     "alertmanager": ("sid", "prometheus-alertmanager"),
+    "docker-compose": ("sid", "docker-compose"),
 }
 
 
