@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,6 +28,21 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer to a GET request to this computer, or to the namespace the thread is in."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        names = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        connection.request("GET", path, headers=names)
+        response = connection.getresponse()
+        body = response.read()
+        if response.getheader("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        return Answer(response.status, dict(response.getheaders()), body)
+    finally:
+        connection.close()
 
 
 class Metrics:
@@ -119,22 +135,9 @@ class Agent:
     def get(self, path: str = "/metrics", **headers: str) -> Answer:
         """The answer to a GET request."""
         if self.namespace is None:
-            return self._get(path, headers)
+            return fetch(self.port, path, headers)
         with self.namespace.enter():
-            return self._get(path, headers)
-
-    def _get(self, path: str, headers: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            names = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request("GET", path, headers=names)
-            response = connection.getresponse()
-            body = response.read()
-            if response.getheader("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            return Answer(response.status, dict(response.getheaders()), body)
-        finally:
-            connection.close()
+            return fetch(self.port, path, headers)
 
     def scrape(self) -> Metrics:
         """The metrics page as of now."""

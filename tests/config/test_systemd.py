@@ -1,0 +1,134 @@
+"""The unit as systemd sees it: its own checks, and a systemd that runs it, sandbox and all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import reduce
+from operator import or_
+from pathlib import Path
+
+import pytest
+from requirements_here import require
+from support.agent import PROJECT
+from support.namespace import Namespace
+from support.systemd import UNIT, Pid1
+from support.waiting import wait_until
+
+FOLDER = PROJECT / "config" / "systemd"
+#: Tenths: 1.1 of 10. The rest is the host's network, its sockets, and no list of scrapers.
+EXPOSURE = 11
+UNIT_SOCKET = UNIT.replace(".service", ".socket")
+CAP_NET_ADMIN = 12
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units, with a program that exists in place of the installed one."""
+    require(shutil.which("systemd-analyze"), "systemd-analyze: apt-get install systemd")
+    for unit in FOLDER.glob("ip-interface-exporter.*"):
+        text = unit.read_text().replace("ExecStart=/opt/ip-interface-exporter/bin/", "ExecStart=/")
+        (tmp_path / unit.name).write_text(text.replace("=/ip-interface-exporter ", "=/bin/true "))
+    return tmp_path
+
+
+def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says."""
+    command = ["systemd-analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_systemd_has_nothing_to_say(installed: Path) -> None:
+    """``systemd-analyze verify`` is silent about service and socket."""
+    done = analyze("verify", *sorted(installed.iterdir()))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_little_is_exposed(installed: Path) -> None:
+    """``systemd-analyze security`` rates the service as it did when that was decided."""
+    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", installed / UNIT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def lively(namespace: Namespace) -> Namespace:
+    """A namespace with a pair of interfaces, whose loopback is up."""
+    namespace.ip("link set lo up")
+    namespace.ip("link add a0 type veth peer name b0")
+    return namespace
+
+
+def status_of(pid1: Pid1) -> dict[str, str]:
+    """What the kernel says of the agent's process."""
+    text = pid1.run("cat", f"/proc/{pid1.show('MainPID')}/status")
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def capabilities(status: dict[str, str]) -> int:
+    """All that it has or could get."""
+    names = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    return reduce(or_, (int(status[name], 16) for name in names))
+
+
+@pytest.fixture
+def impatient(lively: Namespace, tmp_path: Path) -> Iterator[Pid1]:
+    """A systemd that runs the unit as it is, but has less patience."""
+    with Pid1(lively, tmp_path, "[Service]\nWatchdogSec=2s\n") as made:
+        yield made
+
+
+def test_it_works_in_its_sandbox_and_is_supervised(impatient: Pid1, lively: Namespace) -> None:
+    """Real systemd: ready when ready, counting unprivileged, reloaded, watched, restarted."""
+    pid1 = impatient
+    pid1.wait_active()
+    assert pid1.show("StatusText") == "Listening on [::]:10190"
+
+    status = status_of(pid1)
+    assert status["Uid"].split()[0] != "0"
+    assert capabilities(status) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+
+    before = time.time()
+    lively.batch(["link set a0 up", "link set b0 up"])
+    wait_until(
+        lambda: pid1.scrape().sum("ip_interface_connected", device="a0") == 2,
+        message="what happens is seen",
+    )
+    page = pid1.scrape()
+    assert abs(page.sum("process_start_time_seconds") - before) < 60
+    assert page.sum("process_resident_memory_bytes") < 80e6
+
+    pid1.ctl("reload", UNIT)
+    assert pid1.show("ActiveState") == "active"
+    assert page.sum("ip_interface_exporter_config_last_reload_successful") == 1
+
+    assert pid1.show("NRestarts") == "0"
+    pid1.ctl("kill", "--signal=SIGSTOP", UNIT)
+    wait_until(lambda: pid1.show("NRestarts") == "1", 20, "the watchdog ends what hangs")
+    pid1.wait_active()
+    assert pid1.scrape().sum("ip_interface_connected", device="a0") == 2
+
+    pid1.ctl("stop", UNIT)
+    assert pid1.show("Result") == "success"
+    assert "level=error" not in pid1.log_file.read_text()
+
+
+def indented(unit: str) -> str:
+    """The drop-in that a comment of this unit shows."""
+    lines = (FOLDER / unit).read_text().splitlines()
+    return "\n".join(line[4:] for line in lines if line.startswith("#   "))
+
+
+def test_the_optional_parts_do_what_they_say(lively: Namespace, tmp_path: Path) -> None:
+    """With them, systemd's own socket is served, and the receive buffer is what was asked for."""
+    optional = ((FOLDER / "receive-buffer.conf").read_text(), indented(UNIT_SOCKET))
+    with Pid1(lively, tmp_path, *optional) as pid1:
+        pid1.wait_active()
+        assert pid1.ctl("show", "--property=SubState", "--value", UNIT_SOCKET) == "running"
+        assert capabilities(status_of(pid1)) == 1 << CAP_NET_ADMIN
+        page = pid1.scrape()
+        # The kernel doubles what it is given.
+        assert page.sum("ip_interface_exporter_receive_buffer_bytes") == 2 * (32 << 20)
