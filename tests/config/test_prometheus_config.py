@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from programs import CONFIG, needed, run
-from support.agent import PROJECT, Agent
+from support.agent import PROJECT, Agent, fetch
 from support.namespace import Namespace
 from support.waiting import wait_until
 
@@ -88,15 +87,16 @@ def test_what_alertmanager_knows_by_name_exists() -> None:
 
 def api(namespace: Namespace, port: int, path: str) -> Any:
     """The data of an answer in JSON; None while there is none."""
-    with namespace.enter():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", path)
-            return json.load(connection.getresponse())["data"]
-        except (OSError, ValueError, KeyError):
-            return None
-        finally:
-            connection.close()
+    with namespace.enter(), suppress(OSError, ValueError, KeyError):
+        return json.loads(fetch(port, path).body)["data"]
+    return None
+
+
+def answers(namespace: Namespace, port: int, path: str) -> bool:
+    """Whether somebody says 200 there."""
+    with namespace.enter(), suppress(OSError):
+        return fetch(port, path).status == 200
+    return False
 
 
 @contextmanager
@@ -106,6 +106,7 @@ def running(namespace: Namespace, log: Path, *command: str | Path) -> Iterator[N
     with log.open("w") as out, subprocess.Popen(words, stdout=out, stderr=out) as process:
         try:
             yield
+            assert process.poll() is None, log.read_text()
         finally:
             process.terminate()
             process.wait(20)
@@ -136,6 +137,9 @@ def test_the_files_work_together(namespace: Namespace, folder: Path, tmp_path: P
             running(
                 namespace,
                 tmp_path / "alertmanager.log",
+                # Debian's reads templates from /usr/share; `ip netns exec` has private mounts.
+                *("sh", "-c", 'mount --bind "$0" /usr/share && exec "$@"'),
+                Path(alertmanager).parents[1] / "share",
                 alertmanager,
                 f"--config.file={folder}/alertmanager/alertmanager.yml",
                 f"--storage.path={tmp_path}/alertmanager",
@@ -171,6 +175,7 @@ def test_the_files_work_together(namespace: Namespace, folder: Path, tmp_path: P
             return {target["labels"]["job"] for target in targets if target["health"] == "up"}
 
         wait_until(lambda: healthy() == {"ip-interfaces", "prometheus"}, 30, "both are up")
+        wait_until(lambda: answers(namespace, 9093, "/-/ready"), 20, "Alertmanager is ready")
         found = api(namespace, 9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
         assert [manager["url"] for manager in found] == ["http://localhost:9093/api/v2/alerts"]
 
