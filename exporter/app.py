@@ -93,8 +93,8 @@ class Agent:
         self._monitor.start(pulse_seconds)
         if self._about.namespace:
             event(log, logging.INFO, "Watching", netns=self._about.namespace)
-        for address in self.addresses:
-            event(log, logging.INFO, "Listening", address=address)
+        for address in self._server.addresses:
+            event(log, logging.INFO, "Listening", address=str(address))
 
     def reconfigure(self, settings: Settings) -> None:
         """Take what can change while it runs: filters, groups, limit, retention, log."""
