@@ -74,7 +74,7 @@ def web(tmp_path: Path) -> Path:
     certificate.private_key_pem.write_to_path(tmp_path / "server.key")
     for blob in certificate.cert_chain_pems:
         blob.write_to_path(tmp_path / "server.crt", append=True)
-    return shutil.copy(CONFIG / "web.yml", tmp_path)
+    return Path(shutil.copy(CONFIG / "web.yml", tmp_path))
 
 
 @pytest.mark.parametrize("package", ["prometheus-2", "promtool-3"])

@@ -123,12 +123,23 @@ def indented(unit: str) -> str:
 
 
 def test_the_optional_parts_do_what_they_say(lively: Namespace, tmp_path: Path) -> None:
-    """With them, systemd's own socket is served, and the receive buffer is what was asked for."""
+    """With them, systemd's own socket is served, and the receive buffer is what was asked for.
+
+    A push loads gRPC, the largest piece of foreign code there is: the sandbox lets it work, too.
+    """
     optional = ((FOLDER / "receive-buffer.conf").read_text(), indented(UNIT_SOCKET))
-    with Pid1(lively, tmp_path, *optional) as pid1:
+    push = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
+    with Pid1(lively, tmp_path, *optional, f"[Service]\nEnvironment={push}\n") as pid1:
         pid1.wait_active()
         assert pid1.ctl("show", "--property=SubState", "--value", UNIT_SOCKET) == "running"
         assert capabilities(status_of(pid1)) == 1 << CAP_NET_ADMIN
         page = pid1.scrape()
         # The kernel doubles what it is given.
         assert page.sum("ip_interface_exporter_receive_buffer_bytes") == 2 * (32 << 20)
+        lively.batch(["link set a0 up", "link set b0 up"])
+        wait_until(
+            lambda: pid1.scrape().sum("ip_interface_exporter_otlp_items_total", result="accepted"),
+            message="what happens goes to the push",
+        )
+        pid1.ctl("stop", UNIT)
+        assert pid1.show("Result") == "success", pid1.describe()
