@@ -5,9 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from requirements_here import require
 from support.agent import PROJECT
-from support.debian import program
 
 from exporter.command_line import parse
 from exporter.settings import Settings
@@ -15,14 +13,6 @@ from exporter.settings_reader import load
 
 CONFIG = PROJECT / "config"
 NAME = "ip-interface-exporter"
-
-
-def needed(package: str, name: str) -> str:
-    """The path of a program, or the test ends here."""
-    path = program(package, name)
-    require(path, f"{name}: python tests/support/debian.py {package}")
-    assert path is not None
-    return path
 
 
 def run(*command: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:

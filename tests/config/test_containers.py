@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from programs import CONFIG, needed, run, settings_of
+from programs import CONFIG, run, settings_of
 from requirements_here import require
 from support.agent import PROJECT, Agent
+from support.prometheus import needed
 
 from exporter import __version__
 from exporter.settings import Settings

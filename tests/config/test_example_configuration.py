@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from programs import CONFIG, NAME, needed, run, settings_of
+from programs import CONFIG, NAME, run, settings_of
+from support.prometheus import needed
 
 from exporter import cli
 from exporter.command_line import SERVICE_ACTIONS, parse

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from programs import CONFIG, needed, run
+from programs import CONFIG, run
 from support.agent import PROJECT, Agent, fetch
 from support.namespace import Namespace
+from support.prometheus import needed
 from support.waiting import wait_until
 
 PROMETHEUS = CONFIG / "prometheus"
