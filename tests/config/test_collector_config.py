@@ -1,18 +1,14 @@
-"""The OpenTelemetry Collector's file: whole in itself, and validated where there is a Collector.
+"""The OpenTelemetry Collector's file is whole in itself.
 
-No package registry has a Collector with these components, so CI cannot require one.
+Neither Debian nor PyPI has a Collector with these components to validate it.
 """
 
 from __future__ import annotations
 
-import shutil
-
-import pytest
 import yaml
-from programs import CONFIG, run
+from programs import CONFIG
 
 FILE = CONFIG / "otel-collector" / "config.yml"
-COLLECTORS = ("otelcol", "otelcol-contrib")
 
 
 def test_every_part_is_declared_and_used() -> None:
@@ -33,12 +29,3 @@ def test_it_hands_metrics_to_the_prometheus_beside_it() -> None:
     source = CONFIG / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
     (prometheus,) = yaml.safe_load(source.read_text())["datasources"]
     assert exporter["endpoint"] == f"{prometheus['url']}/api/v1/otlp"
-
-
-def test_a_collector_accepts_it() -> None:
-    """``otelcol validate``."""
-    found = next(filter(None, map(shutil.which, COLLECTORS)), None)
-    if found is None:
-        pytest.skip("a Collector: neither otelcol nor otelcol-contrib is in PATH")
-    done = run(found, "validate", f"--config={FILE}")
-    assert done.returncode == 0, done.stdout + done.stderr
