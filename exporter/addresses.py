@@ -68,12 +68,13 @@ def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[s
             os.set_inheritable(descriptor, False)
             sock = socket.socket(fileno=descriptor)
             listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            listens = listens and sock.family in (socket.AF_INET, socket.AF_INET6)
         except OSError:
             listens = 0
         if not listens:
             raise SettingsError(
-                f"--web.systemd-socket: the passed descriptor {descriptor} is no listening socket: "
-                "use ListenStream= in the .socket unit"
+                f"--web.systemd-socket: the passed descriptor {descriptor} is no listening TCP "
+                "socket: write for example ListenStream=10190 in the .socket unit"
             )
         passed.append(sock)
     return passed

@@ -7,7 +7,7 @@ from costing more than its share.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -24,6 +24,7 @@ READ_BYTES = 16 * 1024
 _LINGER_SECONDS = 1.0
 _LINGER_READS = 64
 
+_NOTHING = nullcontext()
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -40,6 +41,12 @@ class Connection:
         self._http = h11.Connection(
             h11.SERVER, max_incomplete_event_size=service.limits.header_bytes
         )
+        #: Bytes, of all requests.
+        self._received = 0
+        #: The answer, even a refusal, must have no body.
+        self._head_only = False
+        #: What a line without an end is called: the target, then the body, is too large.
+        self._endless_line = 414
         writer.transport.set_write_buffer_limits(high=0)  # drained means: all has left
         peer = writer.get_extra_info("peername")
         self._client = str(peer[0]) if peer else ""
@@ -49,7 +56,8 @@ class Connection:
         patience = self._limits.request_seconds
         try:
             while not self._service.stopping and await self._exchange(patience):
-                patience = self._limits.idle_seconds
+                begun = self._http.trailing_data[0]  # the next request, or a part of it
+                patience = self._limits.request_seconds if begun else self._limits.idle_seconds
                 # Buffered requests are answered without waiting: let the others have a turn.
                 await asyncio.sleep(0)
         except OSError:
@@ -63,25 +71,36 @@ class Connection:
 
     async def _exchange(self, patience: float) -> bool:
         """Answer the next request. False: there will not be another one."""
+        self._head_only, self._endless_line = False, 414
         try:
             request = await self._receive(patience)
         except h11.RemoteProtocolError as error:
-            await self._refuse(error.error_status_hint)
-            return False
-        if request is None:
-            return False
-        head_only = request.method == "HEAD"
-        if self._service.overloaded:
-            await self._send(text_response(503, "too many requests at the same time"), head_only)
+            status = self._status(error)
+            await self._send(text_response(status, HTTPStatus(status).phrase.lower()))
         else:
-            task = asyncio.current_task()
-            assert task is not None
-            with self._service.busy(task):
-                await self._send(await self._service.answer(request), head_only)
-        if self._http.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
-            return False
-        self._http.start_next_cycle()
-        return True
+            if request is None:
+                return False
+            await self._answer(request)
+            if self._http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
+                self._http.start_next_cycle()
+                return True
+        await self._part()
+        return False
+
+    async def _answer(self, request: Request) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if not self._service.has_room():
+            await self._send(text_response(503, "too many requests at the same time"))
+            return
+        with self._service.busy(task):
+            await self._send(await self._service.answer(request), self._service.sending(task))
+
+    def _status(self, error: h11.RemoteProtocolError) -> int:
+        """What to call an error. To h11, whatever is too long is a header."""
+        status = error.error_status_hint
+        endless_line = status == 431 and b"\n" not in self._http.trailing_data[0]
+        return self._endless_line if endless_line else status
 
     # -- receiving ----------------------------------------------------------------------
 
@@ -95,7 +114,10 @@ class Connection:
             head = await self._next_event(deadline)
             if not isinstance(head, h11.Request):
                 return None
+            self._head_only, self._endless_line = head.method == b"HEAD", 413
             request = _understand(head, self._client)
+            if int(request.header("content-length") or 0) > self._limits.body_bytes:
+                raise _too_large()
             # Who waits to be asked for the body is answered without it.
             if not self._http.they_are_waiting_for_100_continue:
                 await self._discard_body()
@@ -103,7 +125,9 @@ class Connection:
 
     async def _next_event(self, deadline: asyncio.Timeout | None = None) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(await self._reader.read(READ_BYTES))
+            data = await self._reader.read(READ_BYTES)
+            self._received += len(data)
+            self._http.receive_data(data)
             if deadline:  # the first bytes: the rest must not take as long as they may
                 now = asyncio.get_running_loop().time()
                 end = now + self._limits.request_seconds
@@ -112,16 +136,21 @@ class Connection:
         return event
 
     async def _discard_body(self) -> None:
-        size = 0
-        while isinstance(event := await self._next_event(), h11.Data):
-            size += len(event.data)
-            if size > self._limits.body_bytes:
-                raise h11.RemoteProtocolError("body too large", error_status_hint=413)
+        # All that comes counts, not the data alone: chunks may be mostly extensions.
+        limit = self._received + self._limits.body_bytes
+        while isinstance(await self._next_event(), h11.Data):
+            if self._received > limit:
+                raise _too_large()
 
     # -- sending ------------------------------------------------------------------------
 
-    async def _send(self, response: Response, head_only: bool = False) -> None:
-        """Hand the response to the system, all of it. Raises TimeoutError if nobody takes it."""
+    async def _send(
+        self, response: Response, sending: AbstractContextManager[None] = _NOTHING
+    ) -> None:
+        """Hand the response to the system, all of it. Raises TimeoutError if nobody takes it.
+
+        `sending` is entered for as long as the client makes us wait.
+        """
         headers = [
             *response.headers,
             ("Content-Length", str(len(response.body))),
@@ -136,21 +165,20 @@ class Connection:
             reason=_REASONS.get(response.status, b""),
         )
         pieces = [send(head)]
-        if not head_only:
+        if not self._head_only:
             pieces.append(send(h11.Data(data=response.body)))
         pieces.append(send(h11.EndOfMessage()))
         self._writer.write(b"".join(piece for piece in pieces if piece))
         if self._writer.transport.get_write_buffer_size():
-            async with asyncio.timeout(self._limits.response_seconds):
-                await self._writer.drain()
+            with sending:
+                async with asyncio.timeout(self._limits.response_seconds):
+                    await self._writer.drain()
 
-    async def _refuse(self, status: int) -> None:
-        """Say what was wrong, and see that it arrives before closing.
+    async def _part(self) -> None:
+        """See that the last answer arrives before closing.
 
         Closing while there is input left would make the system throw the answer away.
         """
-        reason = HTTPStatus(status).phrase.lower()
-        await self._send(text_response(status, reason))
         if self._writer.can_write_eof():
             self._writer.write_eof()
         async with asyncio.timeout(_LINGER_SECONDS):
@@ -160,12 +188,22 @@ class Connection:
 
 
 def _understand(head: h11.Request, client: str) -> Request:
+    if not head.http_version.startswith(b"1."):
+        raise h11.RemoteProtocolError("another HTTP", error_status_hint=505)
+    if head.method == b"CONNECT":
+        raise h11.RemoteProtocolError("no proxy", error_status_hint=501)
     headers: dict[str, str] = {}
     for raw_name, raw_value in head.headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if "content-length" in headers and "transfer-encoding" in headers:
-        # Whatever is between us and the client may believe the one that we would not.
+    if "transfer-encoding" in headers and (
+        "content-length" in headers or head.http_version < b"1.1"
+    ):
+        # Whatever is between us and the client may believe the length that we would not.
         raise h11.RemoteProtocolError("two lengths", error_status_hint=400)
     path, query = split_target(head.target.decode("latin-1"))
     return Request(head.method.decode("latin-1"), path, query, headers, client)
+
+
+def _too_large() -> h11.RemoteProtocolError:
+    return h11.RemoteProtocolError("body too large", error_status_hint=413)

@@ -3,7 +3,9 @@
 A connection is *busy* from the moment its request is complete until its response has left,
 and *waiting* otherwise: for a handshake, for a request, for a client to close. One that
 waits may be ended at any time; nothing is lost with it. So a crowd of half-open connections
-can never keep a scraper out: the one that has waited longest makes room.
+can never keep a scraper out: the one that has waited longest makes room. The same holds for
+clients that ask and do not take the answer: when as many requests are in flight as may be,
+the response that has been on its way longest is given up, and so is the memory it holds.
 
 Thread: the event loop's.
 """
@@ -41,6 +43,8 @@ class Limits:
     idle_seconds: float = 330.0
     #: For a client to take the response.
     response_seconds: float = 30.0
+    #: The same, when others have to wait for it. A page of 5 MB takes half a second at 100 Mbit/s.
+    crowded_response_seconds: float = 1.0
 
 
 class FailureLog:
@@ -77,15 +81,25 @@ class Service:
         self.failures = FailureLog()
         #: No connection is kept for another request any more.
         self.stopping = False
-        self._in_flight = 0
+        self._busy: set[Task] = set()
+        #: Those of the busy whose client makes them wait, and since when; the longest first.
+        self._sending: dict[Task, float] = {}
         self._tasks: set[Task] = set()
         #: Those that may be ended, longest wait first.
         self._waiting: dict[Task, None] = {}
 
-    @property
-    def overloaded(self) -> bool:
-        """As many requests are in flight as may be."""
-        return 0 < self._max_requests <= self._in_flight
+    def has_room(self) -> bool:
+        """Whether one more request may be answered, after making room if possible."""
+        return not 0 < self._max_requests <= len(self._busy) or self._give_up_slowest()
+
+    def _give_up_slowest(self) -> bool:
+        """End the response that has been on its way longest; false if none has been long."""
+        task, since = next(iter(self._sending.items()), (None, 0.0))
+        if task is None or time.monotonic() - since < self.limits.crowded_response_seconds:
+            return False
+        del self._sending[task]
+        self._busy.discard(task)  # its end may take a moment
+        return task.cancel()
 
     async def answer(self, request: Request) -> Response:
         """The handler's response, or a 500 if it fails."""
@@ -124,12 +138,21 @@ class Service:
     def busy(self, task: Task) -> Iterator[None]:
         """For the length of the block, the connection answers a request and must not be ended."""
         self._waiting.pop(task, None)
-        self._in_flight += 1
+        self._busy.add(task)
         try:
             yield
         finally:
-            self._in_flight -= 1
+            self._busy.discard(task)
             self._waiting[task] = None
+
+    @contextmanager
+    def sending(self, task: Task) -> Iterator[None]:
+        """For the length of the block, within `busy`, only the client keeps the response here."""
+        self._sending[task] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._sending.pop(task, None)
 
     async def end(self, grace: float) -> None:
         """End every connection; those that answer may finish within `grace` seconds."""

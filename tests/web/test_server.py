@@ -1,264 +1,328 @@
-"""The endpoint over real sockets: its answers, and clients that mean no good."""
+"""The endpoint over real sockets: where it listens, and how it converses with good clients."""
 
-import gzip
+import asyncio
 import http.client
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, suppress
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from serving import GET, PAGE, Client, echo, page, scrape, serving
+from support.agent import PROJECT, Agent
+from support.namespace import Namespace
 from support.waiting import wait_until
 
-from exporter.web.application import Application
-from exporter.web.landing import FamilyCount, InterfaceLine, Overview
-from exporter.web.listening import ListenError
-from exporter.web.message import Request
+from exporter.web.listening import Address, ListenError
+from exporter.web.message import Request, Response
 from exporter.web.server import WebServer
+from exporter.web.service import Limits
 
-PAGE = b"# HELP x y\n" * 1000
-HOSTILE = '<script>alert("1")</script>'
-OPENMETRICS = "application/openmetrics-text"
-
-
-def overview() -> Overview:
-    """What the landing page is told, with a name that would be a script."""
-    line = InterfaceLine(HOSTILE, "ipv4", "3", "0x06", True, 7, 2, 61.0)
-    counts = [FamilyCount("ipv4", 1, 1)]
-    return Overview(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0, counts, [line])
-
-
-def application(ready: bool = True) -> Application:
-    """The routes over fixed answers."""
-    return Application(
-        lambda openmetrics: PAGE + (b"# EOF\n" if openmetrics else b""),
-        lambda: (ready, "why not"),
-        overview,
-    )
-
-
-@contextmanager
-def serving(max_requests: int = 40) -> Iterator[WebServer]:
-    """A running server."""
-    server = WebServer(["127.0.0.1:0"], application(), max_requests)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 
 
 @pytest.fixture
 def server() -> Iterator[WebServer]:
-    """A running server."""
-    with serving() as server:
+    """A running server that says what it was asked."""
+    with serving(echo) as server:
         yield server
 
 
-def get(server: WebServer, path: str = "/metrics", method: str = "GET", **headers: str) -> (
-    tuple[int, dict[str, str], bytes]
-):  # fmt: skip
-    """Status, headers and body of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.addresses[0].port, timeout=5)
-    try:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=names)
-        response = connection.getresponse()
-        return response.status, dict(response.getheaders()), response.read()
-    finally:
-        connection.close()
+def fetch(address: Address | tuple[str, int], path: str = "/") -> int:
+    """The status of an answer that an ordinary client gets."""
+    with closing(http.client.HTTPConnection(*address, timeout=5)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
 
 
-def connect(server: WebServer) -> socket.socket:
-    """A bare connection."""
-    return socket.create_connection(("127.0.0.1", server.addresses[0].port), timeout=5)
+# -- where it listens -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "says"),
-    [
-        ("/metrics", 200, b"# HELP"),
-        ("/metrics?name=x", 200, b"# HELP"),
-        ("/", 200, b"1.2.3"),
-        ("/-/healthy", 200, b"healthy"),
-        ("/-/ready", 200, b"ready"),
-        ("/health", 200, b"ok"),
-        ("/metrics/", 404, b"/metrics"),
-        ("/nothing", 404, b"not found"),
-    ],
-)
-def test_each_path_has_its_answer(server: WebServer, path: str, status: int, says: bytes) -> None:
-    """The routes answer as documented, and everything else is not found."""
-    code, _, body = get(server, path)
-    assert code == status
-    assert says in body
-
-
-def test_not_ready_says_why() -> None:
-    """An agent that is not ready answers 503 with the reason."""
-    response = application(ready=False)(Request("GET", "/-/ready"))
-    assert response.status == 503
-    assert b"why not" in response.body
-
-
-def test_only_reading_is_allowed(server: WebServer) -> None:
-    """POST is refused with the methods that are allowed; HEAD has a GET's headers, no body."""
-    status, headers, _ = get(server, method="POST")
-    assert (status, headers["Allow"]) == (405, "GET, HEAD")
-    status, headers, body = get(server, method="HEAD")
-    assert (status, headers["Content-Length"], body) == (200, str(len(PAGE)), b"")
-
-
-def test_format_and_coding_are_said_and_true(server: WebServer) -> None:
-    """Content type, coding, length and Vary are those of the body that comes."""
-    _, headers, body = get(server, Accept=OPENMETRICS, Accept_Encoding="gzip")
-    assert headers["Content-Type"] == f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
-    assert headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(body) == PAGE + b"# EOF\n"
-    assert {"Accept", "Accept-Encoding"} <= set(headers["Vary"].split(", "))
-    _, headers, body = get(server)
-    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert "Content-Encoding" not in headers
-    assert body == PAGE
-
-
-def test_the_landing_page_escapes_what_interfaces_are_called(server: WebServer) -> None:
-    """A name that is a script arrives as text, and the policy would not run it either."""
-    _, headers, body = get(server, "/")
-    assert HOSTILE.encode() not in body
-    assert b"&lt;script&gt;" in body
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "script-src" not in headers["Content-Security-Policy"]
-
-
-def test_a_connection_is_kept_and_requests_may_queue_on_it(server: WebServer) -> None:
-    """Three requests sent at once on one connection get three answers, in order."""
-    requests = [b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in (b"health", b"-/ready")]
-    with connect(server) as client:
-        client.sendall(
-            b"".join(requests) + b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
-    places = [answer.index(text) for text in (b'"ok"', b"ready\n", b"404")]
-    assert places == sorted(places)
-
-
-BAD = [
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),  # TLS on the plain port
-    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
-    b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-    b"GET /\r\n",  # HTTP/0.9
-    b"\r\n" * 100,
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-]
-
-
-def survive(server: WebServer, data: bytes) -> bytes:
-    """Send bytes, then end; what came back until the server closed."""
-    with connect(server) as client:
-        try:
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: client.recv(65536), b""))
-        except ConnectionError:
-            return b""
-
-
-@pytest.mark.parametrize("data", BAD, ids=range(len(BAD)))
-def test_bad_requests_get_an_answer_or_a_close(server: WebServer, data: bytes) -> None:
-    """Malformed, smuggling and oversized requests end in 4xx or a close; others are served."""
-    answer = survive(server, data)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer[:80]
-    assert get(server)[0] == 200
-
-
-def test_no_bytes_stop_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """After any bytes at all the next scrape is served, and no traceback was logged."""
-    with serving() as server:
-
-        @settings(max_examples=60, deadline=None)
-        @given(st.binary(max_size=200), st.sampled_from([b"", b"GET / HTTP/1.1\r\n", *BAD]))
-        def fuzz(data: bytes, start: bytes) -> None:
-            survive(server, start[:500] + data)
-
-        fuzz()
-        assert get(server)[0] == 200
-    assert "Traceback" not in caplog.text
-
-
-def test_half_open_connections_keep_no_scraper_waiting(server: WebServer) -> None:
-    """With 500 clients that say nothing or half a request, a scrape takes under a second."""
-    with ExitStack() as held:
-        for number in range(500):
-            client = held.enter_context(connect(server))
-            if number % 2:
-                client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
-        began = time.monotonic()
-        assert get(server)[0] == 200
-        assert time.monotonic() - began < 1.0
-
-
-def test_nothing_is_left_when_it_stops() -> None:
-    """Stop ends within a second in a storm of requests; thread and descriptors are gone."""
-    before = len(os.listdir("/proc/self/fd"))
-    server = WebServer(["127.0.0.1:0"], application())
+@IPV6
+def test_several_addresses_are_served() -> None:
+    """Each address given is listened on, with a port of its own where any will do."""
+    server = WebServer(["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"], page)
     server.start()
-    stopped = threading.Event()
+    try:
+        assert [address.host for address in server.addresses] == ["127.0.0.1", "::1", "127.0.0.2"]
+        assert [str(address)[:6] for address in server.addresses][1] == "[::1]:"
+        assert [fetch(address) for address in server.addresses] == [200, 200, 200]
+    finally:
+        server.stop()
 
-    def storm() -> None:
-        while not stopped.is_set():
-            try:
-                get(server)
-            except (OSError, http.client.HTTPException):
-                return
 
-    clients = [threading.Thread(target=storm) for _ in range(8)]
-    idle = connect(server)
-    for client in clients:
-        client.start()
-    assert get(server)[0] == 200
-    began = time.monotonic()
-    server.stop()
-    assert time.monotonic() - began < 1.0
-    stopped.set()
-    for client in clients:
-        client.join()
-    idle.close()
-    server.stop()
-    assert "web" not in [thread.name for thread in threading.enumerate()]
-    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before, message="descriptors closed")
+@IPV6
+def test_a_port_alone_is_both_families() -> None:
+    """Without a host, one socket takes IPv4 and IPv6."""
+    server = WebServer([":0"], page)
+    server.start()
+    try:
+        ((_, port),) = server.addresses
+        assert [fetch((host, port)) for host in ("127.0.0.1", "::1")] == [200, 200]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("disabled", [0, 1])
+def test_a_port_alone_needs_no_ipv6(namespace: Namespace, disabled: int) -> None:
+    """Where IPv6 is switched off, as in many containers, a port alone is IPv4."""
+    namespace.sysctl("ipv6/conf/all/disable_ipv6", disabled)
+    namespace.ip("link set lo up")
+    with Agent(namespace=namespace, listen=":0") as agent:
+        assert agent.get("/-/healthy").status == 200
 
 
 def test_an_address_in_use_is_named() -> None:
     """Listening where somebody listens fails with the address and the flag, and leaks nothing."""
     with serving() as server:
+        before = len(os.listdir("/proc/self/fd"))
         address = str(server.addresses[0])
         with pytest.raises(ListenError, match="already in use") as caught:
-            WebServer([address], application()).start()
+            WebServer(["127.0.0.1:0", address], page).start()
         assert address in str(caught.value)
         assert "--web.listen-address" in str(caught.value)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_sixty_four_clients_at_once_get_the_same_page(server: WebServer) -> None:
-    """Concurrent scrapes are all answered with the whole page (or told to come again)."""
-    answers: list[tuple[int, bytes]] = []
+# What systemd does before it runs a service: sockets from descriptor 3 on, and their number.
+_ACTIVATE = """
+import os, socket, sys
+kind, count, *command = sys.argv[1:]
+for number in range(3, 3 + int(count)):
+    sock = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
+    sock.bind("" if kind == "unix" else ("127.0.0.1", 0))
+    sock.listen()
+    if sock.fileno() != number:
+        os.dup2(sock.fileno(), number)
+    os.set_inheritable(sock.detach(), True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count)
+os.execv(command[0], command)
+"""
 
-    def scrape() -> None:
-        status, _, body = get(server)
-        answers.append((status, body))
 
-    clients = [threading.Thread(target=scrape) for _ in range(64)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    assert len(answers) == 64
-    assert {body for status, body in answers if status == 200} == {PAGE}
+class Activated(Agent):
+    """The agent as systemd starts it from a .socket unit."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__("--web.systemd-socket")
+        self.command[:0] = [sys.executable, "-c", _ACTIVATE, "inet", str(count)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is a matter of Linux")
+def test_sockets_of_systemd_are_served() -> None:
+    """Every socket that systemd passes is served, and the addresses of the flag are not opened."""
+    with Activated(2) as agent:
+        wait_until(lambda: len([line for line in agent.log if "msg=Listening" in line]) == 2)
+        said = [line for line in agent.log if "msg=Listening" in line]
+        ports = [int(line.rpartition(":")[2].strip('"\n ')) for line in said]
+        assert [fetch(("127.0.0.1", port), "/metrics") for port in ports] == [200, 200]
+        assert agent.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is a matter of Linux")
+def test_a_passed_socket_that_is_no_port_is_refused() -> None:
+    """A UNIX socket from systemd ends start-up with one line that says what to write instead."""
+    command = [sys.executable, "-c", _ACTIVATE, "unix", "1"]
+    command += [sys.executable, "-m", "exporter", "--web.systemd-socket"]
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "ListenStream=" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# -- conversations ----------------------------------------------------------------------------
+
+
+def test_a_connection_is_kept(server: WebServer) -> None:
+    """Three requests on one connection get three answers, with date and length."""
+    with Client(server) as client:
+        for path in (b"/a", b"/b?c", b"/d"):
+            answer = client.ask(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            assert answer.body == b"GET " + path.replace(b"?", b" ") + b" " * (b"?" not in path)
+            assert answer.headers["Date"].endswith("GMT")
+            assert "close" not in (answer.headers["Connection"] or "")
+
+
+def test_requests_may_queue_on_a_connection(server: WebServer) -> None:
+    """Requests sent at once are answered in order, and the last one may end the connection."""
+    wanted = [b"/%d" % number for number in range(50)]
+    request = b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in wanted)
+    last = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with Client(server, request + last) as client:
+        assert [client.answer().body.split()[1] for _ in [*wanted, last]] == [*wanted, b"/last"]
+        assert client.rest() == b""
+
+
+def test_http_1_0_is_answered_and_closed(server: WebServer) -> None:
+    """A client of 1996 gets an answer that ends with the connection."""
+    with Client(server, b"GET /old HTTP/1.0\r\n\r\n") as client:
+        assert client.answer().body == b"GET /old "
+        assert client.rest() == b""
+
+
+def test_head_has_no_body() -> None:
+    """HEAD has the headers of GET, its length too, and the connection goes on behind them."""
+    with serving() as server, Client(server) as client:
+        answer = client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.headers["Content-Length"] == str(len(PAGE.body))
+        assert client.ask().body == PAGE.body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_a_body_is_read_and_forgotten(server: WebServer, body: bytes) -> None:
+    """A request may have a body; the next request begins behind it."""
+    with Client(server) as client:
+        assert client.ask(b"GET /1 HTTP/1.1\r\nHost: x\r\n" + body).status == 200
+        assert client.ask(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").body == b"GET /2 "
+
+
+def test_nobody_is_asked_for_a_body(server: WebServer) -> None:
+    """Who expects 100-continue is answered at once, without having to send the body."""
+    head = b"GET /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with Client(server) as client:
+        answer = client.ask(head)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        client.socket.sendall(b"too late!")
+        assert client.rest() == b""
+
+
+def test_a_handler_that_fails_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception is logged once with its traceback, however often it comes; others go on."""
+
+    def failing(request: Request) -> Response:
+        if request.path == "/bad":
+            raise RuntimeError("broken on purpose")
+        return PAGE
+
+    with serving(failing) as server:
+        for _ in range(5):
+            with Client(server) as client:
+                answer = client.ask(b"GET /bad HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert answer.status == 500
+            assert b"purpose" not in answer.body
+        assert scrape(server).status == 200
+    assert caplog.text.count("Traceback") == 1
+
+
+# -- limits -----------------------------------------------------------------------------------
+
+
+def test_times_are_limited() -> None:
+    """Half a request, half a body and a pause between requests each end after their time."""
+    limits = Limits(request_seconds=0.3, idle_seconds=0.6)
+    with serving(limits=limits) as server, ExitStack() as clients:
+        for start in (
+            b"",
+            b"GET",
+            b"GET / HTTP/1.1\r\nHost:",
+            GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\n1"),
+        ):
+            client = clients.enter_context(Client(server, start))
+            began = time.monotonic()
+            assert client.rest() == b""
+            assert 0.1 < time.monotonic() - began < 3
+        client = clients.enter_context(Client(server))
+        client.ask()
+        began = time.monotonic()
+        assert client.rest() == b""
+        assert 0.45 < time.monotonic() - began < 3
+
+
+def test_a_drop_now_and_then_does_not_extend_the_time() -> None:
+    """Headers that drip are cut off when the time for a whole request is over."""
+    with serving(limits=Limits(request_seconds=0.5)) as server, Client(server) as client:
+        began = time.monotonic()
+
+        def closed() -> bool:
+            with suppress(ConnectionError):
+                client.socket.sendall(b"G")
+            return client.closed()
+
+        wait_until(closed)
+        assert 0.4 < time.monotonic() - began < 3
+
+
+class Slow:
+    """A handler that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    async def __call__(self, _: Request) -> Response:
+        """The page, once `go` is set."""
+        self.asked.release()
+        while not self.go.is_set():
+            await asyncio.sleep(0.005)
+        return PAGE
+
+
+def test_too_many_requests_at_once_are_told_to_come_again() -> None:
+    """Above the limit in flight there is a 503 at once; below it again, an answer."""
+    slow = Slow()
+    with serving(slow, max_requests=2) as server, ExitStack() as stack:
+        first = [stack.enter_context(Client(server, GET)) for _ in range(2)]
+        for _ in first:
+            assert slow.asked.acquire(timeout=5)
+        third = stack.enter_context(Client(server))
+        answer = third.ask()
+        assert answer.status == 503
+        assert b"too many requests" in answer.body
+        slow.go.set()
+        assert [client.answer().status for client in first] == [200, 200]
+        assert third.ask().status == 200, "the connection was kept"
+
+
+def test_zero_means_without_a_limit() -> None:
+    """With --web.max-requests=0 any number of requests may be in flight."""
+    slow = Slow()
+    with serving(slow, max_requests=0) as server, ExitStack() as stack:
+        clients = [stack.enter_context(Client(server, GET)) for _ in range(100)]
+        for _ in clients:
+            assert slow.asked.acquire(timeout=5)
+        slow.go.set()
+        assert {client.answer().status for client in clients} == {200}
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_left_when_it_stops() -> None:
+    """Stop ends within a second in a storm of requests; thread and descriptors are gone."""
+    before = len(os.listdir("/proc/self/fd"))
+    stopped = threading.Event()
+
+    def storm() -> None:
+        while not stopped.is_set():
+            try:
+                scrape(server)
+            except OSError:
+                return
+
+    clients = [threading.Thread(target=storm) for _ in range(8)]
+    with serving() as server, Client(server):
+        for client in clients:
+            client.start()
+        assert scrape(server).status == 200
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 1.0
+        stopped.set()
+        for client in clients:
+            client.join()
+        server.stop()
+        assert "web" not in [thread.name for thread in threading.enumerate()]
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before, message="descriptors closed")
