@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics
 
 from support.namespace import Namespace
 from support.waiting import wait_until
@@ -46,11 +47,12 @@ def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Ans
 
 
 class Metrics:
-    """A scraped page: sums of samples by name and labels."""
+    """A scraped page, in either format: sums of samples by name and labels."""
 
     def __init__(self, page: str) -> None:
         self.samples: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
-        for family in text_string_to_metric_families(page):
+        read = openmetrics if page.endswith("# EOF\n") else parser
+        for family in read.text_string_to_metric_families(page):
             for sample in family.samples:
                 self.samples[sample.name].append((sample.labels, sample.value))
 

@@ -1,0 +1,64 @@
+"""What must hold on every page of an agent, because it shows one state and not two."""
+
+from support.agent import Metrics
+
+# From one page to the next of the same client.
+_GROWING = ("_total", "_count", "_sum", "_bucket")
+
+Key = tuple[str, str]
+
+
+def contradictions(page: Metrics) -> list[str]:
+    """What cannot be true at one moment. Needs: no filter, and nothing past its retention."""
+    found = []
+    for labels, value in page.samples["ip_interface_churn_total"]:
+        shown = page.sum("ip_interface_notifications_total", **labels)
+        if shown != value:
+            found.append(f"{shown} notifications, but churn {value} of {labels}")
+    for family in ("ipv4", "ipv6"):
+        connected = [value for _, value in page.all("ip_interface_connected", family=family)]
+        counts = float(len(connected)), sum(connected)
+        said = tuple(page.sum(f"ip_interfaces{what}", family=family) for what in ("", "_connected"))
+        if said != counts:
+            found.append(f"{counts} {family} interfaces shown (connected), but {said} counted")
+    return found
+
+
+def contradictions_between(before: Metrics, after: Metrics) -> list[str]:
+    """What cannot be true of two pages, of which `after` was asked for when `before` was there."""
+    found = []
+    for name, samples in after.samples.items():
+        if name.endswith(_GROWING) and name in before.samples:
+            then = {tuple(sorted(labels.items())): value for labels, value in before.samples[name]}
+            for labels, value in samples:
+                if value < then.get(tuple(sorted(labels.items())), value):
+                    found.append(f"{name}{labels} fell to {value}")
+    ages = set()
+    for key in _gauge(before).keys() & _gauge(after).keys():
+        if _count(after, key, "notifications", type="delete") != _count(
+            before, key, "notifications", type="delete"
+        ):
+            continue  # it was gone for a while: that time is nobody's
+        seconds = [_count(page, key, "state_seconds") for page in (before, after)]
+        ages.add(round(seconds[1] - seconds[0], 6))
+        turns = {
+            state: _count(after, key, "transitions", state=state)
+            - _count(before, key, "transitions", state=state)
+            for state in ("connected", "disconnected")
+        }
+        if _gauge(after)[key] - _gauge(before)[key] != turns["connected"] - turns["disconnected"]:
+            found.append(f"{key} is {_gauge(after)[key]} after {turns}")
+    if ages and max(ages) - min(ages) > 2e-6:
+        found.append(f"the interfaces aged differently between two pages: {sorted(ages)}")
+    return found
+
+
+def _gauge(page: Metrics) -> dict[Key, float]:
+    """Connected or not, by interface."""
+    samples = page.samples["ip_interface_connected"]
+    return {(labels["family"], labels["luid"]): value for labels, value in samples}
+
+
+def _count(page: Metrics, key: Key, name: str, **labels: str) -> float:
+    family, luid = key
+    return page.sum(f"ip_interface_{name}_total", family=family, luid=luid, **labels)

@@ -1,0 +1,75 @@
+"""The agent under five hundred clients that mean no good: a scrape is served as before."""
+
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+from support.agent import Agent
+from support.crowd import Crowd
+
+from exporter.model import Family, Interface, Link, Parameters, make_luid
+from exporter.recording import encode_present
+
+CLIENTS = 500
+INTERFACES = 900
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """So many interfaces that their page does not fit into the system's buffers."""
+    path = tmp_path / "present.jsonl"
+    with path.open("w") as out:
+        for i in range(1, INTERFACES + 1):
+            link = Link(f"veth{i}", kind="veth")
+            veth = Interface(Family.IPV4, make_luid(6, i), i, link, Parameters(connected=True))
+            out.write(encode_present(veth, 1.0, 1.0))
+    return path
+
+
+def rss(agent: Agent) -> int:
+    """Resident memory in MiB."""
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
+
+
+def scrapes(agent: Agent, count: int) -> list[float]:
+    """How long each of so many scrapes took; every one is served whole."""
+    taken = []
+    for _ in range(count):
+        began = time.monotonic()
+        answer = agent.get()
+        taken.append(time.monotonic() - began)
+        assert answer.status == 200, answer
+        assert answer.body.count(b"ip_interface_connected{") == INTERFACES
+    return taken
+
+
+def test_five_hundred_slow_clients_keep_no_scraper_waiting(recording: Path) -> None:
+    """Scrapes take less than a second each, and memory has a bound, however long they stay."""
+    with Agent("replay", str(recording)) as agent:
+        agent.wait_for("ip_interfaces", INTERFACES, family="ipv4")
+        calm, before = scrapes(agent, 10), rss(agent)
+        with Crowd(("127.0.0.1", agent.port), CLIENTS) as crowd:
+            time_limit = time.monotonic() + 6
+            while time.monotonic() < time_limit and agent.get().status == 503:
+                pass  # the first second of a crowd
+            taken, sizes, replaced = [], [], 0
+            while time.monotonic() < time_limit:
+                taken += scrapes(agent, 2)
+                sizes.append(rss(agent))
+                replaced += crowd.harass()
+        print(
+            f"\nscrapes of {len(agent.get().body) >> 10} KiB, ms, median and maximum: "
+            f"{statistics.median(calm) * 1e3:.1f}, {max(calm) * 1e3:.1f} alone; "
+            f"{statistics.median(taken) * 1e3:.1f}, {max(taken) * 1e3:.1f} of {len(taken)} "
+            f"among {CLIENTS} slow clients ({replaced} of them given up and back)\n"
+            f"RSS, MiB: {before} before, {max(sizes)} at most, {rss(agent)} after"
+        )
+        assert len(taken) >= 10
+        assert max(taken) < 1.0
+        half = len(sizes) // 2
+        assert max(sizes[half:]) <= max(sizes[:half]) + 8, "bounded, not growing"
+        assert max(sizes) < before + 90
+        assert not [line for line in agent.log if "Traceback" in line or "level=error" in line]
+        assert agent.stop() == 0

@@ -1,0 +1,74 @@
+"""Many scrapers at once, while interfaces change: each page is whole, and shows one state."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from support.agent import Agent, Metrics
+from support.consistency import contradictions, contradictions_between
+from support.namespace import Namespace
+
+CLIENTS, PAGES, PAIRS = 64, 4, 5
+FORMATS = ("text/plain", "application/openmetrics-text;version=1.0.0")
+
+
+@pytest.fixture
+def flapping(namespace: Namespace) -> Iterator[Namespace]:
+    """A namespace in which links flap, come and go, for as long as the test runs."""
+    namespace.ip("link set lo up")
+    namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(PAIRS))
+    namespace.batch(f"link set {side}{i} up" for side in "lr" for i in range(PAIRS))
+    done = threading.Event()
+
+    def flap() -> None:
+        count = 0
+        while not done.is_set():
+            count += 1
+            namespace.batch(f"link set l{i} {way}" for i in range(PAIRS) for way in ("down", "up"))
+            if count <= 10:
+                namespace.batch(["link add x type veth peer name y", "link del x"])
+
+    thread = threading.Thread(target=flap)
+    thread.start()
+    yield namespace
+    done.set()
+    thread.join()
+
+
+def test_sixty_four_scrapers_amid_flaps_each_see_one_state(flapping: Namespace) -> None:
+    """Every page of every client parses, contradicts neither itself nor the one before it."""
+    bodies: list[list[bytes]] = [[] for _ in range(CLIENTS)]
+    refused = []
+
+    def scrape(number: int) -> None:
+        headers = {"Accept": FORMATS[number % 2]}
+        if number % 4 < 2:
+            headers["Accept_Encoding"] = "gzip"
+        while len(bodies[number]) < PAGES:
+            answer = agent.get(**headers)
+            if answer.status == 200:
+                bodies[number].append(answer.body)
+            else:
+                refused.append(answer.status)
+
+    with Agent(namespace=flapping) as agent:
+        agent.wait_for("ip_interface_exporter_source_up", 1)
+        clients = [threading.Thread(target=scrape, args=(n,)) for n in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        last = agent.scrape()
+        assert agent.stop() == 0
+        assert not [line for line in agent.log if "Traceback" in line]
+    assert set(refused) <= {503}
+    seen = set()
+    for number, received in enumerate(bodies):
+        pages = [Metrics(body.decode()) for body in received]
+        assert all(body.endswith(b"# EOF\n") == bool(number % 2) for body in received)
+        for page in pages:
+            assert contradictions(page) == []
+            seen.add(page.sum("ip_interface_churn_total"))
+        for before, after in zip(pages, [*pages[1:], last], strict=True):
+            assert contradictions_between(before, after) == []
+    assert len(seen) > CLIENTS // 4, "the pages showed a storm as it went on"
