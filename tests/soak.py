@@ -1,0 +1,208 @@
+"""A soak: everything that may happen to an agent, at once and for long; it must stay flat.
+
+    python tests/soak.py --minutes 5
+
+Needs root and iproute2; works in a network namespace of its own. Prints what was done and what
+it did to memory, threads and file descriptors; the exit code is 1 when that is not flat, or
+when the agent's counts are not the kernel's.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.agent import Agent, Metrics
+from support.namespace import Namespace
+from support.trouble import PAIRS, WAVE, Trouble
+from support.waiting import wait_until
+
+#: MiB by which the median of the last third may exceed that of the middle one. Pages that
+#: clients do not take come and go, and the interpreter keeps some of what it had.
+TOLERANCE = 6.0
+
+
+@dataclass
+class Figures:
+    """What a soak found."""
+
+    #: What was counted, and its value.
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    #: What is not as it must be.
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, what: str, *values: object) -> None:
+        """One line of the table."""
+        self.rows.append((what, " → ".join(str(value) for value in values)))
+
+    def __str__(self) -> str:
+        width = max(len(what) for what, _ in self.rows)
+        lines = [f"{what:<{width}}  {value}" for what, value in self.rows]
+        return "\n".join([*lines, *(f"NOT AS IT MUST BE: {line}" for line in self.wrong)])
+
+
+@dataclass
+class Use:
+    """What a process has of the system's."""
+
+    rss: float
+    threads: int
+    descriptors: int
+
+    @classmethod
+    def of(cls, agent: Agent) -> "Use":
+        """As of now."""
+        process = Path(f"/proc/{agent.process.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        return cls(
+            int(status["VmRSS"].split()[0]) / 1024,
+            int(status["Threads"]),
+            len(list((process / "fd").iterdir())),
+        )
+
+
+def soak(seconds: float) -> Figures:
+    """Do everything to an agent for so long, and say what came of it."""
+    figures = Figures()
+    with Namespace() as namespace, tempfile.TemporaryDirectory() as folder:
+        namespace.ip("link set lo up")
+        namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(PAIRS))
+        namespace.batch(f"link set {side}{i} up" for side in "lr" for i in range(PAIRS))
+        config = Path(folder) / "agent.yml"
+        config.write_text("")
+        flags = (f"--config.file={config}", "--collector.retention=3s")
+        with Agent(*flags, namespace=namespace) as agent:
+            _run(agent, namespace, Trouble(agent, namespace, config), seconds, figures)
+            code = agent.stop()
+            if code or any("Traceback" in line for line in agent.log):
+                figures.wrong.append(f"exit code {code}, or a traceback:\n{''.join(agent.log)}")
+    return figures
+
+
+def _run(
+    agent: Agent, namespace: Namespace, trouble: Trouble, seconds: float, figures: Figures
+) -> None:
+    before = _settled(agent)
+    carriers = namespace.carrier_counts()
+    quiet = Use.of(agent)
+    uses: list[Use] = []
+    end = time.monotonic() + seconds
+    with trouble.going_on():
+        while time.monotonic() < end and agent.process.poll() is None:
+            uses.append(Use.of(agent))
+            time.sleep(min(1.0, seconds / 60))
+    after = _settled(agent)
+    figures.wrong += trouble.wrong
+    for what, count in sorted(trouble.counts.items()):
+        figures.add(what, f"{count:,}")
+    times = sorted(trouble.scrapes)
+    figures.add(
+        "scrape, ms: median, 99 %, maximum",
+        ", ".join(f"{times[int(len(times) * q)] * 1e3:.0f}" for q in (0.5, 0.99, 0.999999)),
+    )
+    _account(before, after, carriers, namespace, trouble, figures)
+    _flat(uses, quiet, agent, figures)
+
+
+def _settled(agent: Agent) -> Metrics:
+    """The page when all has come that was on its way: the waves gone, the links connected."""
+    devices = {"lo", *(f"{side}{i}" for side in "lr" for i in range(PAIRS))}
+
+    seen: list[object] = []
+
+    def settled() -> Metrics | None:
+        page = agent.scrape()
+        # A group that is no longer configured keeps its counters.
+        seen[:] = [(page.devices() ^ devices) - {"waves"}, page.sum("ip_interfaces_connected")]
+        return (
+            page
+            if not seen[0] and page.sum("ip_interfaces_connected") == 2 * len(devices)
+            else None
+        )
+
+    try:
+        return wait_until(settled, 30)
+    except AssertionError:
+        raise AssertionError(f"too many or missing, and connected: {seen}") from None
+
+
+def _account(
+    before: Metrics,
+    after: Metrics,
+    carriers: dict[str, tuple[int, int]],
+    namespace: Namespace,
+    trouble: Trouble,
+    figures: Figures,
+) -> None:
+    """Hold the agent's counts against the kernel's and against what was done."""
+
+    def grown(name: str, **labels: str) -> float:
+        return after.sum(f"ip_interface_{name}", **labels) - before.sum(
+            f"ip_interface_{name}", **labels
+        )
+
+    truth = namespace.carrier_counts()
+    for name, then in carriers.items():
+        for family in ("ipv4", "ipv6"):
+            for state, now, was in zip(
+                ("connected", "disconnected"), truth[name], then, strict=True
+            ):
+                who = {"device": name, "family": family, "state": state}
+                seen = grown("transitions_total", **who) + grown(
+                    "unobserved_transitions_total", **who
+                )
+                if seen != now - was:
+                    figures.wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
+    overruns = grown("exporter_source_overruns_total")
+    figures.add("notifications", f"{grown('churn_total'):,.0f}")
+    figures.add("transitions seen", f"{grown('transitions_total'):,.0f}")
+    figures.add("transitions merged by the kernel", f"{grown('unobserved_transitions_total'):,.0f}")
+    figures.add("receive buffer overruns", f"{overruns:,.0f}")
+    figures.add("read errors", f"{grown('exporter_source_errors_total'):,.0f}")
+    if not overruns:
+        made = 2 * 2 * WAVE * trouble.counts["waves"]
+        perhaps = 2 * 2 * trouble.counts["guests"]
+        for kind in ("add", "delete"):
+            if not made <= grown("churn_total", type=kind) <= made + perhaps:
+                figures.wrong.append(f"{grown('churn_total', type=kind)} of {made} {kind} counted")
+
+
+def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
+    """Compare the middle third with the last, and the end with the beginning."""
+    third = len(uses) // 3
+    middle, last = uses[third : 2 * third], uses[2 * third :]
+    rss = [statistics.median(use.rss for use in part) for part in (middle, last)]
+    threads = [max(use.threads for use in part) for part in (middle, last)]
+    open_now = [max(use.descriptors for use in part) for part in (middle, last)]
+    wait_until(lambda: Use.of(agent).descriptors <= quiet.descriptors, 20, "descriptors closed")
+    end = Use.of(agent)
+    figures.add(
+        "RSS, MiB: alone, then in the middle and last third",
+        *(f"{v:.1f}" for v in (quiet.rss, *rss)),
+    )
+    figures.add("RSS, MiB, at the end alone again", f"{end.rss:.1f}")
+    figures.add("threads", quiet.threads, *threads, end.threads)
+    figures.add("file descriptors", quiet.descriptors, *open_now, end.descriptors)
+    if rss[1] > rss[0] + TOLERANCE:
+        figures.wrong.append("memory grew")
+    if {*threads, end.threads} != {quiet.threads}:
+        figures.wrong.append("the number of threads changed")
+    if open_now[1] > open_now[0] + 50:
+        figures.wrong.append("the number of file descriptors grew")
+
+
+def main() -> int:
+    """The command."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=5.0)
+    figures = soak(parser.parse_args().minutes * 60)
+    print(figures)
+    return 1 if figures.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
