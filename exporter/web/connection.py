@@ -43,6 +43,8 @@ class Connection:
         )
         #: Bytes, of all requests.
         self._received = 0
+        #: The request was sent before the one ahead of it was answered.
+        self._queued = False
         #: The answer, even a refusal, must have no body.
         self._head_only = False
         #: What a line without an end is called: the target, then the body, is too large.
@@ -56,10 +58,12 @@ class Connection:
         patience = self._limits.request_seconds
         try:
             while not self._service.stopping and await self._exchange(patience):
-                begun = self._http.trailing_data[0]  # the next request, or a part of it
-                patience = self._limits.request_seconds if begun else self._limits.idle_seconds
-                # Buffered requests are answered without waiting: let the others have a turn.
-                await asyncio.sleep(0)
+                self._queued = bool(self._http.trailing_data[0])  # or a part of the next request
+                patience = self._limits.idle_seconds
+                if self._queued:
+                    patience = self._limits.request_seconds
+                    async with self._service.turn:
+                        await asyncio.sleep(0)
         except OSError:
             pass  # the client is gone, or too slow (a TimeoutError is one)
         except Exception as error:  # noqa: BLE001 (logged there, with its traceback)
@@ -90,7 +94,7 @@ class Connection:
     async def _answer(self, request: Request) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if not self._service.has_room():
+        if not self._service.has_room(queued=self._queued):
             await self._send(text_response(503, "too many requests at the same time"))
             return
         with self._service.busy(task):
@@ -169,6 +173,8 @@ class Connection:
             pieces.append(send(h11.Data(data=response.body)))
         pieces.append(send(h11.EndOfMessage()))
         self._writer.write(b"".join(piece for piece in pieces if piece))
+        # The transport has its own copy of what it could not send at once: one is enough.
+        del response, pieces
         if self._writer.transport.get_write_buffer_size():
             with sending:
                 async with asyncio.timeout(self._limits.response_seconds):

@@ -81,6 +81,9 @@ class Service:
         self.failures = FailureLog()
         #: No connection is kept for another request any more.
         self.stopping = False
+        #: Held for one round of the event loop by each request that was sent before the one
+        #: ahead of it was answered: greedy clients have to wait for each other, others need not.
+        self.turn = asyncio.Lock()
         self._busy: set[Task] = set()
         #: Those of the busy whose client makes them wait, and since when; the longest first.
         self._sending: dict[Task, float] = {}
@@ -88,9 +91,14 @@ class Service:
         #: Those that may be ended, longest wait first.
         self._waiting: dict[Task, None] = {}
 
-    def has_room(self) -> bool:
-        """Whether one more request may be answered, after making room if possible."""
-        return not 0 < self._max_requests <= len(self._busy) or self._give_up_slowest()
+    def has_room(self, queued: bool) -> bool:
+        """Whether one more request may be answered, after making room if possible.
+
+        Not for one that was queued behind another: who asks faster than it reads comes last.
+        """
+        if not 0 < self._max_requests <= len(self._busy):
+            return True
+        return not queued and self._give_up_slowest()
 
     def _give_up_slowest(self) -> bool:
         """End the response that has been on its way longest; false if none has been long."""

@@ -22,6 +22,7 @@ from support.namespace import Namespace
 
 PAIRS = 10
 WAVE = 25
+CROWD = 100  # a third of which takes no answer: less than may be in flight
 
 #: What changes is about waves and guests alone: the flapping links are always on the page, and
 #: only of the guests does it depend on the moment whether they are counted.
@@ -131,7 +132,7 @@ class Trouble:
         try:
             with (
                 self._namespace.enter(),
-                Crowd(("127.0.0.1", self._agent.port), 150) as crowd,
+                Crowd(("127.0.0.1", self._agent.port), CROWD) as crowd,
             ):
                 while not self._done.wait(0.1):
                     self.counts["slow clients given up"] += crowd.harass()

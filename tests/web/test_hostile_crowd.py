@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.agent import Agent
 from support.crowd import Crowd
+from support.waiting import wait_until
 
 from exporter.model import Family, Interface, Link, Parameters, make_luid
 from exporter.recording import encode_present
@@ -51,14 +52,14 @@ def test_five_hundred_slow_clients_keep_no_scraper_waiting(recording: Path) -> N
         agent.wait_for("ip_interfaces", INTERFACES, family="ipv4")
         calm, before = scrapes(agent, 10), rss(agent)
         with Crowd(("127.0.0.1", agent.port), CLIENTS) as crowd:
-            time_limit = time.monotonic() + 6
-            while time.monotonic() < time_limit and agent.get().status == 503:
-                pass  # the first second of a crowd
+            # At first a third of the crowd asks for more at once than can be made in a second.
+            wait_until(lambda: agent.get().status == 200, 10)
             taken, sizes, replaced = [], [], 0
-            while time.monotonic() < time_limit:
-                taken += scrapes(agent, 2)
+            for _ in range(60):
+                taken += scrapes(agent, 1)
                 sizes.append(rss(agent))
                 replaced += crowd.harass()
+                time.sleep(0.05)  # twenty times as often as anybody scrapes
         print(
             f"\nscrapes of {len(agent.get().body) >> 10} KiB, ms, median and maximum: "
             f"{statistics.median(calm) * 1e3:.1f}, {max(calm) * 1e3:.1f} alone; "
@@ -66,7 +67,6 @@ def test_five_hundred_slow_clients_keep_no_scraper_waiting(recording: Path) -> N
             f"among {CLIENTS} slow clients ({replaced} of them given up and back)\n"
             f"RSS, MiB: {before} before, {max(sizes)} at most, {rss(agent)} after"
         )
-        assert len(taken) >= 10
         assert max(taken) < 1.0
         half = len(sizes) // 2
         assert max(sizes[half:]) <= max(sizes[:half]) + 8, "bounded, not growing"
