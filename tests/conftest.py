@@ -9,6 +9,8 @@ from support.namespace import Namespace
 # A shared machine can stall any example for longer than any deadline.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+# python -m pytest -m hypothesis --hypothesis-profile=long
+settings.register_profile("long", deadline=None, max_examples=5000)
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ DATAGRAMS = st.sampled_from(sorted({data for _, data in recorded.datagrams()}))
 
 
 @given(DATAGRAMS, EDITS, st.integers(0, 2**16))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_mutated_real_datagrams_do_no_harm(
     data: bytes, edits: list[tuple[int, int]], cut: int
 ) -> None:

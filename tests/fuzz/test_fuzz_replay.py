@@ -1,0 +1,47 @@
+"""Whole recordings with anything in them: what is good is given out, what is not is counted."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import Notification
+from exporter.recording import RecordingError, decode
+from exporter.sources.replay import ReplaySource
+
+GOOD = (Path(__file__).parents[1] / "data" / "golden" / "recording.jsonl").read_bytes().splitlines()
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> bytes:
+    """A line of a recording, mostly with something overwritten or missing."""
+    line = bytearray(draw(st.sampled_from(GOOD)))
+    for place, value in draw(st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=2)))):
+        place %= len(line) + 1
+        line[place : place + len(value)] = value
+    return bytes(line).replace(b"\n", b" ")
+
+
+def is_bad(line: bytes) -> bool:
+    """Whether a line alone cannot be read; a blank one says nothing."""
+    try:
+        decode(line)
+    except RecordingError:
+        return bool(line.strip())
+    return False
+
+
+@given(st.lists(lines() | st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=20))
+def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> None:
+    """As many errors are counted as there are lines that cannot be read, and nothing raises."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(b"".join(line + b"\n" for line in content))
+        source = ReplaySource(file.name)
+        source.open()
+        given_out: list[Notification] = []
+        while not source.finished.is_set():
+            given_out += source.receive(0)
+        source.close()
+    assert source.health.errors.get("replay", 0) == sum(map(is_bad, content))
+    assert len(given_out) + len(source.list()) <= len(content)

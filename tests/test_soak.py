@@ -1,0 +1,10 @@
+"""The soak in short: everything at once, and nothing left of it. `python tests/soak.py` is long."""
+
+from soak import soak
+
+
+def test_an_agent_in_everything_at_once_stays_flat() -> None:
+    """After storms, waves, reloads and hostile clients all is counted, and nothing has grown."""
+    figures = soak(15)
+    print(f"\n{figures}")
+    assert not figures.wrong, figures
