@@ -122,7 +122,9 @@ class Service:
 
     def admit(self) -> bool:
         """Whether there is room for one more connection, after making it if possible."""
-        return len(self._tasks) < self.limits.connections or self.evict()
+        if len(self._tasks) < self.limits.connections:
+            return True
+        return self.evict() or self._give_up_slowest()
 
     def evict(self) -> bool:
         """End the connection that has waited longest; false if none waits."""

@@ -53,7 +53,7 @@ def test_five_hundred_slow_clients_keep_no_scraper_waiting(recording: Path) -> N
         calm, before = scrapes(agent, 10), rss(agent)
         with Crowd(("127.0.0.1", agent.port), CLIENTS) as crowd:
             # At first a third of the crowd asks for more at once than can be made in a second.
-            wait_until(lambda: agent.get().status == 200, 10)
+            wait_until(lambda: agent.get().status == 200, 30)
             taken, sizes, replaced = [], [], 0
             for _ in range(60):
                 taken += scrapes(agent, 1)
@@ -70,6 +70,6 @@ def test_five_hundred_slow_clients_keep_no_scraper_waiting(recording: Path) -> N
         assert max(taken) < 1.0
         half = len(sizes) // 2
         assert max(sizes[half:]) <= max(sizes[:half]) + 8, "bounded, not growing"
-        assert max(sizes) < before + 90
+        assert max(sizes) < before + 150, "a few copies of the forty pages that may be in flight"
         assert not [line for line in agent.log if "Traceback" in line or "level=error" in line]
         assert agent.stop() == 0
