@@ -6,8 +6,9 @@ from support.agent import Metrics
 _GROWING = ("_total", "_count", "_sum", "_bucket")
 
 # A page of now may come before a notification of a moment ago that is still in the queue: the
-# state that went on to the page had ended before. Seconds; 0 once the state does not go back.
-_QUEUE_SECONDS = 1.0
+# state that went on to the page had ended before, and its time falls back by what was queued.
+# Seconds; to be 0 as soon as `State` takes no notification as older than what it has shown.
+_QUEUE_SECONDS = 10.0
 
 Key = tuple[str, str]
 

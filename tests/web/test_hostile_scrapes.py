@@ -8,7 +8,7 @@ from support.agent import Agent, Metrics
 from support.consistency import contradictions, contradictions_between
 from support.namespace import Namespace
 
-CLIENTS, PAGES, PAIRS = 64, 4, 5
+CLIENTS, PAGES, PAIRS = 64, 3, 5
 FORMATS = ("text/plain", "application/openmetrics-text;version=1.0.0")
 
 
