@@ -13,8 +13,7 @@ STATES = ("disconnected", "connected")
 class Series:
     """Counters and gauges of one IP interface, or of several that share a label set.
 
-    Pairs are indexed by Connected: [disconnected, connected]. `version` grows with every
-    change, so that a publisher can tell what to render again.
+    Pairs are indexed by Connected: [disconnected, connected].
     Thread: written and read under `State.lock`.
     """
 
@@ -56,7 +55,28 @@ class Series:
         self.parameter_changes: dict[str, int] = {}
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
-        self.version = 0
+        #: During which reading it last changed: see `State.changed_since`.
+        self.version = -1
+
+    def copy(self) -> Series:
+        """The same numbers in an object of their own, to be read without the lock."""
+        new = object.__new__(Series)
+        new.family, new.device, new.luid, new.index = (
+            self.family,
+            self.device,
+            self.luid,
+            self.index,
+        )
+        new.interface, new.since = self.interface, self.since
+        new.notifications = self.notifications.copy()
+        new.transitions = self.transitions.copy()
+        new.unobserved = self.unobserved.copy()
+        new._members = self._members.copy()
+        new._offset = self._offset.copy()
+        new.parameter_changes = self.parameter_changes.copy()
+        new.last_notification = self.last_notification
+        new.version = self.version
+        return new
 
     @property
     def shared(self) -> bool:
@@ -79,12 +99,22 @@ class Series:
 
     def seconds(self, connected: bool, instant: float) -> float:
         """Seconds in a state up to `instant`, those of all interfaces together."""
-        # Rounding may leave less than nothing where there was next to nothing.
-        return max(0.0, self._offset[connected] + self._members[connected] * instant)
+        return seconds_at(self.seconds_terms(connected), instant)
+
+    def seconds_terms(self, connected: bool) -> tuple[float, int]:
+        """All that `seconds` depends on besides the instant."""
+        return self._offset[connected], self._members[connected]
 
     def present_state_seconds(self, instant: float) -> float | None:
         """How long the interface has been as it is; ``None`` if it does not exist or is many."""
         return None if self.interface is None else max(0.0, instant - self.since)
+
+
+def seconds_at(terms: tuple[float, int], instant: float) -> float:
+    """Time in state up to an instant, from `Series.seconds_terms`."""
+    offset, members = terms
+    # Rounding may leave less than nothing where there was next to nothing.
+    return max(0.0, offset + members * instant)
 
 
 class Histogram:

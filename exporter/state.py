@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import NamedTuple
 
 from exporter.model import (
@@ -99,11 +100,26 @@ class State:
         self._instant = -math.inf
         #: When interfaces with a series of their own departed, oldest first.
         self._departed: dict[Key, float] = {}
+        #: Grows when a series set is born or forgotten.
+        self.membership = 0
+        #: Series sets in the order in which they first changed since a reading, and which
+        #: reading comes next.
+        self._changed: dict[Series, None] = {}
+        self._reading = 0
 
     def series(self) -> Iterable[Series]:
         """All series sets, in the order in which they were born, shared ones last."""
         yield from self._own.values()
         yield from self._shared.values()
+
+    def changed_since(self, reading: int) -> tuple[int, list[Series]]:
+        """The series sets that changed since a reading (0: before the first), and this one's number.
+
+        Takes as long as there are changes, for any number of readers. They hold `lock`.
+        """
+        changed = list(takewhile(lambda s: s.version >= reading, reversed(self._changed)))
+        self._reading += 1
+        return self._reading, changed
 
     def interfaces(self) -> list[Interface]:
         """The interfaces that exist and are not filtered out."""
@@ -195,7 +211,7 @@ class State:
         return Delta(n, series.device, changed, transition)
 
     def _count(self, n: Notification, series: Series) -> None:
-        series.version += 1
+        self._touch(series)
         if n.kind is not Kind.REFRESH:
             if n.inferred:
                 self.inferred[n.kind] += 1
@@ -251,7 +267,7 @@ class State:
         """An existing interface begins to be published under its series."""
         series = tracked.series
         assert series is not None
-        series.version += 1
+        self._touch(series)
         series.enter(interface.parameters.connected, instant)
         series.since = instant
         self.existing[interface.family] += 1
@@ -265,7 +281,7 @@ class State:
         self, tracked: _Tracked, interface: Interface, series: Series, instant: float
     ) -> None:
         """The opposite of `_join`."""
-        series.version += 1
+        self._touch(series)
         series.leave(interface.parameters.connected, instant)
         series.interface = None
         self.existing[interface.family] -= 1
@@ -288,12 +304,14 @@ class State:
             if len(self._own) < self.max_interfaces:
                 own = Series(interface.family, interface.link.name, interface.luid, interface.index)
                 self._own[key] = own
+                self._born(own)
                 return own
             device = OVERFLOW_DEVICE
         shared = self._shared.get((interface.family, device))
         if shared is None:
             shared = Series(interface.family, device, None, None)
             self._shared[interface.family, device] = shared
+            self._born(shared)
         return shared
 
     def _follow_link(
@@ -306,7 +324,7 @@ class State:
         if self._belongs(series, interface):
             if series is not None and not series.shared:
                 series.device, series.index = interface.link.name, str(interface.index)
-                series.version += 1
+                self._touch(series)
             return
         self._move(key, tracked, interface, instant)
 
@@ -315,8 +333,7 @@ class State:
         before, series = tracked.interface, tracked.series
         if before is not None and series is not None:
             self._part(tracked, before, series, instant)
-        self._own.pop(key, None)
-        self._departed.pop(key, None)
+        self._drop(key)
         tracked.series = self._choose_series(key, interface)
         tracked.outage = None
         if before is not None and tracked.series is not None:
@@ -334,6 +351,25 @@ class State:
         return group is None
 
     def _forget(self, key: Key) -> None:
-        self._departed.pop(key, None)
         self._tracked.pop(key, None)
-        self._own.pop(key, None)
+        self._drop(key)
+
+    # -- what changed -------------------------------------------------------------------
+
+    def _touch(self, series: Series) -> None:
+        """Note a change: the first since a reading puts the series last."""
+        if series.version != self._reading:
+            series.version = self._reading
+            self._changed.pop(series, None)
+            self._changed[series] = None
+
+    def _born(self, series: Series) -> None:
+        self.membership += 1
+        self._touch(series)
+
+    def _drop(self, key: Key) -> None:
+        """Have no series of its own for an interface any more."""
+        self._departed.pop(key, None)
+        if own := self._own.pop(key, None):
+            self.membership += 1
+            self._changed.pop(own, None)

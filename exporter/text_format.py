@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+_SPECIAL = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+
+
 def escape_label(value: str) -> str:
     """A label value, as it stands between quotes."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
@@ -21,7 +24,7 @@ def format_value(value: float) -> str:
     if value > 0 and dot > 6:
         mantissa = f"{text[0]}.{text[1:dot]}{text[dot + 1 :]}".rstrip("0.")
         return f"{mantissa}e+{dot - 1:02d}"
-    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+    return _SPECIAL.get(text, text)
 
 
 def labels(names: Iterable[str], values: Iterable[str]) -> str:

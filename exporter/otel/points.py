@@ -42,7 +42,7 @@ from exporter.catalogue import (
     identity,
     state_seconds,
 )
-from exporter.series import Histogram
+from exporter.series import Histogram, Series
 from exporter.version import NAME
 
 #: Data points in one request: below the 4 MiB that a gRPC server takes by default.
@@ -87,17 +87,21 @@ class PointMaker:
 
     def _read_all(self) -> list[Metric]:
         """One state, never a mixture of two."""
-        with self._read().state.lock:
+        host: list[Metric] = []
+        own: list[Metric] = []
+        with self._read().state.lock:  # only to copy, 1 µs a series: the collector waits for it
             reading = self._read()  # its instant must not be older than the state
             now = time.time_ns()
-            metrics: list[Metric] = []
-            for host in HOST_METRICS:
-                metrics += self._agent_metric(host, reading, now)
-            for m in self._metrics:
-                metrics += self._numbers(m.name, m.type, m.help, _series_samples(m, reading), now)
-            for own in EXPORTER_METRICS:
-                metrics += self._agent_metric(own, reading, now)
-        return metrics
+            for metric in HOST_METRICS:
+                host += self._agent_metric(metric, reading, now)
+            for metric in EXPORTER_METRICS:
+                own += self._agent_metric(metric, reading, now)
+            copies = [series.copy() for series in reading.state.series()]
+        interfaces: list[Metric] = []
+        for m in self._metrics:
+            samples = _series_samples(m, copies, reading.instant)
+            interfaces += self._numbers(m.name, m.type, m.help, samples, now)
+        return host + interfaces + own
 
     def _agent_metric(
         self, metric: AgentMetric | HistogramMetric, reading: Reading, now: int
@@ -128,11 +132,13 @@ def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-def _series_samples(metric: SeriesMetric, reading: Reading) -> Iterator[_Labelled]:
-    for series in reading.state.series():
+def _series_samples(
+    metric: SeriesMetric, all_series: Iterable[Series], instant: float
+) -> Iterator[_Labelled]:
+    for series in all_series:
         who = _labels(IDENTITY, identity(series))
         samples: Iterable[Sample] = (
-            state_seconds(series, reading.instant)
+            state_seconds(series, instant)
             if metric.name == STATE_SECONDS
             else metric.read(series)
         )

@@ -13,6 +13,8 @@ from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, prefers_op
 #: A body that fits one packet arrives no sooner for being smaller.
 _WORTH_COMPRESSING = 1400
 
+_GZIPPED = (("Content-Encoding", "gzip"),)
+
 
 class Application:
     """The routes of the agent. Thread: any; what it is given is called where it is called.
@@ -22,12 +24,12 @@ class Application:
 
     def __init__(
         self,
-        render: Callable[[bool], bytes],
+        render: Callable[[bool, bool], bytes],
         is_ready: Callable[[], tuple[bool, str]],
         overview: Callable[[], Overview],
         telemetry_path: str = "/metrics",
     ) -> None:
-        """`render` is told whether in OpenMetrics; `is_ready` says why not.
+        """`render` is told whether in OpenMetrics and whether in gzip; `is_ready` says why not.
 
         Raises ValueError for a telemetry path that does not begin with a slash.
         """
@@ -56,15 +58,21 @@ class Application:
 
     def _metrics(self, request: Request) -> Response:
         openmetrics = prefers_openmetrics(request.header("accept"))
+        compress = accepts_gzip(request.header("accept-encoding"))
         headers = (
             ("Content-Type", OPENMETRICS if openmetrics else TEXT),
             ("Vary", "Accept, Accept-Encoding"),
+            *(_GZIPPED if compress else ()),
         )
-        return _coded(request, headers, self._render(openmetrics))
+        return Response(200, headers, self._render(openmetrics, compress))
 
     def _landing(self, request: Request) -> Response:
         headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"))
-        return _coded(request, headers, render_page(self._overview(), self._telemetry_path))
+        body = render_page(self._overview(), self._telemetry_path)
+        if len(body) < _WORTH_COMPRESSING or not accepts_gzip(request.header("accept-encoding")):
+            return Response(200, headers, body)
+        # Level 1: the default, 6, takes three times as long while nobody else is answered.
+        return Response(200, (*headers, *_GZIPPED), gzip.compress(body, 1, mtime=0))
 
     def _healthy(self, _: Request) -> Response:
         return text_response(200, "healthy")
@@ -75,11 +83,3 @@ class Application:
     def _ready(self, _: Request) -> Response:
         ready, reason = self._is_ready()
         return text_response(200, "ready") if ready else text_response(503, f"not ready: {reason}")
-
-
-def _coded(request: Request, headers: tuple[tuple[str, str], ...], body: bytes) -> Response:
-    """The body as it is, or compressed if it is worth it and the client takes it."""
-    if len(body) < _WORTH_COMPRESSING or not accepts_gzip(request.header("accept-encoding")):
-        return Response(200, headers, body)
-    # Level 1: the default, 6, takes three times as long while nobody else is answered.
-    return Response(200, (*headers, ("Content-Encoding", "gzip")), gzip.compress(body, 1, mtime=0))

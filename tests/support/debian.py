@@ -22,6 +22,8 @@ PACKAGES = {
     "victoria-metrics": ("sid", "victoria-metrics"),
     "alertmanager": ("sid", "prometheus-alertmanager"),
     "docker-compose": ("sid", "docker-compose"),
+    # Debian 12 has 1.5; the newer reads the links by netlink, as the benchmark compares with it.
+    "node-exporter": ("sid", "prometheus-node-exporter"),
 }
 
 

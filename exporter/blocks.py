@@ -1,0 +1,100 @@
+"""The cells of some dozens of series sets, joined: what a change has to put together again.
+
+Cells are kept as slices of one body for each metric of a block, not as objects of their own:
+at 8,000 IP interfaces that is some 100,000 objects, or 20 MB, less.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+from exporter.cells import SecondsText, Terms, series_cells, seconds_cell
+from exporter.catalogue import SeriesMetric
+from exporter.compression import Piece
+from exporter.series import Series
+
+#: Series sets in a block. Smaller ones compress worse and slower (16: 2.5 ms a MB, 64: 1.4,
+#: 256: 1.3), larger ones give more to compress again for a change.
+SIZE = 64
+
+
+class Column(Piece):
+    """The cells of one metric in one block."""
+
+    __slots__ = ("_sizes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sizes = array("I")
+
+    def grow(self) -> None:
+        """Make room for one more cell, empty for now."""
+        self._sizes.append(0)
+
+    def splice(self, cells: Sequence[tuple[int, bytes]]) -> None:
+        """Replace cells, given by slot in ascending order."""
+        starts = [0, *accumulate(self._sizes)]
+        body, pieces, kept = self.body, [], 0
+        for slot, cell in cells:
+            start, end = starts[slot], starts[slot + 1]
+            if body[start:end] != cell:
+                pieces += (body[kept:start], cell)
+                kept = end
+                self._sizes[slot] = len(cell)
+        if pieces:
+            self.replace(b"".join((*pieces, body[kept:])))
+
+
+class Block:
+    """Up to `SIZE` series sets in the order of the page. One that departs leaves its slot empty."""
+
+    __slots__ = ("_growing", "_terms", "_used", "columns", "live", "seconds")
+
+    def __init__(self, metrics: int) -> None:
+        #: By metric.
+        self.columns = [Column() for _ in range(metrics)]
+        #: Time in state, as a template: see `seconds_cell`.
+        self.seconds = Column()
+        #: What goes into the template: by slot, and all of it.
+        self._growing: list[list[Terms]] = []
+        self._terms: list[Terms] = []
+        self.live = 0
+
+    @property
+    def full(self) -> bool:
+        """All slots were given away."""
+        return len(self._growing) >= SIZE
+
+    def add(self) -> int:
+        """A slot for one more series set."""
+        for column in (*self.columns, self.seconds):
+            column.grow()
+        self._growing.append([])
+        self.live += 1
+        return len(self._growing) - 1
+
+    def update(self, metrics: Sequence[SeriesMetric], changed: dict[int, Series | None]) -> None:
+        """Render the cells of what changed, by slot; ``None`` departed."""
+        slots = sorted(changed)
+        cells = []
+        templates = []
+        for slot in slots:
+            series = changed[slot]
+            if series is None:
+                cells.append([b""] * len(metrics))
+                template, self._growing[slot] = b"", []
+                self.live -= 1
+            else:
+                cells.append(series_cells(series, metrics))
+                template, self._growing[slot] = seconds_cell(series)
+            templates.append(template)
+        for column, lines in zip(self.columns, zip(*cells, strict=True), strict=True):
+            column.splice(list(zip(slots, lines, strict=True)))
+        self.seconds.splice(list(zip(slots, templates, strict=True)))
+        self._terms = list(chain.from_iterable(self._growing))
+
+    def seconds_lines(self, text: SecondsText) -> bytes:
+        """Time in state at an instant. Formatting a whole block takes 0.1 µs a line, a loop 0.4."""
+        return self.seconds.body % tuple(map(text.__getitem__, self._terms))
