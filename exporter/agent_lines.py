@@ -28,7 +28,8 @@ def agent_samples(
     for metric in metrics:
         if isinstance(metric, AgentMetric):
             samples = [
-                (metric.name, metric.labels, values, value) for values, value in metric.read(reading)
+                (metric.name, metric.labels, values, value)
+                for values, value in metric.read(reading)
             ]
             read.append(AgentSamples(metric.name, metric.type, metric.help, samples))
         else:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from operator import itemgetter
 
-from exporter.cells import SecondsText, Terms, series_cells, seconds_cell
 from exporter.catalogue import SeriesMetric
+from exporter.cells import SecondsText, Terms, seconds_cell, series_cells, who
 from exporter.compression import Piece
+from exporter.model import Interface
 from exporter.series import Series
 
 #: Series sets in a block. Smaller ones compress worse and slower (16: 2.5 ms a MB, 64: 1.4,
@@ -35,8 +37,11 @@ class Column(Piece):
 
     def splice(self, cells: Sequence[tuple[int, bytes]]) -> None:
         """Replace cells, given by slot in ascending order."""
+        if not cells:
+            return
         starts = [0, *accumulate(self._sizes)]
-        body, pieces, kept = self.body, [], 0
+        body, kept = self.body, 0
+        pieces: list[bytes] = []
         for slot, cell in cells:
             start, end = starts[slot], starts[slot + 1]
             if body[start:end] != cell:
@@ -50,13 +55,15 @@ class Column(Piece):
 class Block:
     """Up to `SIZE` series sets in the order of the page. One that departs leaves its slot empty."""
 
-    __slots__ = ("_growing", "_terms", "_used", "columns", "live", "seconds")
+    __slots__ = ("_growing", "_rows", "_terms", "columns", "live", "seconds")
 
     def __init__(self, metrics: int) -> None:
         #: By metric.
         self.columns = [Column() for _ in range(metrics)]
         #: Time in state, as a template: see `seconds_cell`.
         self.seconds = Column()
+        #: Identity labels and row as they were rendered last, by slot.
+        self._rows: list[tuple[str, Interface | None] | None] = []
         #: What goes into the template: by slot, and all of it.
         self._growing: list[list[Terms]] = []
         self._terms: list[Terms] = []
@@ -72,27 +79,34 @@ class Block:
         for column in (*self.columns, self.seconds):
             column.grow()
         self._growing.append([])
+        self._rows.append(None)
         self.live += 1
         return len(self._growing) - 1
 
     def update(self, metrics: Sequence[SeriesMetric], changed: dict[int, Series | None]) -> None:
         """Render the cells of what changed, by slot; ``None`` departed."""
-        slots = sorted(changed)
-        cells = []
+        cells: list[list[tuple[int, bytes]]] = [[] for _ in metrics]
         templates = []
-        for slot in slots:
-            series = changed[slot]
+        for slot, series in sorted(changed.items(), key=itemgetter(0)):
+            rendered: list[bytes | None] = [b""] * len(metrics)
+            template, row = b"", None
+            growing: list[Terms] = []
             if series is None:
-                cells.append([b""] * len(metrics))
-                template, self._growing[slot] = b"", []
                 self.live -= 1
             else:
-                cells.append(series_cells(series, metrics))
-                template, self._growing[slot] = seconds_cell(series)
-            templates.append(template)
-        for column, lines in zip(self.columns, zip(*cells, strict=True), strict=True):
-            column.splice(list(zip(slots, lines, strict=True)))
-        self.seconds.splice(list(zip(slots, templates, strict=True)))
+                name = who(series)
+                row = name, series.interface
+                # A flap that is over leaves the row as it was: half of the cells stay.
+                rendered = series_cells(series, name, metrics, row != self._rows[slot])
+                template, growing = seconds_cell(series, name)
+            for column_cells, cell in zip(cells, rendered, strict=True):
+                if cell is not None:
+                    column_cells.append((slot, cell))
+            templates.append((slot, template))
+            self._growing[slot], self._rows[slot] = growing, row
+        for column, column_cells in zip(self.columns, cells, strict=True):
+            column.splice(column_cells)
+        self.seconds.splice(templates)
         self._terms = list(chain.from_iterable(self._growing))
 
     def seconds_lines(self, text: SecondsText) -> bytes:

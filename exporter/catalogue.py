@@ -58,6 +58,8 @@ class SeriesMetric(NamedTuple):
     help: str
     labels: tuple[str, ...]
     read: Callable[[Series], Iterable[Sample]]
+    #: Reads nothing but `Series.interface`: as long as that stays equal, so does the metric.
+    of_row: bool = False
 
 
 class AgentMetric(NamedTuple):
@@ -178,7 +180,7 @@ def _parameter(member: str, help_: str) -> SeriesMetric:
                 return (((), value),)
         return ()
 
-    return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read)
+    return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read, of_row=True)
 
 
 SERIES_METRICS = (
@@ -188,6 +190,7 @@ SERIES_METRICS = (
         "Facts about an IP interface to join on; type is the IANA ifType.",
         ("alias", "kind", "type", "address", "guid"),
         _info,
+        of_row=True,
     ),
     SeriesMetric(
         "ip_interface_notifications_total",

@@ -7,20 +7,35 @@ from functools import lru_cache
 
 from exporter.catalogue import IDENTITY, STATE_SECONDS, SeriesMetric, identity
 from exporter.series import STATES, Series, seconds_at
-from exporter.text_format import format_value, labels, sample
+from exporter.text_format import format_value, labels
 
 #: What a time in state that goes on is computed from: `Series.seconds_terms`.
 Terms = tuple[float, int]
 
 
-def series_cells(series: Series, metrics: Sequence[SeriesMetric]) -> list[bytes]:
-    """The cells of one series set, by metric."""
-    who = labels(IDENTITY, identity(series))
-    cells = []
+#: Of the counts and settings there are, most are small and common: a look-up takes a fifth of
+#: formatting. (Zeros of either sign are one key: no metric of a series has a negative one.)
+_number = lru_cache(maxsize=4096)(format_value)
+
+
+def who(series: Series) -> str:
+    """The identity labels."""
+    return labels(IDENTITY, identity(series))
+
+
+def series_cells(
+    series: Series, who: str, metrics: Sequence[SeriesMetric], row_changed: bool
+) -> list[bytes | None]:
+    """The cells of one series set, by metric; ``None`` for those that cannot have changed."""
+    cells: list[bytes | None] = []
     for metric in metrics:
+        if metric.of_row and not row_changed:
+            cells.append(None)
+            continue
         lines = ""
         for values, value in metric.read(series):
-            lines += sample(metric.name, _with_labels(who, series, metric, values), value)
+            own = _with_labels(who, series, metric, values)
+            lines += f"{metric.name}{{{own}}} {_number(value)}\n"
         cells.append(lines.encode())
     return cells
 
@@ -39,9 +54,9 @@ def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return f",{labels(names, values)}"
 
 
-def seconds_cell(series: Series) -> tuple[bytes, list[Terms]]:
+def seconds_cell(series: Series, who: str) -> tuple[bytes, list[Terms]]:
     """The lines of time in state, with ``%b`` for each value that grows, and its terms."""
-    who = labels(IDENTITY, identity(series)).replace("%", "%%")
+    who = who.replace("%", "%%")
     template, growing = "", []
     for connected in (True, False):
         value = "%b"

@@ -47,7 +47,12 @@ class Page:
             for openmetrics in (False, True)
         ]
         self._lock = threading.Lock()
-        self._forget()
+        #: `State.membership` and the reading as of the last scrape.
+        self._membership, self._seen = -1, 0
+        self._own: list[Block] = []
+        #: Shared series sets stand behind all others, however late they are born.
+        self._shared: list[Block] = []
+        self._places: dict[Series, tuple[Block, int]] = {}
 
     def render(self, openmetrics: bool = False, gzip: bool = False) -> bytes:
         """The whole page as of now: one state, never a mixture of two."""
@@ -78,7 +83,9 @@ class Page:
         seconds = Piece(b"".join([block.seconds_lines(text) for block in blocks]))
         pieces = [Piece(agent_lines(host, openmetrics))]
         for position, metric in enumerate(self._metrics):
-            body = [block.columns[position] for block in blocks if block.columns[position].body]
+            body: list[Piece] = [
+                block.columns[position] for block in blocks if block.columns[position].body
+            ]
             if metric.name == STATE_SECONDS and seconds.body:
                 body = [seconds]
             if body:
@@ -91,12 +98,9 @@ class Page:
     # -- the cache ----------------------------------------------------------------------
 
     def _forget(self) -> None:
-        #: `State.membership` and the reading as of the last scrape.
+        """Render everything at the next scrape."""
         self._membership, self._seen = -1, 0
-        self._own: list[Block] = []
-        #: Shared series sets stand behind all others, however late they are born.
-        self._shared: list[Block] = []
-        self._places: dict[Series, tuple[Block, int]] = {}
+        self._own, self._shared, self._places = [], [], {}
 
     def _update(self, changed: dict[Series, Series], present: list[Series] | None) -> None:
         """Bring the blocks up to date with copies of what changed, and with what there is."""

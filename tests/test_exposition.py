@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import threading
+import zlib
 from functools import partial
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +20,7 @@ from exporter.catalogue import About, Reading, series_metrics
 from exporter.collector import CatalogueCollector
 from exporter.exposition import Page
 from exporter.model import FAMILIES, Interface, Kind, Link, Notification, Parameters, make_luid
-from exporter.selection import Selection
+from exporter.selection import Group, Selection
 from exporter.sources.contract import Health
 from exporter.state import State
 from exporter.text_format import format_value
@@ -69,20 +73,58 @@ class Fixture:
         return Reading(self.state, self.health, ABOUT, self.now)
 
 
+#: Filters and groups that move some of the interfaces of `notifications` elsewhere.
+SELECTIONS = st.sampled_from(
+    [
+        Selection(),
+        Selection(exclude=re.compile("eth0")),
+        Selection(groups=(Group("some", re.compile("[a-f].*")),)),
+    ]
+)
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.lists(notifications(), max_size=8), max_size=6), st.integers(1, 10))
+@given(
+    st.lists(st.tuples(st.lists(notifications(), max_size=8), st.none() | SELECTIONS), max_size=6),
+    st.integers(1, 10),
+    st.sampled_from([1, 2, 64]),
+)
 def test_the_cached_page_is_what_prometheus_client_prints(
-    batches: list[list[Notification]], limit: int
+    steps: list[tuple[list[Notification], Selection | None]], limit: int, block_size: int
 ) -> None:
-    """After any changes, and any names, both formats equal the library's, line for line."""
-    fixture = Fixture(limit)
-    for batch in [*batches, []]:
+    """After any changes, filters and names, both formats equal the library's, line for line.
+
+    So does a page that renders all of it for the first time, and what gzip makes of it.
+    """
+    with patch("exporter.blocks.SIZE", block_size), patch("exporter.exposition.SIZE", block_size):
+        check_every_page(Fixture(limit), steps, limit)
+
+
+def check_every_page(
+    fixture: Fixture, steps: list[tuple[list[Notification], Selection | None]], limit: int
+) -> None:
+    """Take the steps, and compare all pages after each."""
+    for batch, selection in [*steps, ([], None)]:
         fixture.state.apply(batch)
         fixture.now += 17.3
         fixture.state.expire(fixture.now)
+        if selection is not None:
+            fixture.state.reconfigure(selection, limit, 100.0, fixture.now)
         assert fixture.page.render().split(b"\n") == generate_latest(fixture.registry).split(b"\n")
         openmetrics = fixture.page.render(openmetrics=True)
         assert openmetrics.split(b"\n") == generate_openmetrics(fixture.registry).split(b"\n")
+        assert Page(fixture.read, fixture.page._metrics).render(openmetrics=True) == openmetrics
+        assert one_member(fixture.page.render(openmetrics=True, gzip=True)) == openmetrics
+
+
+def one_member(packed: bytes) -> bytes:
+    """What a client that knows of one gzip member only makes of it, as browsers and curl do."""
+    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    body = decoder.decompress(packed)
+    assert decoder.eof, "cut off"
+    assert not decoder.unused_data, "something behind the member"
+    assert gzip.decompress(packed) == body
+    return body
 
 
 @given(st.one_of(st.floats(), st.integers(-(2**70), 2**70)))
@@ -165,4 +207,5 @@ def test_departed_series_leave_the_cache() -> None:
         fixture.page.render()
     fixture.state.expire(1e6)
     assert b'device="' not in fixture.page.render()
-    assert not fixture.page._cells
+    assert not fixture.page._places
+    assert not fixture.page._own

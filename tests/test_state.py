@@ -165,11 +165,27 @@ def test_a_rename_carries_the_values_to_the_new_label() -> None:
     state = State()
     state.load([interface(name="veth1a2b")], 0.0)
     state.apply([notify(Kind.PARAMETER, interface(name="veth1a2b", connected=False), 1.0)])
-    before = only(state).version
+    reading, _ = state.changed_since(0)
     state.apply([notify(Kind.REFRESH, interface(name="eth0", connected=False), 2.0)])
     series = only(state)
     assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
-    assert series.version > before, "or the page would keep the old name"
+    assert state.changed_since(reading)[1] == [series], "or the page would keep the old name"
+
+
+def test_every_reader_sees_what_changed_since_its_own_last_reading() -> None:
+    """Two readers at their own pace each miss nothing, and see nothing twice."""
+    state = State()
+    state.load([interface(index=i, name=f"v{i}") for i in (1, 2, 3)], 0.0)
+    slow, changed = state.changed_since(0)
+    assert {series.device for series in changed} == {"v1", "v2", "v3"}
+    fast = slow
+    for index in (2, 1, 2):
+        state.apply([notify(Kind.PARAMETER, interface(index=index, name=f"v{index}"), 1.0)])
+        fast, changed = state.changed_since(fast)
+        assert [series.device for series in changed] == [f"v{index}"]
+    slow, changed = state.changed_since(slow)
+    assert [series.device for series in changed] == ["v2", "v1"]
+    assert state.changed_since(slow)[1] == state.changed_since(fast)[1] == []
 
 
 def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
@@ -259,7 +275,7 @@ def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
         state.expire(i + 1.0)
     state.expire(1e9)
     assert list(state.series()) == []
-    assert (state._tracked, state._departed) == ({}, {})
+    assert (state._tracked, state._departed, state._changed) == ({}, {}, {})
     assert state.churn[IPV4] == [0, 100_000, 100_000]
 
 

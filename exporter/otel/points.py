@@ -138,9 +138,7 @@ def _series_samples(
     for series in all_series:
         who = _labels(IDENTITY, identity(series))
         samples: Iterable[Sample] = (
-            state_seconds(series, instant)
-            if metric.name == STATE_SECONDS
-            else metric.read(series)
+            state_seconds(series, instant) if metric.name == STATE_SECONDS else metric.read(series)
         )
         for values, value in samples:
             yield who | _labels(metric.labels, values), value

@@ -65,7 +65,12 @@ class World:
                 family,
                 make_luid(6, i),
                 i,
-                Link(f"veth{i}", kind="veth", type=6, address=f"02:00:00:00:{i >> 8:02x}:{i & 255:02x}"),
+                Link(
+                    f"veth{i}",
+                    kind="veth",
+                    type=6,
+                    address=f"02:00:00:00:{i >> 8:02x}:{i & 255:02x}",
+                ),
                 Parameters(True, 1500, 256, False, False),
             )
             for i in range(1, links + 1)
@@ -176,9 +181,7 @@ def live(links: int) -> None:
     with ExitStack() as stack:
         namespace = stack.enter_context(Namespace())
         namespace.ip("link set lo up")
-        namespace.batch(
-            f"link add v{i}a up type veth peer name v{i}b" for i in range(links // 2)
-        )
+        namespace.batch(f"link add v{i}a up type veth peer name v{i}b" for i in range(links // 2))
         namespace.batch(f"link set v{i}b up" for i in range(links // 2))
         other = subprocess.Popen(
             ["ip", "netns", "exec", namespace.name, node, *NODE_FLAGS], stderr=subprocess.DEVNULL
