@@ -83,9 +83,8 @@ class Page:
         seconds = Piece(b"".join([block.seconds_lines(text) for block in blocks]))
         pieces = [Piece(agent_lines(host, openmetrics))]
         for position, metric in enumerate(self._metrics):
-            body: list[Piece] = [
-                block.columns[position] for block in blocks if block.columns[position].body
-            ]
+            columns = [block.columns[position] for block in blocks]
+            body: list[Piece] = [column for column in columns if column.body]
             if metric.name == STATE_SECONDS and seconds.body:
                 body = [seconds]
             if body:
