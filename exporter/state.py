@@ -113,7 +113,7 @@ class State:
         yield from self._shared.values()
 
     def changed_since(self, reading: int) -> tuple[int, list[Series]]:
-        """This reading's number, and the series sets that changed since another (0: all).
+        """Number of this reading, and the series sets that changed since another (0: all).
 
         Takes as long as there are changes, for any number of readers. They hold `lock`.
         """

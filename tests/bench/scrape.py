@@ -9,7 +9,6 @@ same state. As root with node_exporter (``tests/support/debian.py node-exporter`
 
 import gc
 import http.client
-import os
 import random
 import statistics
 import subprocess
