@@ -17,6 +17,8 @@ from exporter.state import Delta, State
 
 log = logging.getLogger(__name__)
 
+_DELETE = Kind.DELETE
+
 #: Called after each batch, in the collector thread: be quick, or hand over to another.
 Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
 
@@ -103,7 +105,11 @@ class Monitor:
     def _take(self, batch: list[Notification]) -> None:
         try:
             batch = self._with_rows(batch)
-            deltas = self._state.apply(batch)
+            deltas: Sequence[Delta] = ()
+            if self._observers:
+                deltas = self._state.apply(batch)
+            else:
+                self._state.count(batch)
             self._observe_lag(batch)
         except Exception:
             self._source.health.count_error("apply")
@@ -120,10 +126,14 @@ class Monitor:
 
     def _observe_lag(self, batch: Sequence[Notification]) -> None:
         now = self._clock.monotonic()
+        lags = [
+            max(0.0, now - n.instant)
+            for n in reversed(batch)
+            if n.kind <= _DELETE and not n.inferred
+        ]
+        lags.sort()  # as good as sorted: notifications come in order
         with self._state.lock:
-            for n in batch:
-                if n.kind <= Kind.DELETE and not n.inferred:
-                    self.lag.observe(max(0.0, now - n.instant))
+            self.lag.observe_all(lags)
 
     def _with_rows(self, batch: list[Notification]) -> list[Notification]:
         """Read the row of each distinct interface that came without one, once per batch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 from exporter.model import COUNTED_KINDS, Family, Interface, format_luid
 
@@ -93,6 +93,16 @@ class Series:
         self._members[connected] -= 1
         self._offset[connected] += instant
 
+    def turn(self, connected: bool, instant: float) -> None:
+        """The interface, or one of several, changes over to the other state, which is counted."""
+        members, offset = self._members, self._offset
+        members[connected] += 1
+        members[not connected] -= 1
+        offset[connected] -= instant
+        offset[not connected] += instant
+        self.since = instant
+        self.transitions[connected] += 1
+
     def growing(self, connected: bool) -> bool:
         """Whether time passes in this state."""
         return self._members[connected] > 0
@@ -131,6 +141,17 @@ class Histogram:
         """One more value."""
         self._counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
+
+    def observe_all(self, seconds: list[float]) -> None:
+        """More values, in ascending order: those of one bucket cost as much as one value."""
+        self.sum += sum(seconds)
+        begin = 0
+        while begin < len(seconds):
+            bucket = bisect_left(self.bounds, seconds[begin])
+            last = bucket == len(self.bounds)
+            end = len(seconds) if last else bisect_right(seconds, self.bounds[bucket], begin)
+            self._counts[bucket] += end - begin
+            begin = end
 
     def cumulative(self) -> list[tuple[str, int]]:
         """(upper bound as a label value, values up to it), ending with ``+Inf``."""

@@ -59,6 +59,13 @@ class Delta(NamedTuple):
     transition: bool | None
 
 
+#: The fields of a delta beside the notification.
+_Told = tuple[str, tuple[Change, ...], bool | None]
+
+# A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
+_DELETE, _INITIAL, _REFRESH = Kind.DELETE, Kind.INITIAL, Kind.REFRESH
+
+
 class _Tracked:
     """What the reducer knows of one IP interface beyond its series."""
 
@@ -139,7 +146,13 @@ class State:
     def apply(self, batch: Iterable[Notification]) -> list[Delta]:
         """Count a batch and take its rows. One delta for each notification not filtered out."""
         with self.lock:
-            return [delta for n in batch if (delta := self._apply(n)) is not None]
+            return [Delta(n, *told) for n in batch if (told := self._apply(n)) is not None]
+
+    def count(self, batch: Iterable[Notification]) -> None:
+        """The same, when nobody watches."""
+        with self.lock:
+            for n in batch:
+                self._apply(n)
 
     def expire(self, instant: float) -> float | None:
         """Forget what departed more than the retention ago; when to call again, if at all."""
@@ -167,24 +180,36 @@ class State:
 
     # -- one notification ---------------------------------------------------------------
 
-    def _apply(self, n: Notification) -> Delta | None:
-        if n.kind is Kind.INITIAL:
+    def _apply(self, n: Notification) -> _Told | None:
+        kind, family, luid, _, time, instant, after, connects, disconnects, inferred = n
+        if kind is _INITIAL:
             return None
-        # A recording may jump back, time may not.
-        instant = self._instant = max(self._instant, n.instant)
-        key = n.family, n.luid
+        if instant < self._instant:
+            instant = self._instant  # a recording may jump back, time may not
+        self._instant = instant
+        key = family, luid
         tracked = self._tracked.get(key)
         if tracked is None:
-            tracked = self._first_sight(key, n.interface or _unread(n))
-        elif n.interface is not None:
-            self._follow_link(key, tracked, n.interface, instant)
-        series = tracked.series
+            tracked = self._first_sight(key, after or _unread(n))
+        elif after is not None:
+            self._follow_link(key, tracked, after, instant)
+        before, series = tracked.interface, tracked.series
         if series is not None:
-            self._count(n, series)
-        before, after = tracked.interface, n.interface
+            if series.version != self._reading:
+                self._touch(series)
+            if kind is not _REFRESH:
+                if inferred:
+                    self.inferred[kind] += 1
+                else:
+                    self.churn[family][kind] += 1
+                    series.notifications[kind] += 1
+                    series.last_notification = time
+            if connects or disconnects:
+                series.unobserved[True] += connects
+                series.unobserved[False] += disconnects
         changed: tuple[Change, ...] = ()
         transition = None
-        if n.kind is Kind.DELETE:
+        if kind is _DELETE:
             self._disappear(key, tracked, instant)
         elif after is None:
             # Gone again before it could be read; if nobody ever reads it, it expires.
@@ -192,35 +217,28 @@ class State:
                 self._depart(key, tracked, instant)
         elif before is None:
             self._appear(tracked, after, instant)
-        else:
-            if after.parameters is not before.parameters:
-                changed = changes(before.parameters, after.parameters)
-                if after.parameters.connected is not before.parameters.connected:
-                    transition = after.parameters.connected
-                    self._transit(tracked, transition, instant)
+        elif after is not before:
             tracked.interface = after
             if series is not None:
-                if not series.shared:
+                if series.luid:
                     series.interface = after
-                for change in changed:
-                    series.parameter_changes[change.parameter] = (
-                        series.parameter_changes.get(change.parameter, 0) + 1
-                    )
-        if series is None:
-            return None
-        return Delta(n, series.device, changed, transition)
+                changed = changes(before.parameters, after.parameters)
+                if changed:
+                    transition = self._take_changes(tracked, series, changed, instant)
+        return None if series is None else (series.device, changed, transition)
 
-    def _count(self, n: Notification, series: Series) -> None:
-        self._touch(series)
-        if n.kind is not Kind.REFRESH:
-            if n.inferred:
-                self.inferred[n.kind] += 1
-            else:
-                self.churn[n.family][n.kind] += 1
-                series.notifications[n.kind] += 1
-                series.last_notification = n.time
-        series.unobserved[True] += n.unobserved_connects
-        series.unobserved[False] += n.unobserved_disconnects
+    def _take_changes(
+        self, tracked: _Tracked, series: Series, changed: tuple[Change, ...], instant: float
+    ) -> bool | None:
+        """Count the members that changed. Returns the new value of Connected if it is one."""
+        transition = None
+        counts = series.parameter_changes
+        for parameter, _, value in changed:
+            counts[parameter] = counts.get(parameter, 0) + 1
+            if parameter == "connected":
+                transition = bool(value)
+                self._transit(tracked, series, transition, instant)
+        return transition
 
     def _appear(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
         tracked.interface = interface
@@ -244,22 +262,19 @@ class State:
         else:
             self._departed.setdefault(key, instant)
 
-    def _transit(self, tracked: _Tracked, connected: bool, instant: float) -> None:
+    def _transit(
+        self, tracked: _Tracked, series: Series, connected: bool, instant: float
+    ) -> None:
         """Connected changed: count it, close one period and open the next."""
-        assert tracked.interface is not None
-        family, series = tracked.interface.family, tracked.series
-        if series is None:
-            return
-        series.leave(not connected, instant)
-        series.enter(connected, instant)
-        series.since = instant
-        series.transitions[connected] += 1
-        self.connected[family] += 1 if connected else -1
-        if not connected:
+        series.turn(connected, instant)
+        if connected:
+            self.connected[series.family] += 1
+            if tracked.outage is not None:
+                self.outages[series.family].observe(max(0.0, instant - tracked.outage))
+                tracked.outage = None
+        else:
+            self.connected[series.family] -= 1
             tracked.outage = instant
-        elif tracked.outage is not None:
-            self.outages[family].observe(max(0.0, instant - tracked.outage))
-            tracked.outage = None
 
     # -- which series -------------------------------------------------------------------
 

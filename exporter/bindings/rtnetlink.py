@@ -44,13 +44,15 @@ AF_UNSPEC, AF_INET, AF_BRIDGE, AF_INET6 = 0, 2, 7, 10
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_NOARP = 0x1, 0x8, 0x40, 0x80
 IFF_MULTICAST, IFF_LOWER_UP = 0x1000, 0x10000
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK = 1, 3, 4, 5
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_STATS = 1, 3, 4, 5, 7
 IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 10, 12, 18, 20, 26
-IFLA_EXT_MASK, IFLA_LINK_NETNSID = 29, 37
+IFLA_TXQLEN, IFLA_OPERSTATE, IFLA_LINKMODE, IFLA_STATS64 = 13, 16, 17, 23
+IFLA_EXT_MASK, IFLA_CARRIER, IFLA_CARRIER_CHANGES, IFLA_LINK_NETNSID = 29, 33, 35, 37
 IFLA_CARRIER_UP_COUNT, IFLA_CARRIER_DOWN_COUNT = 47, 48
 IFLA_INFO_KIND = 1
 IFLA_INET_CONF = 1
-IFLA_INET6_FLAGS, IFLA_INET6_CONF, IFLA_INET6_CACHEINFO, IFLA_INET6_ADDR_GEN_MODE = 1, 2, 5, 8
+IFLA_INET6_FLAGS, IFLA_INET6_CONF, IFLA_INET6_STATS = 1, 2, 3
+IFLA_INET6_CACHEINFO, IFLA_INET6_ICMP6STATS, IFLA_INET6_ADDR_GEN_MODE = 5, 6, 8
 RTEXT_FILTER_SKIP_STATS = 1 << 3
 
 #: In-kernel inet6_dev flags, as IFLA_INET6_FLAGS shows them (include/net/if_inet6.h).
@@ -218,6 +220,12 @@ def parse_link(data: Buffer, start: int, end: int) -> LinkMessage | None:
         inet6_timers=_inet6_timers(data, inet6(IFLA_INET6_CACHEINFO)),
         addr_gen_mode=_number(data, inet6(IFLA_INET6_ADDR_GEN_MODE), _U8),
     )
+
+
+def link_index(data: Buffer, start: int) -> int:
+    """The link that a link message is about; its body is at least 8 bytes."""
+    index: int = _I32.unpack_from(data, start + 4)[0]
+    return index
 
 
 def parse_netconf(data: Buffer, start: int, end: int) -> NetconfMessage | None:

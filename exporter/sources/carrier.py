@@ -80,6 +80,22 @@ class CarrierAccount:
         self._down = min(self._down - missed, 1) if pending_down else 0
         return missed
 
+    @property
+    def books(self) -> tuple[bool, int, int, int, int]:
+        """All that is known beside the counters themselves."""
+        return self.follows, self._up, self._down, self._early_up, self._early_down
+
+    def has_read(self, up_count: int, down_count: int) -> bool:
+        """Whether these were the counters of the last reading."""
+        return (up_count, down_count) == (self._seen_up, self._seen_down)
+
+    def restore(
+        self, books: tuple[bool, int, int, int, int], up_count: int, down_count: int
+    ) -> None:
+        """Have the books of an earlier time, with the counters of now."""
+        self.follows, self._up, self._down, self._early_up, self._early_down = books
+        self._seen_up, self._seen_down = up_count, down_count
+
     def forget(self, up_count: int, down_count: int, follows: bool) -> None:
         """Start afresh, because the interface `follows` the carrier no longer, or again."""
         self.__init__(up_count, down_count, follows)  # type: ignore[misc]

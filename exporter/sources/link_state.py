@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from operator import attrgetter
+from typing import Any
+
 from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, Interface, Parameters, make_luid
 from exporter.sources import rows
@@ -9,6 +13,34 @@ from exporter.sources.carrier import CarrierAccount
 from exporter.sources.rows import Timers
 
 _IPV6_MIN_MTU = 1280
+
+#: What messages change, beside what is kept by family and the carrier counters.
+_CHANGING = (
+    "naming", "facts", "mtu", "flags", "carrier", "inet_conf",
+    "flags6", "inet6_conf", "inet6_flags", "addr_gen_mode",
+)  # fmt: skip
+_changing = attrgetter(*_CHANGING)
+#: Positions of a link that are known, and steps from one: a flap has a handful, random timers
+#: make more.
+_MAX_POSITIONS = _MAX_STEPS = 32
+
+
+class Position:
+    """A state that a link was in, and the steps that it took from there (see `repeats`)."""
+
+    __slots__ = ("flags6", "state", "steps")
+
+    def __init__(self, state: tuple[Any, ...], flags6: int) -> None:
+        self.state = state
+        self.flags6 = flags6
+        #: By message, where it led and what it amounted to.
+        self.steps: dict[Hashable, Any] = {}
+
+    def note(self, message: Hashable, step: object) -> None:
+        """Know the step that a message leads to."""
+        if len(self.steps) >= _MAX_STEPS:
+            self.steps.clear()
+        self.steps[message] = step
 
 
 class LinkState:
@@ -28,6 +60,11 @@ class LinkState:
         self.addr_gen_mode: int | None = None
         self.interfaces: dict[Family, Interface] = {}
         self.accounts: dict[Family, CarrierAccount] = {}
+        #: The state among those that it keeps returning to; ``None`` when it is none of them.
+        self.position: Position | None = None
+        #: `position` and `counters` went on, the other attributes are still to `catch_up`.
+        self.behind = False
+        self._positions: dict[tuple[Any, ...], Position] = {}
         self.take(message)
 
     def take(self, message: nl.LinkMessage) -> None:
@@ -85,3 +122,41 @@ class LinkState:
     def interface(self, family: Family) -> Interface:
         """The IP interface of one family."""
         return Interface(family, self.luid, self.index, self.facts, self.parameters(family))
+
+    # -- going round in circles -----------------------------------------------------------
+
+    def stand(self) -> None:
+        """Find out which position this is, so that steps from it can be noted and repeated."""
+        families = tuple(self.interfaces)
+        accounts = [self.accounts[family] for family in families]
+        if not all(account.has_read(*self.counters) for account in accounts):
+            return  # a listing is ahead of the stream
+        state = (
+            _changing(self),
+            tuple(self.interfaces.items()),
+            tuple(self.timers.items()),
+            tuple([account.books for account in accounts]),
+        )
+        position = self._positions.get(state)
+        if position is None:
+            if len(self._positions) >= _MAX_POSITIONS:
+                self._positions.clear()
+            position = self._positions[state] = Position(state, self.flags6)
+        self.position = position
+
+    def catch_up(self) -> None:
+        """Bring all attributes to the position."""
+        if not self.behind or self.position is None:
+            return
+        self.behind = False
+        changing, interfaces, timers, books = self.position.state
+        for name, value in zip(_CHANGING, changing, strict=True):
+            setattr(self, name, value)
+        self.interfaces, self.timers = dict(interfaces), dict(timers)
+        for family, kept in zip(self.interfaces, books, strict=True):
+            self.accounts[family].restore(kept, *self.counters)
+
+    def leave(self) -> None:
+        """Be about to change in a way that no step describes."""
+        self.catch_up()
+        self.position = None

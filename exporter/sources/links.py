@@ -59,20 +59,42 @@ class LinkTable:
         self._departing: Key | None = None
         #: Links whose IPv6 settings changed without a message that says how.
         self._stale: set[int] = set()
-        self._out: list[Notification] = []
+        #: What the messages so far amount to; `take` it.
+        self.out: list[Notification] = []
         self._time = self._instant = 0.0
         self._inferring = False
         #: A listing showed carrier counters; what they miss is not counted yet.
         self._uncounted = False
+
+    def __len__(self) -> int:
+        return len(self._links)
 
     @property
     def unsettled(self) -> bool:
         """Some message can only be judged with the one after it."""
         return self._departing is not None or bool(self._expected)
 
+    @property
+    def undecided(self) -> bool:
+        """The next message may mean more than what it says of its own link."""
+        return self._departing is not None or self._uncounted
+
     def interfaces(self) -> list[Interface]:
         """Every IP interface, by link."""
+        for link in self._links.values():
+            link.catch_up()
         return [i for link in self._links.values() for i in link.interfaces.values()]
+
+    def known(self, index: int) -> LinkState | None:
+        """A link, only to look at."""
+        return self._links.get(index)
+
+    def _changing(self, index: int) -> LinkState | None:
+        """A link that may be about to change."""
+        link = self._links.get(index)
+        if link is not None:
+            link.leave()
+        return link
 
     def take(self) -> list[Notification]:
         """What the messages so far amount to; stale rows are read first, once each."""
@@ -80,7 +102,7 @@ class LinkTable:
             for index in self._stale:
                 self._read_again(index)
             self._stale.clear()
-        out, self._out = self._out, []
+        out, self.out = self.out, []
         return out
 
     # -- the stream ---------------------------------------------------------------------
@@ -121,7 +143,7 @@ class LinkTable:
             if address is not None and address[0] == nl.AF_INET6:
                 known = self._links.get(address[1])
                 # On a link that is down, addresses go because it went down.
-                if known is not None and known.flags6 & nl.IFF_UP:
+                if known is not None and (known.position or known).flags6 & nl.IFF_UP:
                     self._stale.add(address[1])
 
     def settle(self, exists: Callable[[Key], bool]) -> None:
@@ -147,7 +169,7 @@ class LinkTable:
             self._remove(family, index)
 
     def _new_link(self, message: nl.LinkMessage) -> None:
-        link = self._links.get(message.index)
+        link = self._changing(message.index)
         if link is None:
             expected = self._expected.pop(message.index, ())
             link = self._adopt(message)
@@ -162,7 +184,7 @@ class LinkTable:
             self._update(link, family, renamed, counted=True)
 
     def _inet6_link(self, message: nl.LinkMessage) -> None:
-        link = self._links.get(message.index)
+        link = self._changing(message.index)
         if link is not None:
             link.take_inet6(message)
             if Family.IPV6 in link.interfaces:
@@ -182,7 +204,7 @@ class LinkTable:
             self._departing = None
             return
         self._resolve_departure()
-        link = self._links.get(netconf.index)
+        link = self._changing(netconf.index)
         if link is None:
             if netconf.index not in self._refused:
                 self._expected.setdefault(netconf.index, []).append(family)
@@ -211,7 +233,7 @@ class LinkTable:
 
         The stream will still tell of flags and counters in their order.
         """
-        link, message = self._links.get(index), self._read_link(index)
+        link, message = self._changing(index), self._read_link(index)
         if link is None or message is None or Family.IPV6 not in link.interfaces:
             return
         if message.inet6_conf is not None:
@@ -231,6 +253,8 @@ class LinkTable:
         self._inferring = self._uncounted = True
         existing = listing.existing
         listed = {message.index: message for message in listing.links}
+        for link in self._links.values():
+            link.leave()
         for index, link in list(self._links.items()):
             message = listed.get(index)
             replaced = message is not None and (
@@ -270,6 +294,7 @@ class LinkTable:
         if self._uncounted:
             self._uncounted, self._inferring = False, True
             for link in self._links.values():
+                link.leave()
                 for family in link.interfaces:
                     self._update(link, family, counted=True)
             self._inferring = False
@@ -310,7 +335,7 @@ class LinkTable:
             if not expected:
                 del self._expected[index]
             return
-        link = self._links.get(index)
+        link = self._changing(index)
         gone = link.interfaces.pop(family, None) if link is not None else None
         if gone is not None:
             self._emit(Kind.DELETE, gone)
@@ -346,7 +371,7 @@ class LinkTable:
         self._emit(kind, interface, missed)
 
     def _emit(self, kind: Kind, interface: Interface, missed: int = 0) -> None:
-        self._out.append(
+        self.out.append(
             Notification(
                 kind,
                 interface.family,

@@ -41,6 +41,7 @@ from exporter.model import FAMILIES, Family, Interface, Kind, Notification
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.links import LinkTable
 from exporter.sources.listing import AF, Key, Listing, take_listing
+from exporter.sources.repeats import Repeats
 
 assert sys.platform == "linux"  # for mypy: the rest does not exist elsewhere
 
@@ -112,6 +113,7 @@ class LinuxSource:
             self._poll.register(listener, select.POLLIN)
             self._poll.register(wake, select.POLLIN)
             self._table = LinkTable(self._families, self._read_link)
+            self._repeats = Repeats(self._table)
             self._read_all(listener)
             self._table.take()  # what exists at the start is not an addition
             self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
@@ -170,7 +172,7 @@ class LinuxSource:
 
     def _drain(self, listener: socket.socket) -> bool:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
-        buffer, apply = self._buffer, self._table.apply
+        buffer, repeat, apply = self._buffer, self._repeats.repeat, self._repeats.apply
         wall, monotonic = self._clock
         counts, names = self.health.messages, nl.MESSAGE_NAMES
         remaining = BATCH_MESSAGES
@@ -193,13 +195,16 @@ class LinuxSource:
                 self._lost = True
                 continue
             time, instant = wall(), monotonic()
+            remaining -= 1
+            if repeat(buffer, size, time, instant):
+                counts["NEWLINK"] += 1
+                continue
             self._settle_at = instant + SETTLE_SECONDS
-            for kind, _, _, start, end in nl.messages(buffer, size):
-                name = names.get(kind)
+            for message in nl.messages(buffer, size):
+                name = names.get(message.type)
                 if name is not None:
                     counts[name] += 1
-                    apply(kind, buffer, start, end, time, instant)
-            remaining -= 1
+                    apply(message, buffer, size, time, instant)
         return False
 
     def _wait(self, deadline: float | None) -> bool:
