@@ -141,6 +141,11 @@ class Monitor:
         The row goes to the interface's last notification: the ones before it are counted,
         but what the row was at their time nobody can know any more.
         """
+        for n in batch:
+            if n.interface is None:
+                break
+        else:
+            return batch  # Linux: they all bring their rows
         rows: dict[tuple[int, int], Interface | None] = {}
         out: list[Notification] = []
         for n in reversed(batch):

@@ -49,6 +49,11 @@ def _unread(n: Notification) -> Interface:
     return Interface(n.family, n.luid, n.index, Link(""), Parameters())
 
 
+def _same_link(before: Interface | None, after: Interface) -> bool:
+    """Whether the facts beside the row are certainly the same."""
+    return before is not None and before.link is after.link and before.index == after.index
+
+
 class Delta(NamedTuple):
     """What one notification amounted to, for those who watch (spans, log events, a person)."""
 
@@ -189,11 +194,14 @@ class State:
         self._instant = instant
         key = family, luid
         tracked = self._tracked.get(key)
+        before = None
         if tracked is None:
             tracked = self._first_sight(key, after or _unread(n))
-        elif after is not None:
-            self._follow_link(key, tracked, after, instant)
-        before, series = tracked.interface, tracked.series
+        else:
+            before = tracked.interface
+            if after is not None and not _same_link(before, after):
+                self._follow_link(key, tracked, after, instant)
+        series = tracked.series
         if series is not None:
             if series.version != self._reading:
                 self._touch(series)
@@ -223,22 +231,13 @@ class State:
                 if series.luid:
                     series.interface = after
                 changed = changes(before.parameters, after.parameters)
-                if changed:
-                    transition = self._take_changes(tracked, series, changed, instant)
+                for parameter, _, value in changed:
+                    if parameter == "connected":
+                        transition = bool(value)
+                        self._transit(tracked, series, transition, instant)
+                    counts = series.parameter_changes
+                    counts[parameter] = counts.get(parameter, 0) + 1
         return None if series is None else (series.device, changed, transition)
-
-    def _take_changes(
-        self, tracked: _Tracked, series: Series, changed: tuple[Change, ...], instant: float
-    ) -> bool | None:
-        """Count the members that changed. Returns the new value of Connected if it is one."""
-        transition = None
-        counts = series.parameter_changes
-        for parameter, _, value in changed:
-            counts[parameter] = counts.get(parameter, 0) + 1
-            if parameter == "connected":
-                transition = bool(value)
-                self._transit(tracked, series, transition, instant)
-        return transition
 
     def _appear(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
         tracked.interface = interface
@@ -333,9 +332,7 @@ class State:
         self, key: Key, tracked: _Tracked, interface: Interface, instant: float
     ) -> None:
         """The link may have another name (or index) now: label by it, or move elsewhere."""
-        before, series = tracked.interface, tracked.series
-        if before is not None and before.link is interface.link and before.index == interface.index:
-            return
+        series = tracked.series
         if self._belongs(series, interface):
             if series is not None and not series.shared:
                 series.device, series.index = interface.link.name, str(interface.index)

@@ -24,7 +24,9 @@ _IGNORED = frozenset({
 })  # fmt: skip
 _IGNORED_INET6 = frozenset({nl.IFLA_INET6_STATS, nl.IFLA_INET6_ICMP6STATS})
 
+_TEMPLATES = frozenset({nl.RTM_NEWLINK, nl.RTM_NEWADDR, nl.RTM_DELADDR})
 _IFINFOMSG_BYTES = 16
+_INDEX = struct.Struct("=i").unpack_from
 #: Reads the beginning of a datagram, struct nlmsghdr and struct ifinfomsg up to the index: a key
 #: of length, type, flags, family and link. Messages of one key may still differ in any way.
 head = struct.Struct("=24s").unpack_from
@@ -75,11 +77,22 @@ class Template:
         self.same: tuple[bytes, ...] = tuple(map(_shared, self.pieces(data)))
 
 
-def template(data: nl.Buffer, size: int) -> Template | None:
-    """The template of a datagram; ``None`` unless it is one RTM_NEWLINK, laid out as usual."""
-    message = next(nl.messages(data, size), None)
-    if message is None or message.type != nl.RTM_NEWLINK or message.end != size:
+def link_of(message: nl.Message, data: nl.Buffer) -> int | None:
+    """The link that a message is about, if it is one that can have a `template`."""
+    if message.type not in _TEMPLATES or message.end - message.start < 8:
         return None
+    index: int = _INDEX(data, message.start + 4)[0]  # of struct ifinfomsg and struct ifaddrmsg
+    return index
+
+
+def template(data: nl.Buffer, size: int) -> Template | None:
+    """The template of a datagram that holds one message, unless it is laid out oddly."""
+    message = next(nl.messages(data, size), None)
+    if message is None or message.end != size or link_of(message, data) is None:
+        return None
+    if message.type != nl.RTM_NEWLINK:
+        # Of an address `parse_address` reads only what is in the head.
+        return Template(data, size, [_Cut(message.start + 8, size)], counted=False)
     start, end = message.start, message.end
     if end - start < _IFINFOMSG_BYTES:
         return None
@@ -110,4 +123,4 @@ def template(data: nl.Buffer, size: int) -> Template | None:
     ignored += [_Cut(*at) for kind, at in nested.items() if kind in _IGNORED_INET6]
     if read != sorted(read):
         return None
-    return Template(data, size, sorted(read + ignored), bool(counters))
+    return Template(data, size, sorted(read + ignored), counted=bool(counters))

@@ -222,12 +222,6 @@ def parse_link(data: Buffer, start: int, end: int) -> LinkMessage | None:
     )
 
 
-def link_index(data: Buffer, start: int) -> int:
-    """The link that a link message is about; its body is at least 8 bytes."""
-    index: int = _I32.unpack_from(data, start + 4)[0]
-    return index
-
-
 def parse_netconf(data: Buffer, start: int, end: int) -> NetconfMessage | None:
     """A netconf message; ``None`` when it names no interface. Body: struct netconfmsg."""
     if end - start < 1:

@@ -60,6 +60,8 @@ class LinkState:
         self.addr_gen_mode: int | None = None
         self.interfaces: dict[Family, Interface] = {}
         self.accounts: dict[Family, CarrierAccount] = {}
+        #: Messages about it, see `repeats`.
+        self.heard = 0
         #: The state among those that it keeps returning to; ``None`` when it is none of them.
         self.position: Position | None = None
         #: `position` and `counters` went on, the other attributes are still to `catch_up`.
@@ -127,6 +129,8 @@ class LinkState:
 
     def stand(self) -> None:
         """Find out which position this is, so that steps from it can be noted and repeated."""
+        if self.position is not None:
+            return
         families = tuple(self.interfaces)
         accounts = [self.accounts[family] for family in families]
         if not all(account.has_read(*self.counters) for account in accounts):

@@ -76,8 +76,8 @@ class LinkTable:
 
     @property
     def undecided(self) -> bool:
-        """The next message may mean more than what it says of its own link."""
-        return self._departing is not None or self._uncounted
+        """The last message, or the next, means more than what it says of its own link."""
+        return self._departing is not None or bool(self._stale)
 
     def interfaces(self) -> list[Interface]:
         """Every IP interface, by link."""

@@ -20,12 +20,14 @@ Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_net
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -64,6 +66,11 @@ SETTLE_SECONDS = 0.02
 #: At most one resync a second: a listing of 4,000 links costs 25 ms and must not become a load.
 RESYNC_SECONDS = 1.0
 RECONCILE_SECONDS = 60.0
+#: In a storm the queue is emptied once in so many seconds: each time costs as much as five
+#: messages. Time stamps are then exact to that. What happens in calm, and the first so many
+#: times in a row, goes without a pause.
+PAUSE_SECONDS = 0.001
+UNPAUSED = 50
 #: How often a listing is made again because something was said meanwhile.
 QUIET_TRIES = 5
 
@@ -93,8 +100,8 @@ class LinuxSource:
         self._resources = ExitStack()
         self._wake: int | None = None
         self._listener: socket.socket | None = None
-        self._greeted = self._lost = False
-        self._settle_at = self._next_resync = self._next_reconcile = 0.0
+        self._greeted = self._lost = self._empty = False
+        self._settle_at = self._next_resync = self._next_reconcile = self._bucket = 0.0
 
     def open(self) -> None:
         """Subscribe, then list. Raises OSError, and `SourceClosed` when closed already."""
@@ -129,7 +136,9 @@ class LinuxSource:
                 return [self._initial()]
             deadline = None if timeout is None else self._clock.monotonic() + timeout
             while not self._closed and self._listener:
-                empty = self._drain(self._listener)
+                if self._empty:
+                    self._pause()
+                self._empty = empty = self._drain(self._listener)
                 if empty:
                     self._table.caught_up()
                 if empty and self._lost:
@@ -172,40 +181,46 @@ class LinuxSource:
 
     def _drain(self, listener: socket.socket) -> bool:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
-        buffer, repeat, apply = self._buffer, self._repeats.repeat, self._repeats.apply
-        wall, monotonic = self._clock
-        counts, names = self.health.messages, nl.MESSAGE_NAMES
-        remaining = BATCH_MESSAGES
-        # After a loss only an empty queue lets new messages in, so it is emptied at once.
-        while (remaining or self._lost) and not self._closed:
+        while not self._closed:
             try:
-                size, (sender, _) = listener.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
+                return self._hear(listener)
             except BlockingIOError:
                 return True
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._overrun(listener)
-                continue
+        return False
+
+    def _hear(self, listener: socket.socket) -> bool:
+        """Apply a batch of messages; False when there may be more. Raises what the socket does."""
+        receive, buffer, repeat = listener.recvfrom_into, self._buffer, self._repeats.repeat
+        wall, monotonic = self._clock
+        ahead = wall() - monotonic()
+        messages = self.health.messages
+        # After a loss only an empty queue lets new messages in, so it is emptied at once.
+        for _ in itertools.count() if self._lost else range(BATCH_MESSAGES):
+            size, (sender, _) = receive(buffer, 0, socket.MSG_TRUNC)
+            instant = monotonic()
             if sender:  # only the kernel (0) speaks for the kernel
                 self.health.count_error("foreign_message")
-                continue
-            if size > DATAGRAM_BYTES:
+            elif name := repeat(buffer, size, instant + ahead, instant):
+                messages[name] += 1
+            elif size > DATAGRAM_BYTES:
                 self.health.count_error("truncated_message")
                 self._lost = True
-                continue
-            time, instant = wall(), monotonic()
-            remaining -= 1
-            if repeat(buffer, size, time, instant):
-                counts["NEWLINK"] += 1
-                continue
-            self._settle_at = instant + SETTLE_SECONDS
-            for message in nl.messages(buffer, size):
-                name = names.get(message.type)
-                if name is not None:
-                    counts[name] += 1
-                    apply(message, buffer, size, time, instant)
+            else:
+                self._apply(size, instant + ahead, instant)
         return False
+
+    def _apply(self, size: int, time: float, instant: float) -> None:
+        """Take a datagram that says something new."""
+        self._settle_at = instant + SETTLE_SECONDS
+        for message in nl.messages(self._buffer, size):
+            name = nl.MESSAGE_NAMES.get(message.type)
+            if name is not None:
+                self.health.messages[name] += 1
+                self._repeats.apply(message, self._buffer, size, time, instant)
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""
@@ -223,6 +238,13 @@ class LinuxSource:
         if task and not last:
             task()
         return not last
+
+    def _pause(self) -> None:
+        """Let messages gather, if the queue was emptied often of late: a leaky bucket."""
+        now = self._clock.monotonic()
+        self._bucket = max(self._bucket, now) + PAUSE_SECONDS
+        if self._bucket > now + UNPAUSED * PAUSE_SECONDS:
+            time.sleep(PAUSE_SECONDS)
 
     # -- asking -------------------------------------------------------------------------
 

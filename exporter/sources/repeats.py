@@ -12,15 +12,16 @@ comes while something is undecided, goes the plain way.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from exporter.bindings import layouts
 from exporter.bindings import rtnetlink as nl
-from exporter.model import Notification
+from exporter.model import Family, Interface, Kind, Notification
 from exporter.sources.link_state import LinkState, Position
 from exporter.sources.links import LinkTable
 
-_MASK = 0xFFFFFFFF  # the carrier counters are u32 and wrap
+#: Messages of a link before any are noted: most links are heard of when they come, and once more.
+_HEARD = 4
 #: Templates of departed links are thrown away when there are so many more than links.
 _SPARE_TEMPLATES = 256
 
@@ -28,29 +29,23 @@ _new = tuple.__new__  # half the time of calling Notification, which checks its 
 
 
 class _Step(NamedTuple):
-    """Where a message led, and what it amounted to: the fields before and after the time."""
+    """Where a message led, and what it amounted to: of each notification all but the time."""
 
     to: Position
-    said: list[tuple[tuple[object, ...], tuple[object, ...]]]
+    said: list[tuple[Kind, Family, int, int, Interface | None, int]]
 
 
 class _Known:
     """A message that was heard of a link: its template, within easy reach."""
 
-    __slots__ = ("counted", "link", "pieces", "same", "size", "values")
+    __slots__ = ("counted", "link", "name", "pieces", "same", "size", "values")
 
-    def __init__(self, link: LinkState, template: layouts.Template, size: int) -> None:
+    def __init__(self, link: LinkState, name: str, template: layouts.Template, size: int) -> None:
         self.link = link
+        self.name = name
         self.size = size
         self.pieces, self.same = template.pieces, template.same
         self.values, self.counted = template.values, template.counted
-
-    def label(self, values: tuple[int, ...]) -> Hashable:
-        """What a message like it says; of the counters, how far they went."""
-        if not self.counted:
-            return self, values
-        up, down = self.link.counters
-        return self, values[0], (values[1] - up) & _MASK, (values[2] - down) & _MASK, values[3:]
 
 
 class Repeats:
@@ -61,60 +56,70 @@ class Repeats:
         self._known: dict[tuple[bytes], _Known] = {}
         self._undecided = False
 
-    def repeat(self, data: bytearray, size: int, time: float, instant: float) -> bool:
-        """Whether a datagram took a step that is known; if not, its messages are to `apply`."""
+    def repeat(self, data: bytearray, size: int, time: float, instant: float) -> str | None:
+        """The name of the message, if it took a known step; ``None``: it is to be applied."""
         known = self._known.get(layouts.head(data))
         if known is None or known.size != size or known.pieces(data) != known.same:
-            return False
+            return None
         link = known.link
         position = link.position
         if position is None or self._undecided:
-            return False
+            return None
         values = known.values(data)
-        step = position.steps.get(known.label(values))
+        step = position.steps.get(_label(known, values))
         if step is None:
-            return False
+            return None
         if known.counted:
             link.counters = values[1:3]
         link.position, said = step
         link.behind = True
         out = self._table.out
-        for before, after in said:
-            out.append(_new(Notification, (*before, time, instant, *after)))
-        return True
+        for kind, family, luid, index, interface, missed in said:
+            n = kind, family, luid, index, time, instant, interface, missed, missed, False
+            out.append(_new(Notification, n))
+        return known.name
 
     def apply(
         self, message: nl.Message, data: bytearray, size: int, time: float, instant: float
     ) -> None:
         """Let the table take one message of a datagram, and note what came of it."""
-        kind, _, _, start, end = message
-        if kind != nl.RTM_NEWLINK or end - start < 8:
-            self._table.apply(kind, data, start, end, time, instant)
-            self._undecided = self._table.undecided
+        table, start, end = self._table, message.start, message.end
+        before = None
+        if not self._undecided:
+            known = self._known.get(layouts.head(data))
+            if known is not None and known.size == size and known.pieces(data) == known.same:
+                before, label = known.link.position, _label(known, known.values(data))
+        said = len(table.out)
+        table.apply(message.type, data, start, end, time, instant)
+        self._undecided = table.undecided
+        index = layouts.link_of(message, data)
+        link = None if index is None or self._undecided else table.known(index)
+        if link is None:
             return
-        known = self._known.get(layouts.head(data))
-        if known is not None and (known.size != size or known.pieces(data) != known.same):
-            known = None
-        begun = label = None
-        if known is not None and not self._undecided:
-            begun, label = known.link.position, known.label(known.values(data))
-        said = len(self._table.out)
-        self._table.apply(kind, data, start, end, time, instant)
-        self._undecided = self._table.undecided
-        link = self._table.known(nl.link_index(data, start))
-        if link is None or self._undecided:
+        link.heard += 1
+        if link.heard < _HEARD:
             return
         link.stand()
-        if known is None or known.link is not link:
-            self._learn(link, data, size)
-        elif begun is not None and link.position is not None:
-            begun.note(label, _Step(link.position, [(n[:4], n[6:]) for n in self._table.out[said:]]))
+        if before is None:
+            self._learn(link, message, data, size)
+        elif link.position is not None:
+            told = [(*n[:4], n.interface, n.unobserved_connects) for n in table.out[said:]]
+            before.note(label, _Step(link.position, told))
 
-    def _learn(self, link: LinkState, data: bytearray, size: int) -> None:
+    def _learn(self, link: LinkState, message: nl.Message, data: bytearray, size: int) -> None:
         """Know the next message like this one."""
         template = layouts.template(data, size)
         if template is None:
             return
-        if len(self._known) > 4 * len(self._table) + _SPARE_TEMPLATES:
+        if len(self._known) > _SPARE_TEMPLATES + 8 * len(self._table):
             self._known = {k: v for k, v in self._known.items() if v.link.position is not None}
-        self._known[layouts.head(data)] = _Known(link, template, size)
+        name = nl.MESSAGE_NAMES[message.type]
+        self._known[layouts.head(data)] = _Known(link, name, template, size)
+
+
+def _label(known: _Known, values: tuple[Any, ...]) -> Hashable:
+    """What a message says beside what is known; of the carrier counters, how far they went."""
+    if not known.counted:
+        return known, values
+    up, down = known.link.counters
+    return known, values[0], values[1] - up, values[2] - down, values[3:]
