@@ -17,7 +17,8 @@ from exporter.state import Delta, State
 
 log = logging.getLogger(__name__)
 
-_DELETE = Kind.DELETE
+# A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
+_INITIAL, _REFRESH = Kind.INITIAL, Kind.REFRESH
 
 #: Called after each batch, in the collector thread: be quick, or hand over to another.
 Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
@@ -127,9 +128,9 @@ class Monitor:
     def _observe_lag(self, batch: Sequence[Notification]) -> None:
         now = self._clock.monotonic()
         lags = [
-            max(0.0, now - n.instant)
+            now - n.instant
             for n in reversed(batch)
-            if n.kind <= _DELETE and not n.inferred
+            if n.kind is not _INITIAL and n.kind is not _REFRESH and not n.inferred
         ]
         lags.sort()  # as good as sorted: notifications come in order
         with self._state.lock:

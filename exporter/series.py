@@ -18,6 +18,8 @@ class Series:
     """
 
     __slots__ = (
+        "_connected",
+        "_connected_offset",
         "_members",
         "_offset",
         "device",
@@ -48,10 +50,11 @@ class Series:
         self.notifications = [0] * len(COUNTED_KINDS)
         self.transitions = [0, 0]
         self.unobserved = [0, 0]
-        #: Time in state up to an instant is ``offset + members * instant``: whoever enters
-        #: takes the instant off, whoever leaves gives it back. One addition, for any number.
-        self._members = [0, 0]
-        self._offset = [0.0, 0.0]
+        #: Time up to an instant is ``offset + members * instant``: whoever enters takes the
+        #: instant off, whoever leaves gives it back. One addition, for any number. Once for
+        #: the time of all members, and once for that of those which are connected.
+        self._members = self._connected = 0
+        self._offset = self._connected_offset = 0.0
         self.parameter_changes: dict[str, int] = {}
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
@@ -71,8 +74,8 @@ class Series:
         new.notifications = self.notifications.copy()
         new.transitions = self.transitions.copy()
         new.unobserved = self.unobserved.copy()
-        new._members = self._members.copy()
-        new._offset = self._offset.copy()
+        new._members, new._offset = self._members, self._offset
+        new._connected, new._connected_offset = self._connected, self._connected_offset
         new.parameter_changes = self.parameter_changes.copy()
         new.last_notification = self.last_notification
         new.version = self.version
@@ -85,27 +88,34 @@ class Series:
 
     def enter(self, connected: bool, instant: float) -> None:
         """An interface begins to be connected, or disconnected."""
-        self._members[connected] += 1
-        self._offset[connected] -= instant
+        self._members += 1
+        self._offset -= instant
+        if connected:
+            self._connected += 1
+            self._connected_offset -= instant
 
     def leave(self, connected: bool, instant: float) -> None:
         """An interface ends to be connected, or disconnected."""
-        self._members[connected] -= 1
-        self._offset[connected] += instant
+        self._members -= 1
+        self._offset += instant
+        if connected:
+            self._connected -= 1
+            self._connected_offset += instant
 
     def turn(self, connected: bool, instant: float) -> None:
-        """The interface, or one of several, changes over to the other state, which is counted."""
-        members, offset = self._members, self._offset
-        members[connected] += 1
-        members[not connected] -= 1
-        offset[connected] -= instant
-        offset[not connected] += instant
+        """An interface changes over to the other state; that is counted."""
+        if connected:
+            self._connected += 1
+            self._connected_offset -= instant
+        else:
+            self._connected -= 1
+            self._connected_offset += instant
         self.since = instant
         self.transitions[connected] += 1
 
     def growing(self, connected: bool) -> bool:
         """Whether time passes in this state."""
-        return self._members[connected] > 0
+        return (self._connected if connected else self._members - self._connected) > 0
 
     def seconds(self, connected: bool, instant: float) -> float:
         """Seconds in a state up to `instant`, those of all interfaces together."""
@@ -113,7 +123,9 @@ class Series:
 
     def seconds_terms(self, connected: bool) -> tuple[float, int]:
         """All that `seconds` depends on besides the instant."""
-        return self._offset[connected], self._members[connected]
+        if connected:
+            return self._connected_offset, self._connected
+        return self._offset - self._connected_offset, self._members - self._connected
 
     def present_state_seconds(self, instant: float) -> float | None:
         """How long the interface has been as it is; ``None`` if it does not exist or is many."""

@@ -49,11 +49,6 @@ def _unread(n: Notification) -> Interface:
     return Interface(n.family, n.luid, n.index, Link(""), Parameters())
 
 
-def _same_link(before: Interface | None, after: Interface) -> bool:
-    """Whether the facts beside the row are certainly the same."""
-    return before is not None and before.link is after.link and before.index == after.index
-
-
 class Delta(NamedTuple):
     """What one notification amounted to, for those who watch (spans, log events, a person)."""
 
@@ -66,6 +61,11 @@ class Delta(NamedTuple):
 
 #: The fields of a delta beside the notification.
 _Told = tuple[str, tuple[Change, ...], bool | None]
+
+#: What changed between two interfaces, the new value of Connected if it did, and the two.
+_Difference = tuple[tuple[Change, ...], bool | None, Interface, Interface]
+#: Remembered differences beyond four for each interface are thrown away.
+_SPARE_DIFFERENCES = 256
 
 # A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
 _DELETE, _INITIAL, _REFRESH = Kind.DELETE, Kind.INITIAL, Kind.REFRESH
@@ -109,6 +109,7 @@ class State:
         self._tracked: dict[Key, _Tracked] = {}
         self._own: dict[Key, Series] = {}
         self._shared: dict[tuple[Family, str], Series] = {}
+        self._differences: dict[tuple[int, int], _Difference] = {}
         self._instant = -math.inf
         #: When interfaces with a series of their own departed, oldest first.
         self._departed: dict[Key, float] = {}
@@ -199,7 +200,9 @@ class State:
             tracked = self._first_sight(key, after or _unread(n))
         else:
             before = tracked.interface
-            if after is not None and not _same_link(before, after):
+            if after is not None and (
+                before is None or after.link is not before.link or after.index != before.index
+            ):
                 self._follow_link(key, tracked, after, instant)
         series = tracked.series
         if series is not None:
@@ -230,14 +233,28 @@ class State:
             if series is not None:
                 if series.luid:
                     series.interface = after
-                changed = changes(before.parameters, after.parameters)
-                for parameter, _, value in changed:
-                    if parameter == "connected":
-                        transition = bool(value)
-                        self._transit(tracked, series, transition, instant)
-                    counts = series.parameter_changes
+                difference = self._differences.get((id(before), id(after)))
+                if difference is None:
+                    difference = self._compare(before, after)
+                changed, transition, _, _ = difference
+                counts = series.parameter_changes
+                for parameter, _, _ in changed:
                     counts[parameter] = counts.get(parameter, 0) + 1
+                if transition is not None:
+                    self._transit(tracked, series, transition, instant)
         return None if series is None else (series.device, changed, transition)
+
+    def _compare(self, before: Interface, after: Interface) -> _Difference:
+        """What differs between two rows, remembered: a flap alternates between the same two."""
+        changed = changes(before.parameters, after.parameters)
+        connected = after.parameters.connected
+        transition = None if connected is before.parameters.connected else connected
+        if len(self._differences) > _SPARE_DIFFERENCES + 4 * len(self._tracked):
+            self._differences.clear()
+        # Both are kept alive, so that no other gets the same id.
+        difference = changed, transition, before, after
+        self._differences[id(before), id(after)] = difference
+        return difference
 
     def _appear(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
         tracked.interface = interface
@@ -266,14 +283,14 @@ class State:
     ) -> None:
         """Connected changed: count it, close one period and open the next."""
         series.turn(connected, instant)
-        if connected:
-            self.connected[series.family] += 1
-            if tracked.outage is not None:
-                self.outages[series.family].observe(max(0.0, instant - tracked.outage))
-                tracked.outage = None
-        else:
+        if not connected:
             self.connected[series.family] -= 1
             tracked.outage = instant
+            return
+        self.connected[series.family] += 1
+        if tracked.outage is not None:
+            self.outages[series.family].observe(instant - tracked.outage)
+            tracked.outage = None
 
     # -- which series -------------------------------------------------------------------
 
