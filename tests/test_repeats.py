@@ -69,18 +69,19 @@ class Twins:
         assert self.quick.interfaces() == self.plain.interfaces()
         return said
 
-    def flap(self, index: int, number: int, **facts: Any) -> None:
-        """Down and up, as a veth says it."""
+    def flap(
+        self, index: int, number: int, part: slice = slice(None), **facts: Any
+    ) -> None:
+        """Down and up, as a veth says it; or a part of that."""
         up, down = number + 1, number + 1
-        inet6 = dict(family=nl.AF_INET6, flags6=READY, **facts)
-        for body in (
-            build.link(index, flags=0, counts=(number, down), **facts),
-            build.link(index, flags=RUNNING, counts=(up, down), flags6=0, **facts),
-            build.link(index, flags=RUNNING, **inet6),
-            build.link(index, flags=RUNNING, counts=(up, down), flags6=READY, **facts),
-        ):
-            self.tell((nl.RTM_NEWLINK, body))
-        self.tell((nl.RTM_DELADDR, build.address(nl.AF_INET, index)))
+        for kind, body in (
+            (nl.RTM_NEWLINK, build.link(index, flags=0, counts=(number, down), **facts)),
+            (nl.RTM_DELADDR, build.address(nl.AF_INET6, index)),
+            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, counts=(up, down), flags6=0, **facts)),
+            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, family=nl.AF_INET6, **facts)),
+            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, counts=(up, down), **facts)),
+        )[part]:  # fmt: skip
+            self.tell((kind, body))
 
 
 def having(*indices: int) -> Twins:
@@ -126,6 +127,49 @@ def test_a_link_that_was_replaced_is_another() -> None:
     assert Kind.ADD in {n.kind for n in twins.take()}
 
 
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("second", range(6))
+def test_something_new_in_the_middle_of_a_flap(first: int, second: int) -> None:
+    """A message that was never there before finds the link where the looked-up steps led it."""
+    twins = having(3)
+    for number in range(6):
+        twins.flap(3, number)
+    twins.flap(3, 6, slice(first))
+    twins.tell((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 3, {nl.NETCONFA_FORWARDING: 0})))
+    twins.flap(3, 6, slice(first, max(first, second)))
+    twins.tell((nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)))
+    twins.flap(3, 6, slice(max(first, second), None))
+    twins.take()
+    for number in range(7, 12):
+        twins.flap(3, number)
+        twins.take()
+
+
+def test_two_looks_of_a_link_are_told_apart() -> None:
+    """A link that is given an alias and loses it flaps under the name that it has."""
+    twins = having(3)
+    number = 0
+    for alias in (b"", b"far", b"", b"far", b""):
+        for _ in range(4):
+            twins.flap(3, number, alias=alias)
+            number += 1
+            said = [n for n in twins.take() if n.interface]
+            assert {n.interface.link.alias for n in said if n.interface} >= {alias.decode()}
+
+
+def test_a_lost_address_has_the_link_read_again_each_time() -> None:
+    """What asks for a reading is no step, however often it came without consequence."""
+    twins = having(3)
+    for _ in range(8):
+        twins.take()
+        twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
+        twins.answers[3] = build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
+        twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+    lost = twins.take()[-1]
+    assert lost.interface is not None
+    assert not lost.interface.parameters.connected
+
+
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links that come and go leave no templates, and random numbers no steps, behind."""
     monkeypatch.setattr(repeats, "_SPARE_TEMPLATES", 10)
@@ -167,6 +211,8 @@ LINKS = st.builds(
 )  # fmt: skip
 STEPS = st.one_of(
     st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
+    st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
+    st.tuples(st.just("begin"), INDEX, st.integers(0, 5)),
     st.tuples(st.just("tell"), st.just(nl.RTM_NEWLINK), LINKS),
     st.tuples(
         st.just("tell"),
@@ -216,6 +262,8 @@ def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> No
                 for _ in range(second):
                     twins.flap(first, flaps)
                     flaps += 1
+            case "begin":
+                twins.flap(first, flaps, slice(second))
             case "tell":
                 twins.tell((first, second))
             case "load":
