@@ -278,9 +278,7 @@ class State:
         else:
             self._departed.setdefault(key, instant)
 
-    def _transit(
-        self, tracked: _Tracked, series: Series, connected: bool, instant: float
-    ) -> None:
+    def _transit(self, tracked: _Tracked, series: Series, connected: bool, instant: float) -> None:
         """Connected changed: count it, close one period and open the next."""
         series.turn(connected, instant)
         if not connected:

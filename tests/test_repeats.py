@@ -69,17 +69,16 @@ class Twins:
         assert self.quick.interfaces() == self.plain.interfaces()
         return said
 
-    def flap(
-        self, index: int, number: int, part: slice = slice(None), **facts: Any
-    ) -> None:
+    def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
         """Down and up, as a veth says it; or a part of that."""
         up, down = number + 1, number + 1
+        counts, running = (up, down), {"flags": RUNNING, **facts}
         for kind, body in (
             (nl.RTM_NEWLINK, build.link(index, flags=0, counts=(number, down), **facts)),
             (nl.RTM_DELADDR, build.address(nl.AF_INET6, index)),
-            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, counts=(up, down), flags6=0, **facts)),
-            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, family=nl.AF_INET6, **facts)),
-            (nl.RTM_NEWLINK, build.link(index, flags=RUNNING, counts=(up, down), **facts)),
+            (nl.RTM_NEWLINK, build.link(index, counts=counts, flags6=0, **running)),
+            (nl.RTM_NEWLINK, build.link(index, family=nl.AF_INET6, **running)),
+            (nl.RTM_NEWLINK, build.link(index, counts=counts, **running)),
         )[part]:  # fmt: skip
             self.tell((kind, body))
 

@@ -69,7 +69,7 @@ RECONCILE_SECONDS = 60.0
 #: In a storm the queue is emptied once in so many seconds: each time costs as much as five
 #: messages. Time stamps are then exact to that. What happens in calm, and the first so many
 #: times in a row, goes without a pause.
-PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.002
 UNPAUSED = 50
 #: How often a listing is made again because something was said meanwhile.
 QUIET_TRIES = 5

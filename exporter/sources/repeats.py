@@ -25,6 +25,7 @@ _HEARD = 4
 #: Templates of departed links are thrown away when there are so many more than links.
 _SPARE_TEMPLATES = 256
 
+_head = layouts.head
 _new = tuple.__new__  # half the time of calling Notification, which checks its arguments
 
 
@@ -58,7 +59,7 @@ class Repeats:
 
     def repeat(self, data: bytearray, size: int, time: float, instant: float) -> str | None:
         """The name of the message, if it took a known step; ``None``: it is to be applied."""
-        known = self._known.get(layouts.head(data))
+        known = self._known.get(_head(data))
         if known is None or known.size != size or known.pieces(data) != known.same:
             return None
         link = known.link
@@ -86,7 +87,7 @@ class Repeats:
         table, start, end = self._table, message.start, message.end
         before = None
         if not self._undecided:
-            known = self._known.get(layouts.head(data))
+            known = self._known.get(_head(data))
             if known is not None and known.size == size and known.pieces(data) == known.same:
                 before, label = known.link.position, _label(known, known.values(data))
         said = len(table.out)
@@ -114,7 +115,7 @@ class Repeats:
         if len(self._known) > _SPARE_TEMPLATES + 8 * len(self._table):
             self._known = {k: v for k, v in self._known.items() if v.link.position is not None}
         name = nl.MESSAGE_NAMES[message.type]
-        self._known[layouts.head(data)] = _Known(link, name, template, size)
+        self._known[_head(data)] = _Known(link, name, template, size)
 
 
 def _label(known: _Known, values: tuple[Any, ...]) -> Hashable:
