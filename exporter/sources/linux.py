@@ -20,7 +20,6 @@ Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_net
 from __future__ import annotations
 
 import errno
-import itertools
 import logging
 import os
 import select
@@ -183,39 +182,43 @@ class LinuxSource:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
         while not self._closed:
             try:
-                return self._hear(listener)
+                self._hear(listener)
             except BlockingIOError:
                 return True
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._overrun(listener)
+            # After a loss only an empty queue lets new messages in, so it is emptied at once.
+            if not self._lost:
+                break
         return False
 
-    def _hear(self, listener: socket.socket) -> bool:
-        """Apply a batch of messages; False when there may be more. Raises what the socket does."""
+    def _hear(self, listener: socket.socket) -> None:
+        """Apply a batch of messages. Raises what the socket raises, when it is empty too."""
         receive, buffer, repeat = listener.recvfrom_into, self._buffer, self._repeats.repeat
         wall, monotonic = self._clock
         ahead = wall() - monotonic()
         messages = self.health.messages
-        # After a loss only an empty queue lets new messages in, so it is emptied at once.
-        for _ in itertools.count() if self._lost else range(BATCH_MESSAGES):
-            size, (sender, _) = receive(buffer, 0, socket.MSG_TRUNC)
-            instant = monotonic()
-            if sender:  # only the kernel (0) speaks for the kernel
-                self.health.count_error("foreign_message")
-            elif name := repeat(buffer, size, instant + ahead, instant):
-                messages[name] += 1
-            elif size > DATAGRAM_BYTES:
-                self.health.count_error("truncated_message")
-                self._lost = True
-            else:
-                self._apply(size, instant + ahead, instant)
-        return False
+        instant = self._settle_at - SETTLE_SECONDS
+        try:
+            for _ in range(BATCH_MESSAGES):
+                size, (sender, _) = receive(buffer, 0, socket.MSG_TRUNC)
+                instant = monotonic()
+                if sender:  # only the kernel (0) speaks for the kernel
+                    self.health.count_error("foreign_message")
+                elif name := repeat(buffer, size, instant + ahead, instant):
+                    messages[name] += 1
+                elif size > DATAGRAM_BYTES:
+                    self.health.count_error("truncated_message")
+                    self._lost = True
+                else:
+                    self._apply(size, instant + ahead, instant)
+        finally:
+            self._settle_at = instant + SETTLE_SECONDS
 
     def _apply(self, size: int, time: float, instant: float) -> None:
         """Take a datagram that says something new."""
-        self._settle_at = instant + SETTLE_SECONDS
         for message in nl.messages(self._buffer, size):
             name = nl.MESSAGE_NAMES.get(message.type)
             if name is not None:

@@ -84,14 +84,15 @@ class Repeats:
         self, message: nl.Message, data: bytearray, size: int, time: float, instant: float
     ) -> None:
         """Let the table take one message of a datagram, and note what came of it."""
-        table, start, end = self._table, message.start, message.end
-        before = None
-        if not self._undecided:
-            known = self._known.get(_head(data))
-            if known is not None and known.size == size and known.pieces(data) == known.same:
+        table, before, label = self._table, None, None
+        known = self._known.get(_head(data))
+        if known is not None and known.size == size and known.pieces(data) == known.same:
+            if not self._undecided:
                 before, label = known.link.position, _label(known, known.values(data))
+        else:
+            known = None
         said = len(table.out)
-        table.apply(message.type, data, start, end, time, instant)
+        table.apply(message.type, data, message.start, message.end, time, instant)
         self._undecided = table.undecided
         index = layouts.link_of(message, data)
         link = None if index is None or self._undecided else table.known(index)
@@ -101,9 +102,9 @@ class Repeats:
         if link.heard < _HEARD:
             return
         link.stand()
-        if before is None:
+        if known is None or known.link is not link:
             self._learn(link, message, data, size)
-        elif link.position is not None:
+        elif before is not None and link.position is not None:
             told = [(*n[:4], n.interface, n.unobserved_connects) for n in table.out[said:]]
             before.note(label, _Step(link.position, told))
 
