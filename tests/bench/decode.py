@@ -1,0 +1,152 @@
+"""What each stage costs, from a recorded datagram to the counters: a storm, replayed.
+
+The first half of the storm teaches (see `exporter.sources.repeats`), the second is measured, in
+slices, each at its best of several runs: on a shared machine the rest is the neighbours'.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from report import heading, table
+from sender import sender
+
+from exporter.bindings import rtnetlink as nl
+from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, Requester, subscribe
+from exporter.model import FAMILIES, Interface, Notification
+from exporter.monitor import LAG_BOUNDS
+from exporter.series import Histogram
+from exporter.sources.links import LinkTable
+from exporter.sources.linux import GROUPS
+from exporter.sources.listing import Listing, take_listing
+from exporter.sources.repeats import Repeats
+from exporter.state import State
+
+_SLICE = 100
+
+
+def run(short: bool) -> None:
+    """Print the table."""
+    heading("From datagram to counters, µs")
+    listing, datagrams = record(10, 1000 if short else 6000)
+    runs = 2 if short else 15
+    warm = len(datagrams) // 2
+    slices = [datagrams[i : i + _SLICE] for i in range(warm, len(datagrams), _SLICE)]
+    messages = len(datagrams) - warm
+    rows = []
+
+    way = Way(listing, datagrams[:warm])
+    plain = best([partial(way.plainly, part) for part in slices], way.begin, runs)
+    quick = best([partial(way.quickly, part) for part in slices], way.begin, runs)
+    batches = [batch for batch in way.batches if batch]
+    told = sum(map(len, batches))
+    reducing = Reducing(way.interfaces)
+    reduce = best([partial(reducing.count, batch) for batch in batches], reducing.begin, runs)
+    lag = best([partial(reducing.lag, batch) for batch in batches], reducing.begin, runs)
+    link = max(datagrams, key=len)
+    walk = best([partial(nl.parse_link, link, 16, len(link))] * 100, int, runs)
+    theirs = best([partial(pyroute2, link)] * 20, int, min(runs, 5))
+
+    rows = [
+        ("pyroute2 decodes a link message", "message", theirs / 20 * 1e6),
+        ("parse_link walks it", "message", walk / 100 * 1e6),
+        ("a flap's messages, parsed and mapped plainly", "message", plain / messages * 1e6),
+        ("the same, looked up", "message", quick / messages * 1e6),
+        ("reducer", "notification", reduce / told * 1e6),
+        ("lag histogram", "notification", lag / told * 1e6),
+    ]
+    table(("stage", "per", "µs"), rows)
+
+
+def record(pairs: int, operations: int) -> tuple[Listing, list[bytearray]]:
+    """What existed, and what the kernel then said of a storm."""
+    with sender(pairs) as flaps, flaps.namespace.enter():
+        listener, _ = subscribe(GROUPS, 64 << 20)
+        requester = Requester()
+        listing = take_listing(requester, FAMILIES)
+        requester.close()
+        flaps.flap(operations)
+        datagrams = []
+        with listener:
+            while True:
+                try:
+                    datagrams.append(bytearray(listener.recv(DATAGRAM_BYTES)))
+                except BlockingIOError:
+                    return listing, datagrams
+
+
+def best(parts: Sequence[Callable[[], object]], begin: Callable[[], object], runs: int) -> float:
+    """Seconds of all parts, one after the other, each at its best of so many runs."""
+    least = [float("inf")] * len(parts)
+    for _ in range(runs):
+        begin()
+        for number, part in enumerate(parts):
+            began = time.perf_counter()
+            part()
+            least[number] = min(least[number], time.perf_counter() - began)
+    return sum(least)
+
+
+def pyroute2(data: bytearray) -> None:
+    """The decoder of the library for everything else."""
+    ifinfmsg(bytes(data)).decode()
+
+
+class Way:
+    """From datagrams to notifications, in both ways."""
+
+    def __init__(self, listing: Listing, lesson: list[bytearray]) -> None:
+        self._listing = listing
+        self._lesson = lesson
+        self.batches: list[list[Notification]] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A new table that knows the lesson."""
+        self._table = LinkTable(FAMILIES, lambda index: None)
+        self._table.load(self._listing, 0.0, 0.0)
+        self._table.caught_up()
+        self._table.take()
+        self._repeats = Repeats(self._table)
+        self.quickly(self._lesson)
+        self.interfaces: list[Interface] = self._table.interfaces()
+        self.batches.clear()
+
+    def plainly(self, datagrams: list[bytearray]) -> None:
+        """Every message is walked."""
+        for data in datagrams:
+            for m in nl.messages(data, len(data)):
+                self._table.apply(m.type, data, m.start, m.end, 1.0, 1.0)
+        self._table.take()
+
+    def quickly(self, datagrams: list[bytearray]) -> None:
+        """As the source does it."""
+        repeat, apply = self._repeats.repeat, self._repeats.apply
+        for data in datagrams:
+            if not repeat(data, len(data), 1.0, 1.0):
+                for message in nl.messages(data, len(data)):
+                    if message.type in nl.MESSAGE_NAMES:
+                        apply(message, data, len(data), 1.0, 1.0)
+        self.batches.append(self._table.take())
+
+
+class Reducing:
+    """From notifications to counters."""
+
+    def __init__(self, interfaces: list[Interface]) -> None:
+        self._interfaces = interfaces
+        self._lag = Histogram(LAG_BOUNDS)
+
+    def begin(self) -> None:
+        """A new state."""
+        self._state = State()
+        self._state.load(self._interfaces, 0.0)
+
+    def count(self, batch: list[Notification]) -> None:
+        """Count a batch."""
+        self._state.count(batch)
+
+    def lag(self, batch: list[Notification]) -> None:
+        """Put it into the histogram."""
+        self._lag.observe_all(sorted([2.0 - n.instant for n in batch]))
