@@ -162,7 +162,7 @@ class Notification(NamedTuple):
     family: Family
     luid: int
     index: int  # type: ignore[assignment]
-    #: When the system told us. Unix seconds, to show to people.
+    #: When the system told us, to 2 ms in a storm. Unix seconds, to show to people.
     time: float
     #: The same moment on `clock.monotonic`, to measure durations: it never jumps.
     instant: float

@@ -1,6 +1,7 @@
 """Templates: a message that matches one says, but for the numbers read, exactly the same."""
 
 import struct
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -43,10 +44,17 @@ def rest(link: nl.LinkMessage) -> nl.LinkMessage:
     )
 
 
-def agree(data: bytes, other: bytes) -> bool:
-    """Whether `other` matches the template of `data`; if so, it must say what the walk reads."""
+@cache
+def template_of(data: bytes) -> layouts.Template:
+    """The template of a datagram that has one."""
     template = layouts.template(data, len(data))
     assert template is not None
+    return template
+
+
+def agree(data: bytes, other: bytes) -> bool:
+    """Whether `other` matches the template of `data`; if so, it must say what the walk reads."""
+    template = template_of(data)
     if layouts.head(other + ROOM) != layouts.head(data) or len(other) != len(data):
         return False
     if template.pieces(other + ROOM) != template.same:

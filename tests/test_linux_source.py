@@ -20,6 +20,7 @@ from support.waiting import wait_until
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.clock import Clock
 from exporter.model import FAMILIES, Family, Kind, Notification
 from exporter.sources import linux, listing
 from exporter.sources.contract import SourceClosed
@@ -873,6 +874,24 @@ def test_only_the_kernel_is_believed(namespace: Namespace) -> None:
         listener.finish()
         assert source.health.errors == {"foreign_message": 1}
         assert source.health.messages["NEWNETCONF"] == 2  # those of the marker
+
+
+# -- pauses -----------------------------------------------------------------------------------
+
+
+def test_only_a_storm_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drains in quick succession come with pauses from some number on; after a rest without."""
+    slept: list[float] = []
+    monkeypatch.setattr(linux.time, "sleep", slept.append)
+    now = [100.0]
+    source = LinuxSource(clock=Clock(lambda: 0.0, lambda: now[0]))
+    for _ in range(linux.UNPAUSED + 10):
+        source._pause()
+    assert slept == [linux.PAUSE_SECONDS] * 10
+    now[0] += 1.0
+    for _ in range(linux.UNPAUSED):
+        source._pause()
+    assert len(slept) == 10
 
 
 # -- the life of a source ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from exporter.model import (
     make_luid,
 )
 from exporter.selection import Group, Selection
-from exporter.series import Series
+from exporter.series import Histogram, Series
 from exporter.state import OVERFLOW_DEVICE, State
 
 IPV4, IPV6 = Family.IPV4, Family.IPV6
@@ -279,6 +280,55 @@ def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
     assert state.churn[IPV4] == [0, 100_000, 100_000]
 
 
+def test_remembered_differences_are_bounded_and_true() -> None:
+    """Any number of rows of one interface: each difference is right, few are remembered."""
+    state = State()
+    state.load([interface(mtu_bytes=0)], 0.0)
+    for mtu in range(1, 2000):
+        after = interface(mtu_bytes=mtu, connected=mtu % 2 == 0)
+        (delta,) = state.apply([notify(Kind.PARAMETER, after, float(mtu))])
+        assert [c.after for c in delta.changes if c.parameter == "mtu_bytes"] == [mtu]
+    assert only(state).parameter_changes["mtu_bytes"] == 1999
+    assert only(state).transitions == [1000, 999]
+    assert len(state._differences) < 300
+
+
+BOUNDS = (0.1, 1.0, 2.5)
+
+
+@given(st.lists(st.one_of(st.sampled_from(BOUNDS), st.floats(-1.0, 5.0)), max_size=40))
+def test_many_values_at_once_are_as_many_values(values: list[float]) -> None:
+    """A histogram has the same buckets whether values come one by one or sorted together."""
+    one_by_one, together = Histogram(BOUNDS), Histogram(BOUNDS)
+    for value in values:
+        one_by_one.observe(value)
+    together.observe_all(sorted(values))
+    assert together.cumulative() == one_by_one.cumulative()
+    assert math.isclose(together.sum, one_by_one.sum, abs_tol=1e-9)
+
+
+def books(state: State, now: float) -> object:
+    """All the numbers there are."""
+    return (
+        state.churn,
+        state.inferred,
+        state.existing,
+        state.connected,
+        [
+            (
+                series.device,
+                series.notifications,
+                series.transitions,
+                series.unobserved,
+                series.parameter_changes,
+                series.seconds(True, now),
+                series.seconds(False, now),
+            )
+            for series in state.series()
+        ],
+    )
+
+
 INTERFACES = st.builds(
     interface,
     index=st.integers(1, 4),
@@ -313,17 +363,21 @@ def test_whatever_happens_the_books_balance(
 ) -> None:
     """For any sequence: sums agree, nothing is negative, series stay within their bounds."""
     state = State(selection, max_interfaces=limit, retention_seconds=1e9)
+    unwatched = State(selection, max_interfaces=limit, retention_seconds=1e9)
     now = 0.0
     evicted = 0
     for kind, one, pause, with_row, inferred in events:
         now += pause
         before = {series: sum(series.notifications) for series in state.series()}
-        state.apply([notify(kind, one, now, row=with_row, inferred=inferred)])
+        n = notify(kind, one, now, row=with_row, inferred=inferred)
+        state.apply([n])
+        unwatched.count([n])
         alive = set(state.series())
         evicted += sum(count for series, count in before.items() if series not in alive)
         assert len(state._own) <= limit
     counted = sum(sum(series.notifications) for series in state.series()) + evicted
     assert counted == sum(map(sum, state.churn.values()))
+    assert books(state, now) == books(unwatched, now), "a count is an apply without deltas"
     live = [t for t in state._tracked.values() if t.interface and t.series]
     for family in FAMILIES:
         mine = [t.interface for t in live if t.interface and t.interface.family is family]

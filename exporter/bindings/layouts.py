@@ -6,7 +6,7 @@ compared with the earlier message's. If they are equal then so is the structure,
 that is said beside those numbers; what `rtnetlink.parse_link` would find is known. If any
 byte differs, the message is walked.
 
-Comparing takes 0.7 µs of a message of 1492 bytes, a walk 12 µs (tests/bench/stream.py).
+Comparing a message of 1492 bytes takes 0.7 µs, a walk 20 (tests/bench/decode.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A link that flaps goes round a handful of states. What a message amounts to depends on the
 state of its link and on what it says, and on nothing else; so each step is worked out once,
 by `links.LinkTable`, and noted at the state it began in. The next time it costs a comparison
-and a look-up: 2 µs instead of 30 (tests/bench/stream.py).
+and a look-up: 2 µs instead of 30 (tests/bench/decode.py).
 
 Nothing is decided here. A message that says anything new (see `bindings.layouts`), or that
 comes while something is undecided, goes the plain way.
