@@ -46,6 +46,11 @@ class Reading(NamedTuple):
     otlp_items: Mapping[tuple[str, str], int] = {}
 
 
+def shown(reading: Reading) -> Reading:
+    """The reading as it will be published: no later one shows less. Under `state.lock`."""
+    return reading._replace(instant=reading.state.show(reading.instant))
+
+
 #: Values of a metric's extra labels, in their order, and the sample's value.
 Sample = tuple[tuple[str, ...], float]
 

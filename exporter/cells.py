@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from exporter.catalogue import IDENTITY, STATE_SECONDS, SeriesMetric, identity
-from exporter.series import STATES, Series, seconds_at
+from exporter.series import STATES, Series, nanoseconds, seconds_at
 from exporter.text_format import format_value, labels
 
 #: What a time in state that goes on is computed from: `Series.seconds_terms`.
-Terms = tuple[float, int]
+Terms = tuple[int, int]
 
 
 #: Of the counts and settings there are, most are small and common: a look-up takes a fifth of
@@ -76,10 +76,10 @@ class SecondsText(dict[Terms, bytes]):
     """
 
     def __init__(self, instant: float) -> None:
-        self._instant = instant
+        self._now = nanoseconds(instant)
 
     def __missing__(self, terms: Terms) -> bytes:
-        value = seconds_at(terms, self._instant)
+        value = seconds_at(terms, self._now)
         # repr is what format_value comes to below a million, at a third of its cost
         text = self[terms] = (repr(value) if value < 1e6 else format_value(value)).encode()
         return text

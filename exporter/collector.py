@@ -26,6 +26,7 @@ from exporter.catalogue import (
     Reading,
     SeriesMetric,
     identity,
+    shown,
     state_seconds,
 )
 
@@ -40,7 +41,7 @@ class CatalogueCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every family that has samples now, all of one state."""
         with self._read().state.lock:
-            reading = self._read()
+            reading = shown(self._read())
             families = [_agent_family(metric, reading) for metric in HOST_METRICS]
             families += [_series_family(metric, reading) for metric in self._metrics]
             families += [_agent_family(metric, reading) for metric in EXPORTER_METRICS]

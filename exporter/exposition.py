@@ -22,6 +22,7 @@ from exporter.catalogue import (
     STATE_SECONDS,
     Reading,
     SeriesMetric,
+    shown,
 )
 from exporter.cells import SecondsText
 from exporter.compression import Piece, gzipped
@@ -69,7 +70,7 @@ class Page:
     def _pieces(self, openmetrics: bool) -> list[Piece]:
         state = self._read().state
         with state.lock:  # only to copy, 1 µs a series: the collector waits for it
-            reading = self._read()  # its instant must not be older than the state
+            reading = shown(self._read())
             host = agent_samples(HOST_METRICS, reading)
             exporter = agent_samples(EXPORTER_METRICS, reading)
             present = None

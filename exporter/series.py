@@ -52,9 +52,10 @@ class Series:
         self.unobserved = [0, 0]
         #: Time up to an instant is ``offset + members * instant``: whoever enters takes the
         #: instant off, whoever leaves gives it back. One addition, for any number. Once for
-        #: the time of all members, and once for that of those which are connected.
+        #: the time of all members, and once for that of those which are connected. In whole
+        #: nanoseconds: a sum that rounds would fall now and then, and a counter must not.
         self._members = self._connected = 0
-        self._offset = self._connected_offset = 0.0
+        self._offset = self._connected_offset = 0
         self.parameter_changes: dict[str, int] = {}
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
@@ -86,30 +87,37 @@ class Series:
         """Several interfaces may be behind it: there is no row, only sums."""
         return not self.luid
 
+    @property
+    def empty(self) -> bool:
+        """No interface is behind it now."""
+        return not self._members
+
     def enter(self, connected: bool, instant: float) -> None:
         """An interface begins to be connected, or disconnected."""
+        at = nanoseconds(instant)
         self._members += 1
-        self._offset -= instant
+        self._offset -= at
         if connected:
             self._connected += 1
-            self._connected_offset -= instant
+            self._connected_offset -= at
 
     def leave(self, connected: bool, instant: float) -> None:
         """An interface ends to be connected, or disconnected."""
+        at = nanoseconds(instant)
         self._members -= 1
-        self._offset += instant
+        self._offset += at
         if connected:
             self._connected -= 1
-            self._connected_offset += instant
+            self._connected_offset += at
 
     def turn(self, connected: bool, instant: float) -> None:
         """An interface changes over to the other state; that is counted."""
         if connected:
             self._connected += 1
-            self._connected_offset -= instant
+            self._connected_offset -= nanoseconds(instant)
         else:
             self._connected -= 1
-            self._connected_offset += instant
+            self._connected_offset += nanoseconds(instant)
         self.since = instant
         self.transitions[connected] += 1
 
@@ -119,9 +127,9 @@ class Series:
 
     def seconds(self, connected: bool, instant: float) -> float:
         """Seconds in a state up to `instant`, those of all interfaces together."""
-        return seconds_at(self.seconds_terms(connected), instant)
+        return seconds_at(self.seconds_terms(connected), nanoseconds(instant))
 
-    def seconds_terms(self, connected: bool) -> tuple[float, int]:
+    def seconds_terms(self, connected: bool) -> tuple[int, int]:
         """All that `seconds` depends on besides the instant."""
         if connected:
             return self._connected_offset, self._connected
@@ -132,11 +140,15 @@ class Series:
         return None if self.interface is None else max(0.0, instant - self.since)
 
 
-def seconds_at(terms: tuple[float, int], instant: float) -> float:
+def nanoseconds(instant: float) -> int:
+    """An instant in seconds, as a whole number."""
+    return round(instant * 1e9)
+
+
+def seconds_at(terms: tuple[int, int], nanosecond: int) -> float:
     """Time in state up to an instant, from `Series.seconds_terms`."""
     offset, members = terms
-    # Rounding may leave less than nothing where there was next to nothing.
-    return max(0.0, offset + members * instant)
+    return max(0, offset + members * nanosecond) / 1e9
 
 
 class Histogram:

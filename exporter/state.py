@@ -110,6 +110,7 @@ class State:
         self._own: dict[Key, Series] = {}
         self._shared: dict[tuple[Family, str], Series] = {}
         self._differences: dict[tuple[int, int], _Difference] = {}
+        #: The last notification's, or that up to which time in state was shown.
         self._instant = -math.inf
         #: When interfaces with a series of their own departed, oldest first.
         self._departed: dict[Key, float] = {}
@@ -170,6 +171,15 @@ class State:
                 self._forget(key)
             return None
 
+    def show(self, instant: float) -> float:
+        """Up to when to publish time in state, which is now. Call it under `lock`.
+
+        A notification from before, still on its way now, will count from there on: a counter
+        that fell would be taken for a reset, and its whole value for growth.
+        """
+        self._instant = max(instant, self._instant)
+        return self._instant
+
     def reconfigure(
         self, selection: Selection, max_interfaces: int, retention_seconds: float, instant: float
     ) -> None:
@@ -183,6 +193,11 @@ class State:
                     self._move(key, tracked, interface, instant)
             while len(self._own) > max_interfaces and self._departed:
                 self._forget(next(iter(self._departed)))
+            groups = {group.name for group in selection.groups}
+            for where, series in list(self._shared.items()):
+                if series.empty and series.device not in groups:
+                    del self._shared[where]
+                    self._forget_series(series)
 
     # -- one notification ---------------------------------------------------------------
 
@@ -398,5 +413,8 @@ class State:
         """Have no series of its own for an interface any more."""
         self._departed.pop(key, None)
         if own := self._own.pop(key, None):
-            self.membership += 1
-            self._changed.pop(own, None)
+            self._forget_series(own)
+
+    def _forget_series(self, series: Series) -> None:
+        self.membership += 1
+        self._changed.pop(series, None)

@@ -388,3 +388,47 @@ def test_whatever_happens_the_books_balance(
         assert min(series.seconds(True, now), series.seconds(False, now)) >= 0.0
         assert total <= now * len(events) + 1e-6
         assert min(*series.notifications, *series.transitions, *series.unobserved) >= 0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 50), st.booleans(), st.booleans()), max_size=12),
+    st.floats(0, 1e7),
+)
+def test_time_in_state_never_falls(steps: list[tuple[float, bool, bool]], began: float) -> None:
+    """Once shown up to an instant, no notification from before takes any of it back."""
+    state = State()
+    state.load([interface()], began)
+    shown = [0.0, 0.0]
+    now = began
+    for seconds, connected, late in steps:
+        now += seconds
+        happened = now - 3 * late
+        state.apply([notify(Kind.PARAMETER, interface(connected=connected), happened)])
+        with state.lock:
+            instant = state.show(now)
+            next_shown = [only(state).seconds(value, instant) for value in (False, True)]
+        assert next_shown[0] >= shown[0]
+        assert next_shown[1] >= shown[1]
+        shown = next_shown
+
+
+def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
+    """What ended before a scrape but was heard after it ends with the scrape."""
+    state = State()
+    state.load([interface()], 0.0)
+    with state.lock:
+        assert state.show(1000.0) == 1000.0
+    state.apply([notify(Kind.PARAMETER, interface(connected=False), 999.5)])
+    assert only(state).seconds(True, 1010.0) == 1000.0
+
+
+def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:
+    """Reloads with ever new group names leave no series behind."""
+    state = State()
+    state.load([interface(name="eth0"), interface(index=4, name="veth4", kind="veth")], 0.0)
+    for round_ in range(20):
+        groups = (Group(f"group{round_}", re.compile("veth")),)
+        state.reconfigure(Selection(groups=groups), 1000, 600.0, float(round_))
+        assert devices(state) == ["eth0", f"group{round_}"]
+    state.reconfigure(Selection(), 1000, 600.0, 30.0)
+    assert devices(state) == ["eth0", "veth4"]

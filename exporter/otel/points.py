@@ -40,6 +40,7 @@ from exporter.catalogue import (
     Sample,
     SeriesMetric,
     identity,
+    shown,
     state_seconds,
 )
 from exporter.series import Histogram, Series
@@ -90,7 +91,7 @@ class PointMaker:
         host: list[Metric] = []
         own: list[Metric] = []
         with self._read().state.lock:  # only to copy, 1 µs a series: the collector waits for it
-            reading = self._read()  # its instant must not be older than the state
+            reading = shown(self._read())
             now = time.time_ns()
             for metric in HOST_METRICS:
                 host += self._agent_metric(metric, reading, now)

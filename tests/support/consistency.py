@@ -5,11 +5,6 @@ from support.agent import Metrics
 # From one page to the next of the same client.
 _GROWING = ("_total", "_count", "_sum", "_bucket")
 
-# A page of now may come before a notification of a moment ago that is still in the queue: the
-# state that went on to the page had ended before, and its time falls back by what was queued.
-# Seconds; to be 0 as soon as `State` takes no notification as older than what it has shown.
-_QUEUE_SECONDS = 10.0
-
 Key = tuple[str, str]
 
 
@@ -36,8 +31,7 @@ def contradictions_between(before: Metrics, after: Metrics) -> list[str]:
         if name.endswith(_GROWING) and name in before.samples:
             then = {tuple(sorted(labels.items())): value for labels, value in before.samples[name]}
             for labels, value in samples:
-                lag = _QUEUE_SECONDS if name == "ip_interface_state_seconds_total" else 0.0
-                if value < then.get(tuple(sorted(labels.items())), value) - lag:
+                if value < then.get(tuple(sorted(labels.items())), value):
                     found.append(f"{name}{labels} fell to {value}")
     ages = set()
     for key in _gauge(before).keys() & _gauge(after).keys():
