@@ -27,6 +27,8 @@ from exporter.sources.contract import Source
 from exporter.state import State
 from exporter.version import NAME, revision
 from exporter.web.application import Application
+from exporter.web.gate import Gate
+from exporter.web.policy import Policy
 from exporter.web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,15 @@ class Agent:
             addresses, sockets = tuple[str, ...](), passed_sockets()
         else:
             addresses, sockets = web.listen_addresses, []
-        self._server = WebServer(addresses, application, web.max_requests, sockets=sockets)
+        policy = Policy(web.config_file) if web.config_file else None
+        self._gate = Gate(application, policy, web.max_requests) if policy else None
+        self._server = WebServer(
+            addresses,
+            self._gate or application,
+            web.max_requests,
+            sockets=sockets,
+            tls=policy.tls if policy and policy.last.tls else None,
+        )
 
     def open(self) -> None:
         """Take what exists. Raises OSError."""
@@ -95,6 +105,8 @@ class Agent:
             event(log, logging.INFO, "Watching", netns=self._about.namespace)
         for address in self._server.addresses:
             event(log, logging.INFO, "Listening", address=str(address))
+            message = f"TLS is {'enabled' if self._server.secured else 'disabled'}"
+            event(log, logging.INFO, message, http2=False, address=str(address))
 
     def reconfigure(self, settings: Settings) -> None:
         """Take what can change while it runs: filters, groups, limit, retention, log."""
@@ -113,6 +125,8 @@ class Agent:
         The push comes last, and pushes the rest.
         """
         self._server.stop()
+        if self._gate:
+            self._gate.close()
         self._monitor.stop()
         if self._push:
             self._push.stop()

@@ -12,7 +12,7 @@ from exporter import logs
 from exporter.command_line import Invocation, flag_arguments, parse
 from exporter.errors import SettingsError, escaped
 from exporter.settings import Settings
-from exporter.settings_reader import check_file, load
+from exporter.settings_reader import check_any_file, load
 from exporter.version import NAME
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def _check(paths: Sequence[str]) -> int:
     failed = 0
     for path in paths:
         try:
-            check_file(path)
+            check_any_file(path)
             print(f"{escaped(path)}: ok")
         except SettingsError as error:
             print(error, file=sys.stderr)

@@ -21,7 +21,8 @@ commands:
   replay FILE
         Read a recording in place of the computer, and serve what it amounts to.
   check-config FILE...
-        Say whether configuration files are valid, and what is wrong if not.
+        Say whether configuration files, or web configuration files, are
+        valid, and what is wrong if not.
   service install|remove|start|stop|run
         Windows: be a service, which starts with the flags given to install.
 

@@ -48,15 +48,6 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
-def _web_config_file(text: str) -> str:
-    if text:
-        raise ValueError(
-            f"{cited(text)}: TLS and authentication are not built yet, "
-            "and serving without them is not what was asked for: remove it"
-        )
-    return text
-
-
 def _otlp_endpoint(text: str) -> str:
     """A URL; the text of an error does not repeat it, it can hold a password."""
     if not text:
@@ -102,9 +93,11 @@ class WebSettings:
     config_file: str = option(
         "web.config.file",
         "",
-        _web_config_file,
+        str,
         "FILE",
-        "Web configuration file (TLS, authentication). Not built yet: gives an error.",
+        "Web configuration file: TLS, basic authentication, headers, rate limit, as every "
+        "exporter of Prometheus has it. It is read again when it changes. In the configuration "
+        "file, its path is relative to that file.",
     )
     systemd_socket: bool = option(
         "web.systemd-socket",

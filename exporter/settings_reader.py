@@ -5,7 +5,9 @@ The keys of the file mirror the flags; only `groups` is its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from exporter.errors import cited
@@ -38,7 +40,7 @@ def load(flags: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> 
     path = (given | from_flags).get("config.file", [Text("", "")])[-1].text
     from_file, groups = _read(path) if path else ({}, ())
     given |= from_file | from_flags
-    return Settings(
+    settings = Settings(
         **_values(Settings, given),
         web=WebSettings(**_values(WebSettings, given)),
         collector=CollectorSettings(**_values(CollectorSettings, given), groups=groups),
@@ -47,11 +49,37 @@ def load(flags: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> 
         log=LogSettings(**_values(LogSettings, given)),
         replay=ReplaySettings(**_values(ReplaySettings, given)),
     )
+    if settings.web.config_file:
+        given["web.config.file"][-1].read(_check_web_configuration)
+    return settings
 
 
 def check_file(path: str) -> Settings:
     """The settings of a file alone. Raises SettingsError."""
     return load({"config.file": [path]}, {})
+
+
+def check_any_file(path: str) -> None:
+    """Raises SettingsError for a file that is wrong, be it a configuration or a web one.
+
+    The keys at its top tell which it is: also misspelt, they resemble those of one kind only.
+    """
+    ours = {option.flag.partition(".")[0] for option in OPTIONS.values()} | {"groups"}
+    others = read_yaml(path).mapping().keys() - ours
+    if others:
+        from exporter.web.configuration_reader import KEYS  # see below
+
+        if any(get_close_matches(key, KEYS, 1) for key in others):
+            _check_web_configuration(path)
+            return
+    check_file(path)
+
+
+def _check_web_configuration(path: str) -> None:
+    # Not before it is needed: bcrypt and ssl take a while to load.
+    from exporter.web.policy import check_web_configuration
+
+    check_web_configuration(path)
 
 
 def _values(settings: type[Any], given: Mapping[str, Sequence[Text]]) -> dict[str, Any]:
@@ -73,6 +101,9 @@ def _read(path: str) -> tuple[dict[str, list[Text]], tuple[Group, ...]]:
     groups = _groups(root.pop("groups", None))
     texts: dict[str, list[Text]] = {}
     _collect(root, known, texts)
+    for where, name in texts.get("web.config.file", ()):
+        # Unlike a flag's, it is relative to the file that it stands in.
+        texts["web.config.file"] = [Text(where, name and os.path.join(os.path.dirname(path), name))]
     return texts, groups
 
 

@@ -20,6 +20,19 @@ _SECONDS = {
 # Nine digits: more would be a slip, and arithmetic on a million of them would take a while.
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?){u})?" for u in _SECONDS))
 
+# Go's own, smallest last; both letters that look like a micro sign.
+_GO_SECONDS = {
+    "h": Decimal(3600),
+    "m": Decimal(60),
+    "s": Decimal(1),
+    "ms": Decimal("0.001"),
+    "us": Decimal("0.000001"),
+    "µs": Decimal("0.000001"),
+    "μs": Decimal("0.000001"),
+    "ns": Decimal("0.000000001"),
+}
+_GO_PART = re.compile(r"([0-9]{1,9}\.?[0-9]{0,9}|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
+
 _BYTES = {
     "": 1,
     "B": 1,
@@ -47,6 +60,19 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{cited(text)} is not a duration: write for example 90s, 10m or 1h30m")
     parts = zip(match.groups(default="0"), _SECONDS.values(), strict=True)
     return float(sum(Decimal(number) * seconds for number, seconds in parts))
+
+
+def parse_go_duration(text: str) -> float:
+    """Seconds, of a duration as Go programs read it: ``1.5h``, ``2m30s``. Raises ValueError.
+
+    Source: https://pkg.go.dev/time#ParseDuration
+    """
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    parts = _GO_PART.findall(digits)
+    if digits != "0" and ("".join(map("".join, parts)) != digits or not parts):
+        raise ValueError(f"{cited(text)} is not a duration: write for example 500ms, 10s or 1m30s")
+    seconds = float(sum(Decimal(number) * _GO_SECONDS[unit] for number, unit in parts))
+    return -seconds if text.startswith("-") else seconds
 
 
 def parse_size(text: str) -> int:

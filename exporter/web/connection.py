@@ -15,6 +15,7 @@ import h11
 
 from exporter.web.message import Request, Response, split_target, text_response
 from exporter.web.service import Service
+from exporter.web.tls_stream import TlsStream
 
 #: At most this much is read at a time. With the reader's own buffer, twice as large, it bounds
 #: what a client can make us hold before its request is understood.
@@ -32,7 +33,10 @@ class Connection:
     """The conversation with one client. Run it in a task that the service knows."""
 
     def __init__(
-        self, service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        service: Service,
+        reader: asyncio.StreamReader | TlsStream,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self._service = service
         self._limits = service.limits

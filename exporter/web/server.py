@@ -13,14 +13,18 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from exporter.logs import event
 from exporter.web.connection import READ_BYTES, Connection
 from exporter.web.listening import Address, listen
 from exporter.web.message import Handler
+from exporter.web.occasionally import Occasionally
 from exporter.web.service import Limits, Service
+from exporter.web.tls import Tls
+from exporter.web.tls_stream import HandshakeError, TlsStream
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +43,17 @@ class WebServer:
         *,
         limits: Limits | None = None,
         sockets: Sequence[socket.socket] = (),
+        tls: Callable[[], Tls] | None = None,
     ) -> None:
         """Nothing is opened yet. `max_requests` in flight, beyond which 503; 0: unlimited.
 
         `sockets` listen already (socket activation) and belong to the server from `start` on.
+        `tls` says for each connection how it is secured; without it, none is.
         """
         self._listen_addresses = listen_addresses
         self._given = sockets
+        self._tls = tls
+        self._occasionally = Occasionally()
         self._service = Service(application, limits or Limits(), max_requests)
         self._listeners: list[socket.socket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,6 +62,11 @@ class WebServer:
         self._grace = 0.0
         #: Where it listens, with the real ports.
         self.addresses: list[Address] = []
+
+    @property
+    def secured(self) -> bool:
+        """It speaks TLS."""
+        return self._tls is not None
 
     def start(self) -> None:
         """Listen; from then on clients can connect.
@@ -160,5 +173,18 @@ class WebServer:
         except OSError:
             sock.close()
             return
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        await Connection(self._service, reader, writer).run()
+        if self._tls is None:
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            await Connection(self._service, reader, writer).run()
+            return
+        stream = TlsStream(self._tls(), transport, protocol, reader, loop)
+        try:
+            await stream.open(self._service.limits.request_seconds)
+        except HandshakeError as error:
+            if self._occasionally.due(str(error)):
+                client = stream.get_extra_info("peername")[0]
+                event(_log, logging.WARNING, "TLS handshake failed", client=client, error=error)
+        except OSError:
+            pass  # gone, or too slow
+        else:
+            await Connection(self._service, stream, stream).run()

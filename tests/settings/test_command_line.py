@@ -153,6 +153,23 @@ def test_check_config_exits_with_0_for_good_files() -> None:
     assert done.stdout.splitlines() == [f"{path}: ok" for path in paths]
 
 
+def test_check_config_tells_web_configurations_apart(tmp_path: Path) -> None:
+    """A web configuration is checked as one, also when misspelt or named by a configuration."""
+    web, typo, agent = tmp_path / "web.yml", tmp_path / "typo.yml", tmp_path / "agent.yml"
+    web.write_text("rate_limit: {interval: 10, burst: 1}\n")
+    typo.write_text("rate_limits: {interval: 10s, burst: 1}\n")
+    agent.write_text("log: {level: info}\nweb:\n  config: {file: web.yml}\n")
+    done = run("check-config", str(web), str(typo), str(agent))
+    assert (done.returncode, done.stdout) == (1, "")
+    problem = f'{web}:1: rate_limit.interval: "10" is not a duration: write for example '
+    first, second, third = done.stderr.splitlines()
+    assert first.startswith(problem)
+    assert second == f"{typo}:1: rate_limits: unknown key: did you mean rate_limit?"
+    assert third.startswith(f"{agent}:3: web.config.file: {problem}")
+    web.write_text("rate_limit: {interval: 10s, burst: 1}\n")
+    assert run("check-config", str(web), str(agent)).returncode == 0
+
+
 def test_check_config_exits_with_1_for_any_bad_file() -> None:
     """Each file has its line: the good ones their verdict, the others their error."""
     good, bad = str(DATA / "full.good.yml"), str(DATA / "duration.bad.yml")
@@ -168,7 +185,7 @@ def test_check_config_exits_with_1_for_any_bad_file() -> None:
     ("arguments", "error"),
     [
         (["--collector.retention=soon"], '--collector.retention: "soon" is not a duration: write '),
-        (["--web.config.file=w.yml"], '--web.config.file: "w.yml": TLS and authentication are not'),
+        (["--web.config.file=missing.yml"], "--web.config.file: missing.yml: cannot be read: "),
         (["--config.file=missing.yml"], "missing.yml: cannot be read: "),
         (["replay", "f", "--replay.pace=x"], '--replay.pace: "x": must be one of none, recorded'),
     ],

@@ -1,0 +1,256 @@
+"""Reads the web configuration file that Prometheus' exporters share.
+
+Keys, verdicts and the wording of errors are those of Prometheus' exporter-toolkit. It is
+stricter where that accepts what cannot work, or what could not be kept here; the table in
+tests/web/test_web_config.py names each difference.
+
+Source: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+
+from exporter.errors import SettingsError, cited
+from exporter.strict_yaml import Node, read_yaml
+from exporter.units import parse_go_duration
+from exporter.web import go_names
+from exporter.web.configuration import Pem, RateLimit, TlsSettings, WebConfiguration
+
+T = TypeVar("T")
+
+#: The top level of the file.
+KEYS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+
+_FILES = ("cert", "key", "client_ca")
+_TLS_KEYS = (
+    *_FILES,
+    *(f"{name}_file" for name in _FILES),
+    "client_auth_type",
+    "client_allowed_sans",
+    "min_version",
+    "max_version",
+    "cipher_suites",
+    "prefer_server_cipher_suites",
+    "curve_preferences",
+)
+#: Any of these turns TLS on.
+_TLS_SWITCHES = (*_FILES, *(f"{name}_file" for name in _FILES), "client_auth_type")
+
+#: Headers that may be set, and their values where not every value makes sense.
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+    "Content-Security-Policy": (),
+}
+
+# YAML 1.1 has these for booleans, in lower case, upper case, or capitalised.
+_TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
+
+# Version, cost, and 22 + 31 characters of salt and digest. The salt's last character has four
+# bits to spare, which must be zero: bcrypt refuses to compare with any other.
+_BCRYPT = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_BCRYPT_LENGTH = 60
+_BCRYPT_COSTS = range(4, 32)
+
+
+def read_web_configuration(path: str) -> WebConfiguration:
+    """What a file says; the files that it names are not looked at. Raises SettingsError."""
+    root = read_yaml(path)
+    sections = root.mapping(KEYS)
+    http = _Section(sections.get("http_server_config"), ("http2", "headers"))
+    http.switch("http2", default=True)  # accepted, but HTTP/2 is not spoken here
+    return WebConfiguration(
+        empty=root.value is None,
+        # Paths are relative to the file that they stand in.
+        tls=_tls(_Section(sections.get("tls_server_config"), _TLS_KEYS), os.path.dirname(path)),
+        headers=_headers(http.values.get("headers")),
+        users=_users(sections.get("basic_auth_users")),
+        rate_limit=_rate_limit(_Section(sections.get("rate_limit"), ("interval", "burst"))),
+    )
+
+
+class _Section:
+    """A mapping, in which a key without a value is as good as absent: so Go reads it."""
+
+    def __init__(self, node: Node | None, known: Collection[str]) -> None:
+        self.where = node.where if node else ""
+        given = node.mapping(known) if node else {}
+        self.values = {key: value for key, value in given.items() if value.value is not None}
+
+    def text(self, key: str, default: str = "") -> str:
+        return self.values[key].text() if key in self.values else default
+
+    def choice(self, key: str, default: str, values: Mapping[str, T], problem: str) -> T:
+        text = self.text(key, default)
+        if text not in values:
+            raise self.values[key].error(_unknown(problem, text, values))
+        return values[text]
+
+    def choices(self, key: str, values: Mapping[str, T], problem: str) -> list[T]:
+        chosen = []
+        for item in self.values[key].sequence() if key in self.values else ():
+            text = _text(item)
+            if text not in values:
+                raise item.error(_unknown(problem, text, values))
+            chosen.append(values[text])
+        return chosen
+
+    def switch(self, key: str, default: bool) -> bool:
+        if key not in self.values:
+            return default
+        text = self.text(key)
+        word = text.lower()
+        if word not in _TRUE + _FALSE or text not in (word, word.upper(), word.capitalize()):
+            raise self.values[key].error(f"{cited(text)}: must be true or false")
+        return word in _TRUE
+
+
+def _text(node: Node) -> str:
+    return "" if node.value is None else node.text()
+
+
+def _unknown(problem: str, text: str, values: Collection[str]) -> str:
+    expected = ", ".join(value for value in values if value)
+    return f"{problem}: {cited(text)[1:-1]}: expected one of {expected}"
+
+
+# -- TLS ---------------------------------------------------------------------------------
+
+
+def _tls(section: _Section, folder: str) -> TlsSettings | None:
+    pems = {name: _pem(section, name, folder) for name in _FILES}
+    ciphers = section.choices("cipher_suites", go_names.CIPHERS, "unknown cipher")
+    lowest = section.choice("min_version", "TLS12", go_names.VERSIONS, "unknown TLS version")
+    highest = section.choice("max_version", "TLS13", go_names.VERSIONS, "unknown TLS version")
+    curves = section.choices("curve_preferences", go_names.CURVES, "unknown curve")
+    prefer_server_ciphers = section.switch("prefer_server_cipher_suites", default=True)
+    sans = section.values.get("client_allowed_sans")
+    allowed_sans = frozenset(map(_text, sans.sequence())) if sans else None
+    if not any(section.text(key) for key in _TLS_SWITCHES):
+        return None
+
+    for name in ("cert", "key"):
+        if pems[name] is None:
+            raise SettingsError(f"{section.where}: missing one of {name} or {name}_file")
+    client_auth = _client_auth(section)
+    if pems["client_ca"] and not client_auth:
+        raise pems["client_ca"].error(
+            "client CA's have been configured without a Client Auth Policy: "
+            "add client_auth_type: RequireAndVerifyClientCert"
+        )
+    if sans and client_auth != ssl.CERT_REQUIRED:
+        raise sans.error("client_allowed_sans requires client_auth_type RequireAndVerifyClientCert")
+    if ciphers and not any(ciphers):  # only those of TLS 1.3: no older version has one left
+        lowest = max(lowest, ssl.TLSVersion.TLSv1_3)
+    if lowest > highest:
+        names = {version: name for name, version in go_names.VERSIONS.items()}
+        raise SettingsError(
+            f"{section.where}: no client could connect: the lowest TLS version allowed is "
+            f"{names[lowest]}, the highest {names[highest]}"
+        )
+    assert pems["cert"]
+    assert pems["key"]
+    return TlsSettings(
+        section.where,
+        pems["cert"],
+        pems["key"],
+        pems["client_ca"],
+        client_auth,
+        allowed_sans,
+        lowest,
+        highest,
+        tuple(filter(None, ciphers)),
+        tuple(curves),
+        prefer_server_ciphers,
+    )
+
+
+def _pem(section: _Section, key: str, folder: str) -> Pem | None:
+    """A file wins over what stands in the configuration itself."""
+    path, text = section.text(f"{key}_file"), section.text(key)
+    if path:
+        where = section.values[f"{key}_file"].where
+        return Pem(key, where, os.path.join(folder, path), "")
+    return Pem(key, section.values[key].where, "", text) if text else None
+
+
+def _client_auth(section: _Section) -> ssl.VerifyMode:
+    name = section.text("client_auth_type")
+    if name in go_names.UNVERIFIED_CLIENT_AUTH:
+        raise section.values["client_auth_type"].error(
+            f"{name} would take certificates unverified, which is not supported here: "
+            "use VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+        )
+    return section.choice("client_auth_type", "", go_names.CLIENT_AUTH, "invalid ClientAuth")
+
+
+# -- everything else ---------------------------------------------------------------------
+
+
+def _headers(node: Node | None) -> tuple[tuple[str, str], ...]:
+    headers = []
+    for name, child in (node.mapping() if node else {}).items():
+        if name not in _HEADERS:
+            raise child.error(
+                f'HTTP header "{name}" can not be configured: only {", ".join(_HEADERS)}'
+            )
+        # Lines become one, as Go writes them.
+        value = re.sub(r"[\r\n]", " ", _text(child)).strip()
+        allowed = _HEADERS[name]
+        if allowed and value not in allowed:
+            expected = " ".join(map(cited, allowed))
+            raise child.error(
+                f"invalid value for {name}. Expected one of: [{expected}], but got: {cited(value)}"
+            )
+        if not (value.isascii() and value.isprintable()):
+            raise child.error(f"invalid value for {name}. Expected ASCII text that can be printed")
+        if value:
+            headers.append((name, value))
+    return tuple(headers)
+
+
+def _users(node: Node | None) -> dict[bytes, bytes]:
+    """Errors do not show what was given in place of a hash: it can be the password."""
+    users = {}
+    for name, child in (node.mapping() if node else {}).items():
+        text = _text(child)
+        if len(text) < _BCRYPT_LENGTH:
+            raise child.error(
+                "hashedSecret too short to be a bcrypted password: "
+                "make one with htpasswd -nBC 10 USER"
+            )
+        match = _BCRYPT.fullmatch(text)
+        if not match:
+            raise child.error("is not a bcrypt hash: make one with htpasswd -nBC 10 USER")
+        if int(match[1]) not in _BCRYPT_COSTS:
+            raise child.error(f"cost {int(match[1])} is outside allowed inclusive range 4..31")
+        users[name.encode()] = text.encode()
+    return users
+
+
+def _rate_limit(section: _Section) -> RateLimit | None:
+    interval, burst = 0.0, 0
+    if "interval" in section.values:
+        try:
+            interval = parse_go_duration(section.text("interval"))
+        except ValueError as error:
+            raise section.values["interval"].error(str(error)) from None
+    if "burst" in section.values:
+        text = section.text("burst")
+        if not re.fullmatch("-?[0-9]{1,9}", text):
+            raise section.values["burst"].error(f"{cited(text)} is not a whole number")
+        burst = int(text)
+    if interval < 0:
+        raise section.values["interval"].error("must not be negative: 0 means no limit")
+    if interval and burst < 1:
+        raise SettingsError(
+            f"{section.where}: no request would be answered: burst must be 1 or more"
+        )
+    return RateLimit(interval, burst) if interval else None
