@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import TypeVar
 
 from exporter.errors import SettingsError, cited
@@ -38,6 +39,8 @@ _TLS_KEYS = (
     "prefer_server_cipher_suites",
     "curve_preferences",
 )
+#: An error lists the values that there are, up to so many.
+_LISTED = 5
 #: Any of these turns TLS on.
 _TLS_SWITCHES = (*_FILES, *(f"{name}_file" for name in _FILES), "client_auth_type")
 
@@ -117,8 +120,13 @@ def _text(node: Node) -> str:
 
 
 def _unknown(problem: str, text: str, values: Collection[str]) -> str:
-    expected = ", ".join(value for value in values if value)
-    return f"{problem}: {cited(text)[1:-1]}: expected one of {expected}"
+    names = [value for value in values if value]
+    close = get_close_matches(text, names, 1)
+    if close or len(names) > _LISTED:
+        advice = f"did you mean {close[0]}?" if close else f"write for example {names[0]}"
+    else:
+        advice = f"expected one of {', '.join(names)}"
+    return f"{problem}: {cited(text)[1:-1]}: {advice}"
 
 
 # -- TLS ---------------------------------------------------------------------------------

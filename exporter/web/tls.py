@@ -77,7 +77,16 @@ def _load_certificate(context: ssl.SSLContext, certificate: Pem, key: Pem) -> No
         try:
             context.load_cert_chain(chain_path, private_path, no_password)
         except ssl.SSLError as error:
-            raise key.error(f"failed to load X509KeyPair: {_reason(error)}") from None
+            culprit = key if error.reason or _is_readable(chain_path) else certificate
+            raise culprit.error(f"failed to load X509KeyPair: {_reason(error)}") from None
+
+
+def _is_readable(chain_path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(chain_path)
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def _read(pem: Pem, marker: bytes, name: str) -> bytes:
@@ -96,7 +105,9 @@ def _verify_clients(context: ssl.SSLContext, settings: TlsSettings) -> None:
             try:
                 context.load_verify_locations(path)
             except ssl.SSLError as error:
-                raise settings.client_ca.error(f"no authorities: {_reason(error)}") from None
+                raise settings.client_ca.error(
+                    f"failed to load client CA's: {_reason(error)}"
+                ) from None
     # Each certificate given is trusted, also one that is not a root: Go sees it so.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = settings.client_auth
