@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from serving import page
+from support import certificates
 
 from exporter.web.gate import Gate
 from exporter.web.message import Handler
@@ -19,9 +20,9 @@ from exporter.web.service import Limits
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"
 #: The header of whoever says that they are alice, with the password "wonderland".
 ALICE = {"Authorization": "Basic YWxpY2U6d29uZGVybGFuZA=="}
-#: The same password at cost 4, 10.
+#: The same password's hashes at cost 4 and 10.
 HASH_4 = "$2b$04$KgFxVu9EbJLJ3bC0DANRCun4yJq9EmljqV8Jp0PG60WRZZDRJhwqW"
-HASH_10 = "$2b$10$BmpYm4WSJYgocOW.oXAPI.UfDkwWK4hwjeRBjeGe3esZxOOrV6uYW"
+HASH_10 = certificates.WONDERLAND
 
 
 class Site:

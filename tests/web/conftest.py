@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import certificates
 import pytest
+from support import certificates
 
 
 @pytest.fixture

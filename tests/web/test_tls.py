@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import certificates
 import pytest
 import trustme
 from configured import TLS, Site, configured, replace
@@ -18,6 +17,7 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving import GET
+from support import certificates
 from support.waiting import wait_until
 
 from exporter.web.message import Request, Response

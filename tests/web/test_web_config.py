@@ -5,11 +5,11 @@ import ssl
 import subprocess
 from pathlib import Path
 
-import certificates
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from requirements_here import require
+from support import certificates
 from support.debian import program
 
 from exporter.errors import SettingsError

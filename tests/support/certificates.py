@@ -1,4 +1,4 @@
-"""Certificates and keys for tests, of an authority made for them."""
+"""Certificates and keys for tests, of an authority made for them; and a password's hash."""
 
 import datetime
 import ipaddress
@@ -8,6 +8,9 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+#: A password's hash as htpasswd writes it, at cost 10.
+WONDERLAND = "$2y$10$zRP63vIg/YwgY3gmT8jwNuZT3VNWfAOb6zp86luLS.nZw9qWi.InW"
 
 DAMAGED = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8

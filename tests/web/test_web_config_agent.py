@@ -1,0 +1,109 @@
+"""The agent behind a web configuration, as its users start it, asked by curl."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from requirements_here import require
+from support import certificates
+from support.agent import PROJECT, Agent
+from support.waiting import wait_until
+
+USERS = f"basic_auth_users: {{alice: {certificates.WONDERLAND}}}\n"
+TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
+
+
+def curl(agent: Agent, folder: Path, *arguments: str, scheme: str = "https") -> tuple[int, str]:
+    """The status that curl gets, 0 for none, and what else it has to say."""
+    path = shutil.which("curl")
+    require(path, "curl")
+    url = f"{scheme}://localhost:{agent.port}/health"
+    command = [str(path), "-sS", "--cacert", f"{folder}/ca.pem", "-w", "\n%{http_code}"]
+    done = subprocess.run([*command, *arguments, url], capture_output=True, text=True, check=False)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body + done.stderr
+
+
+def test_an_agent_with_everything_on(folder: Path) -> None:
+    """TLS and password are needed, a rotation takes effect, a broken file stops all but itself."""
+    web = folder / "web.yml"
+    web.write_text(f"{TLS}{USERS}rate_limit: {{interval: 1ms, burst: 100}}\n")
+    with Agent(f"--web.config.file={web}") as agent:
+        log = "".join(wait_until(lambda: len(agent.log) > 4 and agent.log))
+        assert 'level=info msg="Rate limiter is enabled" burst=100 interval=0.001s' in log
+        assert f'msg="TLS is enabled" http2=false address=127.0.0.1:{agent.port}' in log
+        assert curl(agent, folder)[0] == 401
+        assert curl(agent, folder, "-u", "alice:oz")[0] == 401
+        assert curl(agent, folder, "-u", "alice:wonderland") == (200, '{"status":"ok"}\n')
+        status, said = curl(agent, folder, scheme="http")
+        assert (status, said) == (400, "Client sent an HTTP request to an HTTPS server.\n")
+
+        authority = certificates.write_all(folder)
+        assert curl(agent, folder, "-u", "alice:wonderland")[0] == 200  # by the new authority
+        os.truncate(web, 0)
+        assert curl(agent, folder, "-u", "alice:wonderland")[0] == 500
+        web.write_text(TLS)
+        assert curl(agent, folder)[0] == 200
+        assert agent.stop() == 0
+        assert authority
+    text = "".join(agent.log)
+    assert f"error={web}: is empty now" in text.replace('"', "")
+    assert "Traceback" not in text
+
+
+def test_without_tls_the_log_says_so(folder: Path) -> None:
+    """Nobody has to guess: it is one of the two, for each address."""
+    (folder / "web.yml").write_text(USERS)
+    with Agent(f"--web.config.file={folder}/web.yml") as agent:
+        wait_until(lambda: any("TLS is disabled" in line for line in agent.log))
+        assert curl(agent, folder, scheme="http")[0] == 401
+        assert curl(agent, folder, "-u", "alice:wonderland", scheme="http")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("basic_auth_users:\n  alice: x\n", ":2: basic_auth_users.alice: hashedSecret too short"),
+        (
+            "tls_server_config:\n  cert_file: server.pem\n",
+            ":1: tls_server_config: missing one of",
+        ),
+        (TLS.replace("server.key", "x"), ":1: tls_server_config.key_file: failed to read key_file"),
+        ("a: 1\n", ":1: a: unknown key: expected one of tls_server_config, http_server_config"),
+    ],
+)
+def test_a_bad_file_stops_the_start(text: str, error: str, folder: Path) -> None:
+    """The exit code is 1, and one line names flag, file, line and key."""
+    web = folder / "web.yml"
+    web.write_text(text)
+    command = [sys.executable, "-m", "exporter", f"--web.config.file={web}"]
+    done = subprocess.run(
+        [*command, "--web.listen-address=127.0.0.1:0"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"ip-interface-exporter: error: --web.config.file: {web}{error}")
+
+
+def test_it_stops_while_a_password_is_compared(folder: Path) -> None:
+    """A comparison of a second or two does not keep the service from stopping in time."""
+    (folder / "web.yml").write_text(USERS.replace("$10$", "$14$"))
+    with Agent(f"--web.config.file={folder}/web.yml") as agent:
+        command = ["curl", "-s", "-u", "alice:oz", f"http://localhost:{agent.port}/"]
+        require(shutil.which("curl"), "curl")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL):
+            threads = Path(f"/proc/{agent.process.pid}/task")
+            idle = len(list(threads.iterdir()))
+            wait_until(lambda: len(list(threads.iterdir())) > idle, message="its thread")
+            began = time.monotonic()
+            assert agent.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 5
