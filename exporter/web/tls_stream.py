@@ -44,6 +44,7 @@ class TlsStream(asyncio.StreamWriter):
         super().__init__(transport, protocol, reader, loop)
         self._wire = reader
         self._allowed_sans = tls.allowed_sans
+        self._ended = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = tls.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
@@ -80,7 +81,7 @@ class TlsStream(asyncio.StreamWriter):
         """Send plain bytes. Raises OSError."""
         left = memoryview(data)
         while left:
-            left = left[self._tls.write(left) :]  # it takes a record of 16 KiB at a time
+            left = left[self._tls.write(left) :]  # it may take a part
         self._flush()
 
     def write_eof(self) -> None:
@@ -88,6 +89,7 @@ class TlsStream(asyncio.StreamWriter):
         with suppress(ssl.SSLError):  # it wants the client's answer, for which nobody waits
             self._tls.unwrap()
         self._flush()
+        self._ended = True
         super().write_eof()
 
     async def _shake_hands(self) -> None:
@@ -128,7 +130,8 @@ class TlsStream(asyncio.StreamWriter):
         return bool(data)
 
     def _flush(self) -> None:
-        if data := self._outgoing.read():
+        data = self._outgoing.read()
+        if data and not self._ended:
             super().write(data)
 
     async def _part(self) -> None:

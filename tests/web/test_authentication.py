@@ -91,12 +91,22 @@ def test_only_user_and_password_together_admit(
     assert asyncio.run(twice()) == [admitted, admitted]
 
 
-def test_a_password_of_72_bytes_is_compared_whole(authenticator: Authenticator) -> None:
-    """72 bytes are the most that bcrypt sees; with one more, even after the same 72, it is 401."""
+def test_a_password_of_72_bytes_is_compared_whole(
+    authenticator: Authenticator, compared: list[bytes]
+) -> None:
+    """72 bytes are the most that bcrypt sees; with one more it is refused, and not even asked."""
     password = b"x" * 72
     users = {b"alice": bcrypt.hashpw(password, bcrypt.gensalt(4))}
     assert asyncio.run(authenticator.admits(users, basic(b"alice", password)))
     assert not asyncio.run(authenticator.admits(users, basic(b"alice", password + b"x")))
+    assert len(compared) == 1
+
+
+def test_an_unknown_user_is_refused_whatever_the_password(authenticator: Authenticator) -> None:
+    """Even the one that fits the hash which unknown users are compared with."""
+    users = {b"alice": HASH_10.encode()}
+    for _ in range(2):
+        assert not asyncio.run(authenticator.admits(users, basic(b"bob", FAKE_PASSWORD)))
 
 
 _TEXTS = st.text(max_size=20) | st.sampled_from(["alice", "wonderland", "wonderland:", ":", ""])

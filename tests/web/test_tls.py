@@ -168,10 +168,17 @@ def test_clients_are_let_in_by_their_certificate(
     assert "Traceback" not in caplog.text
 
 
-def test_without_authorities_the_system_s_own_verify(folder: Path) -> None:
-    """As in Go: a certificate of an authority that the system does not know is refused."""
-    with configured(folder, TLS % ", client_auth_type: RequireAndVerifyClientCert") as site:
+def test_without_authorities_the_system_s_own_verify(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Go: a certificate is good if its authority is one of those that the system knows."""
+    asks = TLS % ", client_auth_type: RequireAndVerifyClientCert"
+    with configured(folder, asks) as site:
         assert refusal(site, site.client("client")) == UNKNOWN
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))  # that is where they are
+    with configured(folder, asks) as site:
+        assert refusal(site, site.client("client")) == ""
+        assert refusal(site, site.client("stranger")) == UNKNOWN
 
 
 def test_any_certificate_can_be_an_authority(folder: Path) -> None:
@@ -281,12 +288,22 @@ def test_many_requests_share_a_connection(folder: Path) -> None:
         assert places == sorted(places)
 
 
-def test_a_bad_request_is_answered_and_ended_properly(folder: Path) -> None:
-    """Over TLS, too, a refusal can be read to its end, which is marked as such."""
-    with configured(folder, TLS % "") as site, secured(site, site.client()) as client:
-        client.sendall(b"nonsense\r\n\r\n")
-        received = b"".join(iter(lambda: client.recv(65536), b""))  # no SSLEOFError
-    assert received.startswith(b"HTTP/1.1 400 ")
+@pytest.mark.parametrize("version", [V.TLSv1_2, V.TLSv1_3])
+def test_a_bad_request_is_answered_and_ended_properly(
+    version: ssl.TLSVersion, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refusal can be read to its end, which is marked as such; what comes later is ignored."""
+    with configured(folder, TLS % "") as site:
+        with secured(site, site.client(maximum_version=version)) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            received = client.recv(65536)
+            client.sendall(b"more nonsense" * 1000)
+            os.write(client.fileno(), b"and not even TLS")
+            while data := client.recv(65536):  # no SSLEOFError
+                received += data
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert site.get(context=site.client())[0] == 200
+    assert caplog.text == ""
 
 
 # -- clients that mean no good -----------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a web configuration file may say: a table of files, judged by promtool as well."""
 
 import json
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_a_bad_file_is_refused(name: str, folder: Path) -> None:
     """A bad file gives the error that its first line holds, to the letter, and in one line."""
     path = folder / name
     first = path.read_text(encoding="utf-8").partition("\n")[0]
-    expected = first.removeprefix("# ").replace("FOLDER", str(folder)).replace("FILE", str(path))
+    expected = first.removeprefix("# ").replace("FOLDER/", f"{folder}{os.sep}")
+    expected = expected.replace("FILE", str(path))
     with pytest.raises(SettingsError) as raised:
         check_web_configuration(str(path))
     assert str(raised.value) == expected
