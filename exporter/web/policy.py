@@ -44,7 +44,11 @@ def check_web_configuration(path: str) -> None:
 
 
 def _with_certificates(configuration: WebConfiguration) -> Loaded:
-    return Loaded(configuration, build_tls(configuration.tls) if configuration.tls else None)
+    settings = configuration.tls
+    try:
+        return Loaded(configuration, build_tls(settings) if settings else None)
+    except OSError as error:  # not of the files themselves: no descriptor is left, say
+        raise SettingsError(f"{settings and settings.where}: cannot be loaded: {error}") from None
 
 
 class Policy:
@@ -58,23 +62,20 @@ class Policy:
         #: What the files looked like before they were read.
         self._stamps: dict[str, _Stamp] = {}
         self._read_at = 0.0
-        self._error: SettingsError | None = None
+        #: Why it is bad; empty while it is good.
+        self._problem = ""
         #: The last that was good.
-        self.last = self._read()
+        self.last = self._taken(self._read())
 
     def current(self) -> WebConfiguration:
         """What the file says. Raises SettingsError while it, or one it names, is bad."""
         self._refresh()
-        if self._error is None:
+        if not self._problem:
             return self.last.configuration
-        if self._occasionally.due(str(self._error)):
-            event(
-                _log,
-                logging.ERROR,
-                "The web configuration is bad: every request is answered 500 until it is repaired",
-                error=self._error,
-            )
-        raise self._error
+        if self._occasionally.due(self._problem):
+            message = "The web configuration is bad: all is answered 500 until it is repaired"
+            event(_log, logging.ERROR, message, error=self._problem)
+        raise SettingsError(self._problem)
 
     def tls(self) -> Tls:
         """How a connection is secured that begins now.
@@ -87,15 +88,17 @@ class Policy:
 
     def _refresh(self) -> None:
         changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
-        overdue = self._error and self._monotonic() - self._read_at >= _RETRY_SECONDS
+        overdue = self._problem and self._monotonic() - self._read_at >= _RETRY_SECONDS
         if not changed and not overdue:
             return
+        # Whatever goes wrong now, what was good before does not count any more.
+        self._problem = f"{self._path}: cannot be read"
         try:
-            self.last = self._checked(self._read())
+            self.last = self._taken(self._checked(self._read()))
         except SettingsError as error:
-            self._error = error
+            self._problem = str(error)
             return
-        self._error = None
+        self._problem = ""
         message = "Web configuration read again; rate_limit changes with a restart only"
         event(_log, logging.INFO, message, file=self._path)
 
@@ -104,13 +107,16 @@ class Policy:
         # Before reading: what changes meanwhile is seen the next time.
         self._stamps = {self._path: _stamp(self._path)}
         configuration = read_web_configuration(self._path)
-        settings = configuration.tls
-        if settings:
-            self._stamps |= {path: _stamp(path) for path in settings.files}
-            if len(settings.curves) > 1:
-                message = "Of curve_preferences only the first is used: Python takes no more"
-                event(_log, logging.WARNING, message, curve=settings.curves[0])
+        if configuration.tls:
+            self._stamps |= {path: _stamp(path) for path in configuration.tls.files}
         return _with_certificates(configuration)
+
+    def _taken(self, loaded: Loaded) -> Loaded:
+        settings = loaded.configuration.tls
+        if settings and len(settings.curves) > 1:
+            message = "Of curve_preferences only the first is used: Python takes no more"
+            event(_log, logging.WARNING, message, curve=settings.curves[0])
+        return loaded
 
     def _checked(self, loaded: Loaded) -> Loaded:
         """Raises SettingsError for what is good at start only."""

@@ -167,22 +167,23 @@ class WebServer:
         reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         try:
+            tls = self._tls() if self._tls else None
             # Else the last packet of a large page waits for the client's delayed ACK: 40 ms.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError:
             sock.close()
             return
-        if self._tls is None:
+        if tls is None:
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             await Connection(self._service, reader, writer).run()
             return
-        stream = TlsStream(self._tls(), transport, protocol, reader, loop)
+        stream = TlsStream(tls, transport, protocol, reader, loop)
         try:
             await stream.open(self._service.limits.request_seconds)
         except HandshakeError as error:
             if self._occasionally.due(str(error)):
-                client = stream.get_extra_info("peername")[0]
+                client = (stream.get_extra_info("peername") or [""])[0]
                 event(_log, logging.WARNING, "TLS handshake failed", client=client, error=error)
         except OSError:
             pass  # gone, or too slow

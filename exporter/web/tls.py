@@ -132,7 +132,7 @@ def _file(data: bytes) -> Iterator[str]:
     What it reads is then what was checked, and what stands in the configuration goes the same
     way as what stands in a file.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and os.path.isdir("/proc/self/fd"):
         # Memory, not a disk: a key leaves no trace, and no folder has to be writable.
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
