@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from requirements_here import require
 from support import certificates
-from support.debian import program
+from support.prometheus import needed
 
 from exporter.errors import SettingsError
 from exporter.units import parse_go_duration
@@ -95,10 +94,7 @@ def test_a_bad_file_is_refused(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_promtool_judges_the_same(name: str, folder: Path) -> None:
     """``promtool check web-config`` accepts and refuses the same, but for the differences."""
-    promtool = program("promtool-3", "promtool")
-    require(promtool, "promtool: python tests/support/debian.py promtool-3")
-    assert promtool is not None
-    command = [promtool, "check", "web-config", folder / name]
+    command = [needed("promtool-3", "promtool"), "check", "web-config", folder / name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     agreed = (done.returncode == 0) is name.endswith(".good.yml")

@@ -1,4 +1,4 @@
-"""The agent behind a web configuration, as its users start it, asked by curl."""
+"""The agent behind a web configuration, as its users start it: curl and Prometheus ask."""
 
 import os
 import shutil
@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from requirements_here import require
 from support import certificates
 from support.agent import PROJECT, Agent
+from support.namespace import Namespace
+from support.prometheus import Prometheus
 from support.waiting import wait_until
 
 USERS = f"basic_auth_users: {{alice: {certificates.WONDERLAND}}}\n"
@@ -107,3 +110,54 @@ def test_it_stops_while_a_password_is_compared(folder: Path) -> None:
             began = time.monotonic()
             assert agent.stop(signal.SIGTERM) == 0
             assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("package", ["prometheus-2", "prometheus-3"])
+def test_a_real_prometheus_scrapes_with_certificate_and_password(
+    namespace: Namespace, package: str, folder: Path
+) -> None:
+    """The server is let in over TLS with both, and learns what is missing without either."""
+    namespace.ip("link set lo up")
+    (folder / "web.yml").write_text(
+        "tls_server_config:\n"
+        "  cert_file: server.pem\n"
+        "  key_file: server.key\n"
+        "  client_auth_type: RequireAndVerifyClientCert\n"
+        "  client_ca_file: ca.pem\n"
+        f"  client_allowed_sans: [scraper.example]\n{USERS}"
+    )
+    anonymous = {"ca_file": "ca.pem"}
+    known = anonymous | {"cert_file": "client.pem", "key_file": "client.key"}
+    right, wrong = ({"username": "alice", "password": p} for p in ("wonderland", "oz"))
+    options: dict[str, dict[str, object]] = {
+        "let-in": {"scheme": "https", "tls_config": known, "basic_auth": right},
+        "no-password": {"scheme": "https", "tls_config": known},
+        "wrong-password": {"scheme": "https", "tls_config": known, "basic_auth": wrong},
+        "no-certificate": {"scheme": "https", "tls_config": anonymous, "basic_auth": right},
+        "no-tls": {"basic_auth": right},
+    }
+    failures = {
+        "let-in": "",
+        "no-password": "401",
+        "wrong-password": "401",
+        "no-certificate": "certificate required",
+        "no-tls": "400",
+    }
+    with Agent(f"--web.config.file={folder}/web.yml", namespace=namespace) as agent:
+        targets = [{"targets": [f"127.0.0.1:{agent.port}"]}]
+        scrapes = [{"job_name": j, "static_configs": targets, **o} for j, o in options.items()]
+        settings = {"scrape_configs": scrapes}
+        with Prometheus(package, folder, namespace, {}, settings=settings) as prometheus:
+            for job, failure in failures.items():
+                wait_until(partial(failed, prometheus, job, failure), 30, f"{job}: {failure}")
+            shown = 'ip_interfaces_connected{family="ipv4"}'
+            wait_until(lambda: prometheus.value(shown) == 1, 20, shown)
+
+
+def failed(prometheus: Prometheus, job: str, failure: str) -> bool:
+    """Whether the last scrape of a job failed with this; empty: whether it did not fail."""
+    active = (prometheus.query("targets") or {}).get("activeTargets", [])
+    (target,) = [t for t in active if t["labels"]["job"] == job] or [None]
+    if target is None:
+        return False
+    return failure in target["lastError"] and (target["health"] == "up") is (failure == "")
