@@ -75,10 +75,10 @@ class Agent:
         else:
             addresses, sockets = web.listen_addresses, []
         policy = Policy(web.config_file) if web.config_file else None
-        self._gate = Gate(application, policy, web.max_requests) if policy else None
+        gate = Gate(application, policy, web.max_requests) if policy else None
         self._server = WebServer(
             addresses,
-            self._gate or application,
+            gate or application,
             web.max_requests,
             sockets=sockets,
             tls=policy.tls if policy and policy.last.tls else None,
@@ -125,8 +125,6 @@ class Agent:
         The push comes last, and pushes the rest.
         """
         self._server.stop()
-        if self._gate:
-            self._gate.close()
         self._monitor.stop()
         if self._push:
             self._push.stop()

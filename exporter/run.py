@@ -38,6 +38,8 @@ Wishes = queue.SimpleQueue[str]
 
 _RELOAD = "SIGHUP"
 
+_WAIT_SECONDS = 0.5
+
 
 def run_agent(load: Load, wishes: Wishes | None = None) -> int:
     """Publish this computer's IP interfaces until a signal, or a wish from elsewhere.
@@ -125,11 +127,10 @@ def _warn_of_root() -> None:
 
 def _next(wishes: Wishes, attend: Callable[[], float | None]) -> str:
     while True:
-        seconds = attend()
-        if sys.platform == "win32":
-            seconds = 0.5  # a wait without an end would not let Ctrl-C through
+        # Not without end: on Windows Ctrl-C would not get through, and elsewhere a signal that
+        # comes between the look into the queue and the wait would be noticed by nobody.
         with suppress(queue.Empty):
-            return wishes.get(timeout=seconds)
+            return wishes.get(timeout=min(attend() or _WAIT_SECONDS, _WAIT_SECONDS))
 
 
 def _reload(agent: Agent, load: Load) -> None:

@@ -1,8 +1,8 @@
 """Basic authentication against bcrypt hashes.
 
-A comparison takes some 60 ms at cost 10, by design. So it is made in a thread of its own, one
-at a time, and its outcome is kept: a scraper that was let in once is let in at once, also
-while a crowd tries passwords.
+A comparison takes some 60 ms at cost 10, by design. So each is made in a thread of its own,
+one after another, and its outcome is kept: a scraper that was let in once is let in at once,
+also while a crowd tries passwords.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import asyncio
 import base64
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import bcrypt
 
@@ -33,17 +34,13 @@ class BusyError(Exception):
 
 
 class Authenticator:
-    """Compares passwords. Its thread ``bcrypt`` lives from the first one until `close`.
-
-    Thread: that of the event loop.
-    """
+    """Compares passwords. Thread: that of the event loop."""
 
     def __init__(self, most_waiting: int) -> None:
-        """As many requests may wait for the thread; those beyond are refused at once."""
+        """As many requests may wait for a comparison; those beyond are refused at once."""
         self._most_waiting = most_waiting
         self._waiting = 0
         self._turn = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, "bcrypt")
         # Apart, so that no number of wrong passwords drives out the right ones.
         self._right, self._wrong = _Recent(), _Recent()
         self._secret = os.urandom(32)
@@ -71,17 +68,11 @@ class Authenticator:
             async with self._turn:
                 outcome = self._remembered(key)  # another request may have had the same
                 if outcome is None:
-                    loop = asyncio.get_running_loop()
-                    equal = await loop.run_in_executor(self._thread, _equal, password, hashed)
-                    outcome = equal and user in users
+                    outcome = await _equal(password, hashed) and user in users
                     (self._right if outcome else self._wrong).add(key)
                 return outcome
         finally:
             self._waiting -= 1
-
-    def close(self) -> None:
-        """End the thread, after the comparison it is making. Any thread; any number of times."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _remembered(self, key: _Key) -> bool | None:
         if key in self._right:
@@ -129,8 +120,25 @@ def _nobody(users: Mapping[bytes, bytes]) -> bytes:
     return next(iter(users.values()))[:7] + _NOBODY
 
 
-def _equal(password: bytes, hashed: bytes) -> bool:
-    try:
-        return bcrypt.checkpw(password, hashed)
-    except ValueError:  # a password that this version of bcrypt does not take
-        return False
+async def _equal(password: bytes, hashed: bytes) -> bool:
+    """Whether the hash is the password's, found out in a thread that ends with that."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[bool] = loop.create_future()
+
+    def settle(equal: bool) -> None:
+        if not outcome.done():
+            outcome.set_result(equal)
+
+    def compare() -> None:
+        equal = False
+        try:
+            # A password that this version of bcrypt does not take is a ValueError.
+            with suppress(ValueError):
+                equal = bcrypt.checkpw(password, hashed)
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, equal)
+
+    # A daemon: to stop, nobody has to wait for it, which at cost 14 would be seconds.
+    threading.Thread(target=compare, name="bcrypt", daemon=True).start()
+    return await outcome

@@ -60,10 +60,6 @@ class Gate:
         others = tuple(header for header in response.headers if header[0].lower() not in names)
         return Response(response.status, (*others, *headers), response.body)
 
-    def close(self) -> None:
-        """End what it began; nothing is served any more."""
-        self._authenticator.close()
-
     async def _respond(self, request: Request) -> Response:
         try:
             users = self._policy.current().users

@@ -99,4 +99,3 @@ def configured(
         yield Site(path, server)
     finally:
         server.stop()
-        gate.close()

@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import http.client
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,11 +32,9 @@ RIGHT = basic(b"alice", b"wonderland")
 
 
 @pytest.fixture
-def authenticator() -> Iterator[Authenticator]:
-    """One that is closed afterwards."""
-    made = Authenticator(10)
-    yield made
-    made.close()
+def authenticator() -> Authenticator:
+    """One that lets ten wait."""
+    return Authenticator(10)
 
 
 @pytest.fixture
@@ -118,13 +117,10 @@ def test_what_is_remembered_is_not_confused(user: str, password: str) -> None:
 
     async def right_then_other() -> tuple[bool, bool]:
         authenticator = Authenticator(10)
-        try:
-            return (
-                await authenticator.admits(USERS, RIGHT),
-                await authenticator.admits(USERS, basic(user.encode(), password.encode())),
-            )
-        finally:
-            authenticator.close()
+        return (
+            await authenticator.admits(USERS, RIGHT),
+            await authenticator.admits(USERS, basic(user.encode(), password.encode())),
+        )
 
     expected = (user, password) == ("alice", "wonderland")
     assert asyncio.run(right_then_other()) == (True, expected)
@@ -247,28 +243,41 @@ def test_a_crowd_does_not_keep_a_known_scraper_waiting(
     assert tried == [503] * 20 + [401] * 10
 
 
-def test_the_thread_ends_with_its_owner(tmp_path: Path) -> None:
-    """It begins with the first password, bears a name, and is gone when the server is."""
+def test_a_comparison_delays_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread bears a name and is gone when it is done; nobody waits for it to stop."""
+    allowed = threading.Event()
 
     def named() -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("bcrypt")]
+        return [thread.name for thread in threading.enumerate() if thread.name == "bcrypt"]
 
-    with configured(tmp_path, f"basic_auth_users: {{alice: {HASH_10}}}") as site:
+    def checkpw(*_: bytes) -> bool:
+        return allowed.wait(20)
+
+    def ask() -> None:
+        with suppress(OSError, http.client.HTTPException):
+            site.get(**ALICE)
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    with configured(tmp_path, f"basic_auth_users: {{alice: {HASH_4}}}") as site:
         assert site.get()[0] == 401
         assert named() == []
-        assert site.get(**ALICE)[0] == 200
-        assert len(named()) == 1
-        slow = threading.Thread(target=_ignore(site.get), kwargs={"Authorization": "Basic eDp5"})
-        slow.start()
+        client = threading.Thread(target=ask, name="client")
+        client.start()
+        wait_until(named, message="the thread")
         began = time.monotonic()
     assert time.monotonic() - began < 1.5
-    slow.join()
+    client.join()
+    allowed.set()
     wait_until(lambda: not named(), message="the thread has ended")
 
 
-def _ignore(get: Callable[..., object]) -> Callable[..., None]:
-    def ignoring(**headers: str) -> None:
-        with suppress(OSError):
-            get(**headers)
+def test_a_comparison_that_fails_admits_nobody(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever bcrypt raises, it is a wrong password, and nobody waits for ever."""
 
-    return ignoring
+    def checkpw(*_: bytes) -> bool:
+        raise ValueError("on purpose")
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    assert not asyncio.run(authenticator.admits(USERS, RIGHT))
