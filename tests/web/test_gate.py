@@ -52,7 +52,7 @@ def statuses(site: Site, times: int = 1, **headers: str) -> list[int]:
 def agent() -> Application:
     """The routes of the agent."""
     return Application(
-        lambda _: b"page\n", lambda: (True, "ready"), lambda: Overview(0, "1", "x", "", True, 0)
+        lambda *_: b"page\n", lambda: (True, "ready"), lambda: Overview(0, "1", "x", "", True, 0)
     )
 
 
