@@ -65,7 +65,7 @@ class Agent:
             *(() if web.disable_exporter_metrics else (library_page(),)),
         )
         application = Application(
-            page.render,
+            page.pieces,
             self._is_ready,
             lambda: overview(self._read(), clock.wall()),
             web.telemetry_path,

@@ -42,8 +42,8 @@ class Piece:
         return self._packed
 
 
-def gzipped(pieces: Iterable[Piece]) -> bytes:
-    """All the bodies, one after the other, as one gzip member."""
+def gzipped(pieces: Iterable[Piece]) -> list[bytes]:
+    """All the bodies, one after the other, as one gzip member, not yet put together."""
     out = [_HEADER]
     checksum = size = 0
     for piece in pieces:
@@ -51,4 +51,4 @@ def gzipped(pieces: Iterable[Piece]) -> bytes:
         checksum = zlib.crc32(piece.body, checksum)
         size += len(piece.body)
     out += (_END, struct.pack("<LL", checksum, size & 0xFFFFFFFF))
-    return b"".join(out)
+    return out

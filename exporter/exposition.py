@@ -57,6 +57,10 @@ class Page:
 
     def render(self, openmetrics: bool = False, gzip: bool = False) -> bytes:
         """The whole page as of now: one state, never a mixture of two."""
+        return b"".join(self.pieces(openmetrics, gzip))
+
+    def pieces(self, openmetrics: bool = False, gzip: bool = False) -> list[bytes]:
+        """The same, not yet put together: a copy of 3.6 MB costs more than to render 1 % anew."""
         with self._lock:
             try:
                 pieces = self._pieces(openmetrics)
@@ -65,7 +69,7 @@ class Page:
                 raise
             if len(self._own) > 4 + 4 * len(self._places) / SIZE:
                 self._forget()  # mostly empty slots
-            return gzipped(pieces) if gzip else b"".join([piece.body for piece in pieces])
+            return gzipped(pieces) if gzip else [piece.body for piece in pieces]
 
     def _pieces(self, openmetrics: bool) -> list[Piece]:
         state = self._read().state

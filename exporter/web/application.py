@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from exporter.web.landing import HEADERS as LANDING_HEADERS
 from exporter.web.landing import Overview, render_page
@@ -24,7 +24,7 @@ class Application:
 
     def __init__(
         self,
-        render: Callable[[bool, bool], bytes],
+        render: Callable[[bool, bool], bytes | Sequence[bytes]],
         is_ready: Callable[[], tuple[bool, str]],
         overview: Callable[[], Overview],
         telemetry_path: str = "/metrics",

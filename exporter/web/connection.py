@@ -7,7 +7,8 @@ from costing more than its share.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -20,6 +21,9 @@ from exporter.web.tls_stream import TlsStream
 #: At most this much is read at a time. With the reader's own buffer, twice as large, it bounds
 #: what a client can make us hold before its request is understood.
 READ_BYTES = 16 * 1024
+
+# A copy of so much stays in the processor's cache; a whole page, at 3.6 MB, took 3 ms more.
+_CHUNK_BYTES = 256 * 1024
 
 # A refused client may go on sending for a moment, until it reads the refusal.
 _LINGER_SECONDS = 1.0
@@ -161,28 +165,35 @@ class Connection:
         """
         headers = [
             *response.headers,
-            ("Content-Length", str(len(response.body))),
+            ("Content-Length", str(sum(map(len, response.pieces)))),
             ("Date", formatdate(usegmt=True)),
         ]
         if self._service.stopping or self._http.their_state is not h11.DONE:
             headers.append(("Connection", "close"))
-        send = self._http.send
         head = h11.Response(
             status_code=response.status,
             headers=headers,
             reason=_REASONS.get(response.status, b""),
         )
-        pieces = [send(head)]
-        if not self._head_only:
-            pieces.append(send(h11.Data(data=response.body)))
-        pieces.append(send(h11.EndOfMessage()))
-        self._writer.write(b"".join(piece for piece in pieces if piece))
-        # The transport has its own copy of what it could not send at once: one is enough.
-        del response, pieces
-        if self._writer.transport.get_write_buffer_size():
-            with sending:
-                async with asyncio.timeout(self._limits.response_seconds):
-                    await self._writer.drain()
+        pieces = () if self._head_only else response.pieces
+        with ExitStack() as waiting:
+            async with asyncio.timeout(self._limits.response_seconds):
+                for data in self._framed(head, pieces):
+                    self._writer.write(data)
+                    if self._writer.transport.get_write_buffer_size():
+                        waiting.enter_context(sending)
+                        sending = _NOTHING  # from the first wait on, once
+                        await self._writer.drain()
+
+    def _framed(self, head: h11.Response, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """What goes over the wire, in chunks: only one of them is a copy at any time."""
+        data = self._http.send(head) or b""
+        for chunk in _chunks(pieces):
+            yield data + (self._http.send(h11.Data(data=chunk)) or b"")
+            data = b""
+        data += self._http.send(h11.EndOfMessage()) or b""
+        if data:
+            yield data
 
     async def _part(self) -> None:
         """See that the last answer arrives before closing.
@@ -195,6 +206,20 @@ class Connection:
             for _ in range(_LINGER_READS):
                 if not await self._reader.read(READ_BYTES):
                     break
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, in chunks of about `_CHUNK_BYTES`."""
+    chunk: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        chunk.append(piece)
+        size += len(piece)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield b"".join(chunk)
 
 
 def _understand(head: h11.Request, client: str) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -31,7 +31,13 @@ class Response:
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    #: A large one may come in pieces, so that nobody has to make a copy of it.
+    body: bytes | Sequence[bytes] = b""
+
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """The body, whichever way it came."""
+        return (self.body,) if isinstance(self.body, bytes) else self.body
 
 
 #: Anything that answers requests. One that has to wait (for a password hash, say) returns an

@@ -39,8 +39,8 @@ WINDOWS = ["--platform", "win_amd64", "--python-version", "3.11", "--only-binary
 
 #: Needed on Windows only: pip on Linux takes them for dependencies of another system.
 ONLY_ON_WINDOWS = ["colorama", "pywin32"]
-#: Imports fcntl, which Windows has not.
-NOT_ON_WINDOWS = "pyroute2"
+#: Says of a dependency that Windows has no use for it, or it none for Windows.
+NOT_ON_WINDOWS = "; sys_platform == 'linux'"
 
 ENVIRONMENT = {
     "WINEARCH": "win64",
@@ -135,7 +135,7 @@ def packages() -> None:
     """The project's dependencies and its tests', as Windows wheels."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["test"] + ONLY_ON_WINDOWS
-    wanted = [name for name in wanted if not name.startswith(NOT_ON_WINDOWS)]
+    wanted = [name for name in wanted if NOT_ON_WINDOWS not in name]
     done = SITE_PACKAGES / hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
     if done.exists():
         return
