@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable
+from contextlib import closing
 
 from exporter.app import Agent
 from exporter.clock import SYSTEM
@@ -27,18 +23,12 @@ from exporter.sources import system_source
 from exporter.sources.contract import Source
 from exporter.sources.replay import ReplaySource
 from exporter.supervision import Supervisor
+from exporter.wishes import RELOAD, Wishes
 
 log = logging.getLogger(__name__)
 
 #: Reads the settings again. Raises SettingsError.
 Load = Callable[[], Settings]
-
-#: What the main thread waits for: names of signals, or why to stop.
-Wishes = queue.SimpleQueue[str]
-
-_RELOAD = "SIGHUP"
-
-_WAIT_SECONDS = 0.5
 
 
 def run_agent(load: Load, wishes: Wishes | None = None) -> int:
@@ -48,13 +38,13 @@ def run_agent(load: Load, wishes: Wishes | None = None) -> int:
     """
     settings = load()
     agent = Agent(settings, _system_source(settings))
-    return _serve(agent, load, wishes or queue.SimpleQueue())
+    return _serve(agent, load, wishes or Wishes())
 
 
 def run_record(load: Load, path: str) -> int:
     """The same, and write every notification to a new file. Raises like `run_agent`."""
     settings = load()
-    wishes: Wishes = queue.SimpleQueue()
+    wishes = Wishes()
     # Half a recording misleads: when writing fails, all stops.
     recorder = Recorder(path, lambda: wishes.put("recording failed"))
     source = _system_source(settings)
@@ -79,7 +69,7 @@ def run_replay(load: Load, path: str) -> int:
     """Publish a recording. Raises like `run_agent`."""
     settings = load()
     source = ReplaySource(path, recorded_pace=settings.replay.pace == "recorded")
-    return _serve(Agent(settings, source, source.clock), load, queue.SimpleQueue())
+    return _serve(Agent(settings, source, source.clock), load, Wishes())
 
 
 def _system_source(settings: Settings) -> Source:
@@ -89,7 +79,7 @@ def _system_source(settings: Settings) -> Source:
 def _serve(
     agent: Agent, load: Load, wishes: Wishes, opened: Callable[[], object] = lambda: None
 ) -> int:
-    """Run until a signal, or another wish to stop."""
+    """Run until a signal, or another wish to stop; then the wishes are closed."""
     _warn_of_root()
     supervisor = Supervisor()
     interval = supervisor.interval
@@ -98,13 +88,13 @@ def _serve(
     def attend() -> float | None:
         return supervisor.attend(agent.unready, lambda: agent.hanging(allowed))
 
-    with _signals(wishes):
+    with closing(wishes), wishes.of_signals():
         try:
             agent.open()
             opened()
             agent.start(pulse_seconds=interval and interval / 2)
             supervisor.status(f"Listening on {', '.join(agent.addresses)}")
-            while (wish := _next(wishes, attend)) == _RELOAD:
+            while (wish := _next(wishes, attend)) == RELOAD:
                 supervisor.reloading()
                 _reload(agent, load)
                 supervisor.reloaded()
@@ -126,11 +116,9 @@ def _warn_of_root() -> None:
 
 
 def _next(wishes: Wishes, attend: Callable[[], float | None]) -> str:
-    while True:
-        # Not without end: on Windows Ctrl-C would not get through, and elsewhere a signal that
-        # comes between the look into the queue and the wait would be noticed by nobody.
-        with suppress(queue.Empty):
-            return wishes.get(timeout=min(attend() or _WAIT_SECONDS, _WAIT_SECONDS))
+    while (wish := wishes.get(attend())) is None:
+        pass
+    return wish
 
 
 def _reload(agent: Agent, load: Load) -> None:
@@ -143,25 +131,3 @@ def _reload(agent: Agent, load: Load) -> None:
     agent.reconfigure(settings)
     agent.config_ok = True if settings.config_file else None
     log.info("Configuration reloaded; web, source and OTLP options change with a restart only")
-
-
-@contextmanager
-def _signals(wishes: Wishes) -> Iterator[None]:
-    """For the length of the block, signals become wishes.
-
-    The handlers do nothing else: logging may be what they interrupted.
-    """
-
-    def wish(number: int, _: FrameType | None) -> None:
-        wishes.put(signal.Signals(number).name)
-
-    names = ("SIGTERM", "SIGINT", _RELOAD)
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # a Windows service: signals are the main thread's
-    before = {number: signal.signal(number, wish) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

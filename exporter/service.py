@@ -8,7 +8,6 @@ Source: https://learn.microsoft.com/windows/win32/services/about-services
 from __future__ import annotations
 
 import logging
-import queue
 import site
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import win32serviceutil
 from exporter import logs, run
 from exporter.errors import SettingsError
 from exporter.version import NAME
+from exporter.wishes import Wishes
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Service(win32serviceutil.ServiceFramework):
 
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(args)
-        self._wishes: run.Wishes = queue.SimpleQueue()
+        self._wishes = Wishes()
 
     def SvcStop(self) -> None:  # noqa: N802 - the framework's name
         """Windows wants it to stop; it says so when it has."""

@@ -23,6 +23,7 @@ from exporter.sources.contract import Health, SourceClosed
 from exporter.supervision import Supervisor
 from exporter.web.message import Request, Response, text_response
 from exporter.web.server import WebServer
+from exporter.wishes import Wishes
 
 
 class Manager:
@@ -132,7 +133,7 @@ class BlockingSource:
 def served(source: BlockingSource) -> Iterator[App]:
     """An agent over this source, in a thread as a Windows service has it."""
     settings = Settings(web=WebSettings(listen_addresses=("127.0.0.1:0",)))
-    app, wishes = App(settings, source), run.Wishes()
+    app, wishes = App(settings, source), Wishes()
     thread = threading.Thread(target=run._serve, args=(app, lambda: settings, wishes))
     thread.start()
     try:
