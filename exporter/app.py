@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from exporter import __version__, logs
 from exporter.addresses import passed_sockets
@@ -21,15 +21,15 @@ from exporter.logs import event
 from exporter.monitor import Monitor, Observer
 from exporter.otel import configured_push
 from exporter.overview import overview
-from exporter.settings import Settings
+from exporter.settings import Settings, WebSettings
 from exporter.sources import namespace
 from exporter.sources.contract import Source
 from exporter.state import State
 from exporter.version import NAME, revision
 from exporter.web.application import Application
-from exporter.web.gate import Gate
-from exporter.web.policy import Policy
+from exporter.web.message import Handler
 from exporter.web.server import WebServer
+from exporter.web.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +74,8 @@ class Agent:
             addresses, sockets = tuple[str, ...](), passed_sockets()
         else:
             addresses, sockets = web.listen_addresses, []
-        policy = Policy(web.config_file) if web.config_file else None
-        gate = Gate(application, policy, web.max_requests) if policy else None
-        self._server = WebServer(
-            addresses,
-            gate or application,
-            web.max_requests,
-            sockets=sockets,
-            tls=policy.tls if policy and policy.last.tls else None,
-        )
+        handler, tls = _protected(application, web)
+        self._server = WebServer(addresses, handler, web.max_requests, sockets=sockets, tls=tls)
 
     def open(self) -> None:
         """Take what exists. Raises OSError."""
@@ -169,3 +162,16 @@ class Agent:
     def _is_ready(self) -> tuple[bool, str]:
         reason = self.unready()
         return not reason, reason or "ready"
+
+
+def _protected(application: Handler, web: WebSettings) -> tuple[Handler, Callable[[], Tls] | None]:
+    """What the web configuration file puts before the application, and around a connection."""
+    if not web.config_file:
+        return application, None
+    # bcrypt and PyYAML: 50 ms and 3 MiB that others need not pay.
+    from exporter.web.gate import Gate
+    from exporter.web.policy import Policy
+
+    policy = Policy(web.config_file)
+    gate = Gate(application, policy, web.max_requests)
+    return gate, policy.tls if policy.last.tls else None

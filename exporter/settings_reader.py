@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter.errors import cited
 from exporter.options import Option, Text, options_of, pattern
@@ -23,7 +23,9 @@ from exporter.settings import (
     Settings,
     WebSettings,
 )
-from exporter.strict_yaml import Node, read_yaml
+
+if TYPE_CHECKING:
+    from exporter.strict_yaml import Node
 
 #: The device of interfaces beyond the limit; a group cannot have it.
 _OVERFLOW_DEVICE = "other"
@@ -65,9 +67,11 @@ def check_any_file(path: str) -> None:
     The keys at its top tell which it is: also misspelt, they resemble those of one kind only.
     """
     ours = {option.flag.partition(".")[0] for option in OPTIONS.values()} | {"groups"}
+    from exporter.strict_yaml import read_yaml
+
     others = read_yaml(path).mapping().keys() - ours
     if others:
-        from exporter.web.configuration_reader import KEYS  # see below
+        from exporter.web.configuration_reader import KEYS
 
         if any(get_close_matches(key, KEYS, 1) for key in others):
             _check_web_configuration(path)
@@ -97,6 +101,8 @@ def _read(path: str) -> tuple[dict[str, list[Text]], tuple[Group, ...]]:
             for section in sections:
                 level = level.setdefault(section, {})
             level[key] = option
+    from exporter.strict_yaml import read_yaml  # PyYAML: 15 ms for those who have a file
+
     root = read_yaml(path).mapping([*known, "groups"])
     groups = _groups(root.pop("groups", None))
     texts: dict[str, list[Text]] = {}

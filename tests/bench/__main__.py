@@ -1,7 +1,7 @@
 """Every figure of the agent beside its peers', measured in one run.
 
-``python tests/bench`` needs root (for network namespaces), gcc and some minutes; parts may be
-named, ``--short`` only shows that it runs. See README.md here.
+``python tests/bench`` needs root (for network namespaces), gcc and some minutes. Parts may be
+named; ``--short`` only shows that it runs, ``--long`` takes a quarter of an hour. See README.md.
 """
 
 import argparse
@@ -21,7 +21,9 @@ def main() -> None:
     """Run the parts that are named, or all."""
     parser = argparse.ArgumentParser(prog="python tests/bench", description=__doc__)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--short", action="store_true", help="less of everything: does it run?")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--short", action="store_true", help="less of everything: does it run?")
+    size.add_argument("--long", action="store_true", help="10 million messages, all sizes")
     arguments = parser.parse_args()
     if unknown := set(arguments.part) - set(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -29,8 +31,9 @@ def main() -> None:
         f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()},"
         f" load {os.getloadavg()[0]:.1f}"
     )
+    chosen = "short" if arguments.short else "long" if arguments.long else "usual"
     for part in arguments.part or PARTS:
-        importlib.import_module(part).run(arguments.short)
+        importlib.import_module(part).run(chosen)
 
 
 if __name__ == "__main__":

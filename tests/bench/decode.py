@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from report import heading, table
+from report import Size, heading, table
 from sender import sender
 
 from exporter.bindings import rtnetlink as nl
@@ -26,8 +26,9 @@ from exporter.state import State
 _SLICE = 100
 
 
-def run(short: bool) -> None:
+def run(size: Size) -> None:
     """Print the table."""
+    short = size == "short"
     heading("From datagram to counters, µs")
     listing, datagrams = record(10, 1000 if short else 6000)
     runs = 2 if short else 15

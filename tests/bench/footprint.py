@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from processes import resident_mebibytes, usage
-from report import heading, median, table
+from report import Size, heading, median, table
 from support.agent import Agent
 from support.namespace import Namespace
 
@@ -17,8 +17,9 @@ PUSHES = {
 }
 
 
-def run(short: bool) -> None:
+def run(size: Size) -> None:
     """Print the tables."""
+    short = size == "short"
     heading("Footprint: resident memory and start, by links and push")
     columns = ("links", "push", "IP interfaces", "start to first page, ms", "RSS, MiB")
     rows: list[tuple[object, ...]] = []

@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 
-from report import heading, percentile, table
+from report import Size, heading, percentile, table
 from support.agent import Agent
 from support.namespace import Namespace
 
@@ -21,8 +21,9 @@ _DEVICE = "v0"
 _SAMPLE = b'ip_interface_mtu_bytes{device="v0",family="ipv4"'
 
 
-def run(short: bool) -> None:
+def run(size: Size) -> None:
     """Print the table."""
+    short = size == "short"
     heading("Change to visible on /metrics, ms")
     rows = []
     times = 50 if short else 500

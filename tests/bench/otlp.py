@@ -1,7 +1,7 @@
 """How many span events a second are accepted and exported to a local receiver.
 
-``python tests/bench/otlp.py [PER_SECOND]`` offers so many (default 20000) for five seconds,
-as the collector would, to a receiver in a process of its own, over each protocol.
+So many are offered for some seconds, as the collector would, to a receiver in a process of its
+own, over each protocol.
 """
 
 import subprocess
@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "otel")]
+from report import Size, heading, table
 
-SECONDS = 5
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS / "otel"))
+
+PER_SECOND = 20_000
 INTERFACES = 50
 RECEIVER = """
 import sys; sys.path[:0] = {path}
@@ -24,33 +26,35 @@ print(sum(len(s.events) for s in receiver.spans()))
 """
 
 
-def run(protocol: str, per_second: int) -> None:
+def run(size: Size) -> None:
+    """Print the table."""
+    seconds = 1 if size == "short" else 5
+    heading(f"OTLP: {PER_SECOND:,} span events offered a second for {seconds} s")
+    columns = ("", "accepted", "exported", "dropped", "failed", "arrived", "per CPU second")
+    table(columns, [(name, *_offer(name, seconds)) for name in ("http/protobuf", "grpc")])
+
+
+def _offer(protocol: str, seconds: int) -> tuple[object, ...]:
     """Offer, stop, compare."""
     from pushing import LUID, balance, delta, make_push, settings, told
 
     kind = "GrpcReceiver" if protocol == "grpc" else "HttpReceiver"
-    code = RECEIVER.format(path=sys.path[:3], kind=kind)
+    code = RECEIVER.format(path=[str(TESTS.parent), str(TESTS), str(TESTS / "otel")], kind=kind)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as receiver:
         assert receiver.stdout is not None
         push = make_push(settings(receiver.stdout.readline().strip(), protocol))
         push.start()
-        deltas = [delta(n, luid=LUID + n % INTERFACES) for n in range(per_second // 100)]
+        deltas = [delta(n, luid=LUID + n % INTERFACES) for n in range(PER_SECOND // 100)]
         cpu = time.process_time()
         began = time.monotonic()
-        for tick in range(SECONDS * 100):
+        for tick in range(seconds * 100):
             told(push, deltas)
             time.sleep(max(0.0, began + (tick + 1) / 100 - time.monotonic()))
         push.stop()
-        took = time.monotonic() - began
         cpu = time.process_time() - cpu
         items = balance(push)
-        arrived = receiver.communicate("")[0].strip()
-    per_core = items["exported"] / cpu
-    print(f"{protocol:<14} {items} arrived {arrived}, {took:.1f} s, {per_core:.0f} per CPU second")
-
-
-if __name__ == "__main__":
-    for each in ("http/protobuf", "grpc"):
-        run(each, int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+        arrived = int(receiver.communicate("")[0])
+    counts = [items[name] for name in ("accepted", "exported", "dropped", "failed")]
+    return *counts, arrived, items["exported"] / cpu

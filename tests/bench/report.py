@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
+from typing import Literal
+
+#: How much of everything: whether it runs, some minutes, all that the targets ask for.
+Size = Literal["short", "usual", "long"]
 
 
 def heading(text: str) -> None:
@@ -41,4 +45,4 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-__all__ = ["heading", "median", "percentile", "ratio", "table"]
+__all__ = ["Size", "heading", "median", "percentile", "ratio", "table"]

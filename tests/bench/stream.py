@@ -12,23 +12,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from processes import usage
-from report import heading, ratio, table
+from report import Size, heading, ratio, table
 from sender import sender
 from support.agent import Agent, Metrics
 from support.waiting import wait_until
+
+_FLAP_MESSAGES = {"short": 20_000, "usual": 1_000_000, "long": 10_000_000}
 
 #: Operations a second that ``ip monitor`` can follow on a slow machine.
 PACE = 5000
 
 
-def run(short: bool) -> None:
+def run(size: Size) -> None:
     """Print the tables."""
+    short = size == "short"
     heading("One stream: CPU µs per message")
     _compare(4_000 if short else 40_000)
     heading("Loss, with a scrape every second")
     rows = [
         ("burst of the cheapest change", *_lose(10, 20_000 if short else 150_000, flaps=False)),
-        ("flaps at full speed", *_lose(10, 20_000 if short else 10_000_000, flaps=True)),
+        ("flaps at full speed", *_lose(10, _FLAP_MESSAGES[size], flaps=True)),
     ]
     columns = ("", "messages", "messages/s", "lost", "overruns", "core", "longest scrape, ms")
     table(columns, rows)
