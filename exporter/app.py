@@ -50,8 +50,9 @@ class Agent:
         collector, web = settings.collector, settings.web
         self.source = source
         self._clock = clock
+        seen = namespace() if clock is SYSTEM else None  # a recording is of somewhere else
         self._about = About(
-            __version__, revision(), platform.python_version(), source.backend, namespace()
+            __version__, revision(), platform.python_version(), source.backend, seen
         )
         self._state = State(
             collector.selection, collector.max_interfaces, collector.retention_seconds

@@ -68,8 +68,14 @@ def run_record(load: Load, path: str) -> int:
 def run_replay(load: Load, path: str) -> int:
     """Publish a recording. Raises like `run_agent`."""
     settings = load()
-    source = ReplaySource(path, recorded_pace=settings.replay.pace == "recorded")
-    return _serve(Agent(settings, source, source.clock), load, Wishes())
+    pace = settings.replay.pace
+    source = ReplaySource(path, recorded_pace=pace == "recorded")
+    return _serve(
+        Agent(settings, source, source.clock),
+        load,
+        Wishes(),
+        lambda: event(log, logging.INFO, "Replaying", file=path, pace=pace),
+    )
 
 
 def _system_source(settings: Settings) -> Source:
@@ -80,7 +86,8 @@ def _serve(
     agent: Agent, load: Load, wishes: Wishes, opened: Callable[[], object] = lambda: None
 ) -> int:
     """Run until a signal, or another wish to stop; then the wishes are closed."""
-    _warn_of_root()
+    if agent.source.backend != ReplaySource.backend:
+        _warn_of_root()
     supervisor = Supervisor()
     interval = supervisor.interval
     allowed = interval or 0.0

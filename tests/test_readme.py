@@ -3,6 +3,7 @@
 import re
 
 import metric_table
+from support import promql
 
 TEXT = metric_table.README.read_text(encoding="utf-8")
 HELP = (metric_table.PROJECT / "tests/settings/data/help.txt").read_text(encoding="utf-8")
@@ -11,6 +12,17 @@ HELP = (metric_table.PROJECT / "tests/settings/data/help.txt").read_text(encodin
 def test_the_metric_tables_are_the_catalogue() -> None:
     """Each metric of the catalogue stands in README.md, with its type, labels and meaning."""
     assert metric_table.updated(TEXT) == TEXT, "run: python tests/metric_table.py --update"
+
+
+def test_every_query_asks_for_declared_metrics() -> None:
+    """The queries of README.md are PromQL and name only metrics and labels that there are."""
+    queries = re.findall(r"^\| .*\? \| `(.*)` \|$", TEXT, re.MULTILINE)
+    assert len(queries) >= 5
+    metrics = promql.declared()
+    for query in queries:
+        for selector in promql.selectors(query):
+            labels = promql.matchers(selector.at).keys()
+            assert labels <= metrics[selector.at.name], query
 
 
 def test_every_file_that_is_linked_exists() -> None:
