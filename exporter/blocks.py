@@ -1,7 +1,7 @@
 """The cells of some dozens of series sets, joined: what a change has to put together again.
 
 Cells are kept as slices of one body for each metric of a block, not as objects of their own:
-at 8,000 IP interfaces that is some 100,000 objects, or 20 MB, less.
+at 8,000 IP interfaces that is some 100,000 objects less.
 """
 
 from __future__ import annotations
@@ -110,5 +110,5 @@ class Block:
         self._terms = list(chain.from_iterable(self._growing))
 
     def seconds_lines(self, text: SecondsText) -> bytes:
-        """Time in state at an instant. Formatting a whole block takes 0.1 µs a line, a loop 0.4."""
+        """Time in state at an instant. Formatting a whole block takes 0.04 µs a line, a loop 0.15."""
         return self.seconds.body % tuple(map(text.__getitem__, self._terms))

@@ -13,7 +13,7 @@ from exporter.text_format import format_value, labels
 Terms = tuple[int, int]
 
 
-#: Of the counts and settings there are, most are small and common: a look-up takes a fifth of
+#: Of the counts and settings there are, most are small and common: a look-up takes a third of
 #: formatting. (Zeros of either sign are one key: no metric of a series has a negative one.)
 _number = lru_cache(maxsize=4096)(format_value)
 
@@ -72,7 +72,7 @@ def seconds_cell(series: Series, who: str) -> tuple[bytes, list[Terms]]:
 class SecondsText(dict[Terms, bytes]):
     """Times in state at one instant, as printed.
 
-    All that exist since the start have the same: a look-up takes a fifth of formatting.
+    All that exist since the start have the same, and are formatted once.
     """
 
     def __init__(self, instant: float) -> None:
