@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ class WebServer:
             for sock in listeners:
                 sock.setblocking(False)
             self.addresses = [Address(*sock.getsockname()[:2]) for sock in listeners]
-            loop = asyncio.new_event_loop()
+            loop = _new_event_loop()
         except BaseException:
             for sock in listeners:
                 sock.close()
@@ -189,3 +190,14 @@ class WebServer:
             pass  # gone, or too slow
         else:
             await Connection(self._service, stream, stream).run()
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop that does not take the process's signals for itself, as on Windows it would."""
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.new_event_loop()
+    awakened = signal.set_wakeup_fd(-1)
+    try:
+        return asyncio.new_event_loop()
+    finally:
+        signal.set_wakeup_fd(awakened)
