@@ -114,8 +114,8 @@ class Policy:
     def _taken(self, loaded: Loaded) -> Loaded:
         settings = loaded.configuration.tls
         if settings and len(settings.curves) > 1:
-            message = "Of curve_preferences only the first is used: Python takes no more"
-            event(_log, logging.WARNING, message, curve=settings.curves[0])
+            message = "Of curve_preferences only one is used: Python takes no more"
+            event(_log, logging.WARNING, message, curve=loaded.tls.curve if loaded.tls else "")
         return loaded
 
     def _checked(self, loaded: Loaded) -> Loaded:

@@ -8,7 +8,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class Tls:
     context: ssl.SSLContext
     #: The alternative names, one of which a client's certificate must have; ``None``: any.
     allowed_sans: frozenset[str] | None = None
+    #: The one that is used of those that were asked for, as OpenSSL calls it; empty: any.
+    curve: str = ""
 
 
 def build_tls(settings: TlsSettings) -> Tls:
@@ -43,13 +45,21 @@ def build_tls(settings: TlsSettings) -> Tls:
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     _choose_ciphers(context, settings)
-    if settings.curves:
-        # Python takes only one; all others that were asked for are then refused.
-        context.set_ecdh_curve(settings.curves[0])
+    curve = _choose_curve(context, settings) if settings.curves else ""
     _load_certificate(context, settings.certificate, settings.key)
     if settings.client_auth != ssl.CERT_NONE:
         _verify_clients(context, settings)
-    return Tls(context, settings.allowed_sans)
+    return Tls(context, settings.allowed_sans, curve)
+
+
+def _choose_curve(context: ssl.SSLContext, settings: TlsSettings) -> str:
+    """The first that can be had. Python takes only one; the others are then refused."""
+    for curve in settings.curves:
+        with suppress(ssl.SSLError, ValueError):  # X25519, say: CPython 3.11.2 cannot
+            context.set_ecdh_curve(curve)
+            return curve
+    message = "this computer's Python can use none of the curve_preferences: add CurveP256"
+    raise SettingsError(f"{settings.where}: {message}")
 
 
 def _choose_ciphers(context: ssl.SSLContext, settings: TlsSettings) -> None:

@@ -20,6 +20,7 @@ from serving import GET
 from support import certificates
 from support.waiting import wait_until
 
+from exporter.errors import SettingsError
 from exporter.web.message import Request, Response
 from exporter.web.service import Limits
 
@@ -129,13 +130,37 @@ def test_only_the_first_curve_is_used_and_said_to_be(
     authority.cert_pem.write_to_path(folder / "ca.pem")
     issued = authority.issue_cert("localhost", key_type=trustme.KeyType.RSA)
     certificates.write_pair(folder, "server", issued)
-    with configured(folder, TLS % ", curve_preferences: [CurveP384, X25519]") as site:
-        for curve, served in (("secp384r1", True), ("X25519", False), ("prime256v1", False)):
+    with configured(folder, TLS % ", curve_preferences: [CurveP384, CurveP521]") as site:
+        for curve, served in (("secp384r1", True), ("secp521r1", False), ("prime256v1", False)):
             context = site.client(maximum_version=version)
             context.set_ecdh_curve(curve)
+            context.set_ciphers("ECDHE")  # a key exchange without any curve would do, too
             told = refusal(site, context)
             assert told == ("" if served else "sslv3 alert handshake failure")
     assert [r.levelname for r in caplog.records if "curve" in r.getMessage()] == ["WARNING"]
+
+
+def test_a_curve_that_python_cannot_use_gives_way_to_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython 3.11.2 has no X25519: the next that was asked for is used, and one must be."""
+    choose = ssl.SSLContext.set_ecdh_curve
+
+    def set_ecdh_curve(self: ssl.SSLContext, name: str) -> None:
+        if name == "X25519":
+            raise ssl.SSLError("unknown group")
+        choose(self, name)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", set_ecdh_curve)
+    with configured(folder, TLS % ", curve_preferences: [X25519, CurveP384]") as site:
+        context = site.client()
+        choose(context, "secp384r1")
+        assert refusal(site, context) == ""
+    with (
+        pytest.raises(SettingsError, match="none of the curve_preferences: add CurveP256"),
+        configured(folder, TLS % ", curve_preferences: [X25519]"),
+    ):
+        pass
 
 
 # -- client certificates -----------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_everything_that_a_file_says_is_understood(folder: Path) -> None:
     assert tls.allowed_sans == {"scraper.example", "127.0.0.1", "::1"}
     assert (tls.min_version, tls.max_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
     assert tls.ciphers == ("ECDHE-ECDSA-AES128-GCM-SHA256",)
-    assert tls.curves == ("X25519",)
+    assert tls.curves == ("prime256v1",)
     assert not tls.prefer_server_ciphers
     assert dict(said.headers) == {
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
