@@ -7,6 +7,7 @@ at 8,000 IP interfaces that is some 100,000 objects less.
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from operator import itemgetter
@@ -37,8 +38,6 @@ class Column(Piece):
 
     def splice(self, cells: Sequence[tuple[int, bytes]]) -> None:
         """Replace cells, given by slot in ascending order."""
-        if not cells:
-            return
         starts = [0, *accumulate(self._sizes)]
         body, kept = self.body, 0
         pieces: list[bytes] = []
@@ -65,49 +64,48 @@ class Block:
         #: Identity labels and row as they were rendered last, by slot.
         self._rows: list[tuple[str, Interface | None] | None] = []
         #: What goes into the template: by slot, and all of it.
-        self._growing: list[list[Terms]] = []
-        self._terms: list[Terms] = []
+        self._growing: list[tuple[Terms, ...]] = []
+        self._terms: tuple[Terms, ...] = ()
         self.live = 0
 
     @property
     def full(self) -> bool:
         """All slots were given away."""
-        return len(self._growing) >= SIZE
+        return len(self._rows) >= SIZE
 
     def add(self) -> int:
         """A slot for one more series set."""
         for column in (*self.columns, self.seconds):
             column.grow()
-        self._growing.append([])
+        self._growing.append(())
         self._rows.append(None)
         self.live += 1
-        return len(self._growing) - 1
+        return len(self._rows) - 1
 
     def update(self, metrics: Sequence[SeriesMetric], changed: dict[int, Series | None]) -> None:
         """Render the cells of what changed, by slot; ``None`` departed."""
-        cells: list[list[tuple[int, bytes]]] = [[] for _ in metrics]
+        cells: defaultdict[int, list[tuple[int, bytes]]] = defaultdict(list)
         templates = []
         for slot, series in sorted(changed.items(), key=itemgetter(0)):
-            rendered: list[bytes | None] = [b""] * len(metrics)
-            template, row = b"", None
-            growing: list[Terms] = []
             if series is None:
                 self.live -= 1
-            else:
-                name = who(series)
-                row = name, series.interface
-                # A flap that is over leaves the row as it was: half of the cells stay.
-                rendered = series_cells(series, name, metrics, row != self._rows[slot])
-                template, growing = seconds_cell(series, name)
-            for column_cells, cell in zip(cells, rendered, strict=True):
-                if cell is not None:
-                    column_cells.append((slot, cell))
+                self._rows[slot], self._growing[slot] = None, ()
+                templates.append((slot, b""))
+                for position in range(len(metrics)):
+                    cells[position].append((slot, b""))
+                continue
+            name = who(series)
+            row = name, series.interface
+            # A flap that is over leaves the row as it was: half of the cells stay.
+            for position, cell in series_cells(series, name, metrics, row != self._rows[slot]):
+                cells[position].append((slot, cell))
+            template, growing = seconds_cell(series, name)
             templates.append((slot, template))
-            self._growing[slot], self._rows[slot] = growing, row
-        for column, column_cells in zip(self.columns, cells, strict=True):
-            column.splice(column_cells)
+            self._rows[slot], self._growing[slot] = row, growing
+        for position, column_cells in cells.items():
+            self.columns[position].splice(column_cells)
         self.seconds.splice(templates)
-        self._terms = list(chain.from_iterable(self._growing))
+        self._terms = tuple(chain.from_iterable(self._growing))
 
     def seconds_lines(self, text: SecondsText) -> bytes:
         """Time in state at an instant. Formatted as one, a line takes 0.04 µs, else 0.15."""

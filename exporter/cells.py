@@ -25,18 +25,16 @@ def who(series: Series) -> str:
 
 def series_cells(
     series: Series, who: str, metrics: Sequence[SeriesMetric], row_changed: bool
-) -> list[bytes | None]:
-    """The cells of one series set, by metric; ``None`` for those that cannot have changed."""
-    cells: list[bytes | None] = []
-    for metric in metrics:
-        if metric.of_row and not row_changed:
-            cells.append(None)
-            continue
-        lines = ""
-        for values, value in metric.read(series):
-            own = _with_labels(who, series, metric, values)
-            lines += f"{metric.name}{{{own}}} {_number(value)}\n"
-        cells.append(lines.encode())
+) -> list[tuple[int, bytes]]:
+    """The cells of one series set that may have changed, by position of the metric."""
+    cells = []
+    for position, metric in enumerate(metrics):
+        if row_changed or not metric.of_row:
+            lines = ""
+            for values, value in metric.read(series):
+                own = _with_labels(who, series, metric, values)
+                lines += f"{metric.name}{{{own}}} {_number(value)}\n"
+            cells.append((position, lines.encode()))
     return cells
 
 
@@ -54,19 +52,26 @@ def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return f",{labels(names, values)}"
 
 
-def seconds_cell(series: Series, who: str) -> tuple[bytes, list[Terms]]:
+def seconds_cell(series: Series, who: str) -> tuple[bytes, tuple[Terms, ...]]:
     """The lines of time in state, with ``%b`` for each value that grows, and its terms."""
     who = who.replace("%", "%%")
-    template, growing = "", []
+    template = ""
+    growing: tuple[Terms, ...] = ()
     for connected in (True, False):
         value = "%b"
         if series.growing(connected):
-            growing.append(series.seconds_terms(connected))
+            growing += (_same(series.seconds_terms(connected)),)
         else:
             value = format_value(series.seconds(connected, 0.0))
         template += f"{STATE_SECONDS}{{{who}{_own_labels(('state',), (STATES[connected],))}}} "
         template += f"{value}\n"
     return template.encode(), growing
+
+
+@lru_cache(maxsize=4096)
+def _same(terms: Terms) -> Terms:
+    """One object for all interfaces that exist since the start: it stays in the cache."""
+    return terms
 
 
 class SecondsText(dict[Terms, bytes]):

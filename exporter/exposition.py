@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from exporter.agent_lines import agent_lines, agent_samples
 from exporter.blocks import SIZE, Block
@@ -85,13 +85,13 @@ class Page:
         self._update(copies, present)
         blocks = [*self._own, *self._shared]
         text = SecondsText(reading.instant)
-        seconds = Piece(b"".join([block.seconds_lines(text) for block in blocks]))
+        seconds = [Piece(block.seconds_lines(text)) for block in blocks]
         pieces = [Piece(agent_lines(host, openmetrics))]
         for position, metric in enumerate(self._metrics):
-            columns = [block.columns[position] for block in blocks]
-            body: list[Piece] = [column for column in columns if column.body]
-            if metric.name == STATE_SECONDS and seconds.body:
-                body = [seconds]
+            column: Iterable[Piece] = [block.columns[position] for block in blocks]
+            if metric.name == STATE_SECONDS:
+                column = seconds
+            body = [piece for piece in column if piece.body]
             if body:
                 pieces += (self._headers[openmetrics][position], *body)
         pieces.append(Piece(agent_lines(exporter, openmetrics) + self._extra(openmetrics)))

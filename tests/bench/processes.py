@@ -4,8 +4,11 @@ Source: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 """
 
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
+
+from support.waiting import wait_until
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -34,6 +37,18 @@ def usage(pid: int) -> Usage:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = (int(fields[11]) + int(fields[12])) / _TICK
     return Usage(max(nanoseconds / 1e9, ticks), wakeups, threads)
+
+
+def at_rest(pid: int) -> None:
+    """Wait until the process has used nothing for 50 ms: all that was said has been heard."""
+    seen = [usage(pid).cpu]
+
+    def rests() -> bool:
+        time.sleep(0.05)
+        seen.append(usage(pid).cpu)
+        return seen[-1] == seen[-2]
+
+    wait_until(rests, 60, "the process is at rest")
 
 
 def resident_mebibytes(pid: int) -> float:
