@@ -18,8 +18,8 @@ from exporter.compression import Piece
 from exporter.model import Interface
 from exporter.series import Series
 
-#: Series sets in a block. Smaller ones compress worse and slower (16: 2.5 ms a MB, 64: 1.4,
-#: 256: 1.3), larger ones give more to compress again for a change.
+#: Series sets in a block. Smaller ones compress worse (16: to 10 %, 64: 7 %, 128: 6 %) and are
+#: more to go through, larger ones give more to copy and to compress again for a change.
 SIZE = 64
 
 
