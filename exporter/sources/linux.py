@@ -33,6 +33,7 @@ from contextlib import ExitStack
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import (
     DATAGRAM_BYTES,
+    Receiver,
     Requester,
     dropped,
     subscribe,
@@ -91,7 +92,6 @@ class LinuxSource:
         self._families = FAMILIES if family is Family.UNSPEC else (family,)
         self._receive_buffer_bytes = receive_buffer_bytes
         self._clock = clock
-        self._buffer = bytearray(DATAGRAM_BYTES)
         self._closed = False
         #: Held while the sockets are in use, so that `close` can wait for that to end.
         self._using = threading.Lock()
@@ -111,6 +111,7 @@ class LinuxSource:
             resources.callback(listener.close)
             self.health.receive_buffer_bytes = size
             self.health.dropped = dropped(listener)
+            self._receiver = Receiver(listener)
             self._requester = Requester()
             resources.callback(self._requester.close)
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -180,9 +181,10 @@ class LinuxSource:
 
     def _drain(self, listener: socket.socket) -> bool:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
+        heard = 0
         while not self._closed:
             try:
-                self._hear(listener)
+                heard += self._hear()
             except BlockingIOError:
                 return True
             except OSError as error:
@@ -190,40 +192,37 @@ class LinuxSource:
                     raise
                 self._overrun(listener)
             # After a loss only an empty queue lets new messages in, so it is emptied at once.
-            if not self._lost:
+            if heard >= BATCH_MESSAGES and not self._lost:
                 break
         return False
 
-    def _hear(self, listener: socket.socket) -> None:
-        """Apply a batch of messages. Raises what the socket raises, when it is empty too."""
-        receive, buffer, repeat = listener.recvfrom_into, self._buffer, self._repeats.repeat
-        wall, monotonic = self._clock
-        ahead = wall() - monotonic()
-        messages = self.health.messages
-        instant = self._settle_at - SETTLE_SECONDS
-        try:
-            for _ in range(BATCH_MESSAGES):
-                size, (sender, _) = receive(buffer, 0, socket.MSG_TRUNC)
-                instant = monotonic()
-                if sender:  # only the kernel (0) speaks for the kernel
-                    self.health.count_error("foreign_message")
-                elif name := repeat(buffer, size, instant + ahead, instant):
-                    messages[name] += 1
-                elif size > DATAGRAM_BYTES:
-                    self.health.count_error("truncated_message")
-                    self._lost = True
-                else:
-                    self._apply(size, instant + ahead, instant)
-        finally:
-            self._settle_at = instant + SETTLE_SECONDS
+    def _hear(self) -> int:
+        """Apply some messages, and count them. Raises what the socket raises, empty or not."""
+        datagrams = self._receiver.receive()
+        instant, time = self._clock.monotonic(), self._clock.wall()
+        self._settle_at = instant + SETTLE_SECONDS
+        repeat, messages = self._repeats.repeat, self.health.messages
+        heard = 0
+        for data, size, sender in datagrams:
+            heard += 1
+            if sender:  # only the kernel (0) speaks for the kernel
+                self.health.count_error("foreign_message")
+            elif name := repeat(data, size, time, instant):
+                messages[name] += 1
+            elif size > DATAGRAM_BYTES:
+                self.health.count_error("truncated_message")
+                self._lost = True
+            else:
+                self._apply(data, size, time, instant)
+        return heard
 
-    def _apply(self, size: int, time: float, instant: float) -> None:
+    def _apply(self, data: memoryview, size: int, time: float, instant: float) -> None:
         """Take a datagram that says something new."""
-        for message in nl.messages(self._buffer, size):
+        for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
             if name is not None:
                 self.health.messages[name] += 1
-                self._repeats.apply(message, self._buffer, size, time, instant)
+                self._repeats.apply(message, data, size, time, instant)
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""

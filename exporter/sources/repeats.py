@@ -57,7 +57,7 @@ class Repeats:
         self._known: dict[tuple[bytes], _Known] = {}
         self._undecided = False
 
-    def repeat(self, data: bytearray, size: int, time: float, instant: float) -> str | None:
+    def repeat(self, data: nl.Buffer, size: int, time: float, instant: float) -> str | None:
         """The name of the message, if it took a known step; ``None``: it is to be applied."""
         known = self._known.get(_head(data))
         if known is None or known.size != size or known.pieces(data) != known.same:
@@ -81,7 +81,7 @@ class Repeats:
         return known.name
 
     def apply(
-        self, message: nl.Message, data: bytearray, size: int, time: float, instant: float
+        self, message: nl.Message, data: nl.Buffer, size: int, time: float, instant: float
     ) -> None:
         """Let the table take one message of a datagram, and note what came of it."""
         table, before, label = self._table, None, None
@@ -108,7 +108,7 @@ class Repeats:
             told = [(*n[:4], n.interface, n.unobserved_connects) for n in table.out[said:]]
             before.note(label, _Step(link.position, told))
 
-    def _learn(self, link: LinkState, message: nl.Message, data: bytearray, size: int) -> None:
+    def _learn(self, link: LinkState, message: nl.Message, data: nl.Buffer, size: int) -> None:
         """Know the next message like this one."""
         template = layouts.template(data, size)
         if template is None:
