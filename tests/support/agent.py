@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,6 +90,8 @@ class Agent:
         self.port = 0
 
     def __enter__(self) -> Self:
+        #: On `time.perf_counter`.
+        self.began = time.perf_counter()
         self.process = subprocess.Popen(
             self.command,
             cwd=PROJECT,
