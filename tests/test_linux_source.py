@@ -894,6 +894,14 @@ def test_only_a_storm_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(slept) == 10
 
 
+@pytest.mark.parametrize("size", [2304, 212_992, 8 << 20, 64 << 20])
+def test_no_pause_lets_the_buffer_overflow(size: int) -> None:
+    """At the kernel's fullest at most a quarter of the receive buffer fills in a pause."""
+    pause = linux.longest_pause(size)
+    assert 0 < pause * linux.FULLEST_BYTES_PER_SECOND <= size / 4 * 1.001
+    assert pause <= linux.PAUSE_SECONDS
+
+
 # -- the life of a source ---------------------------------------------------------------------
 
 

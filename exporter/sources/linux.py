@@ -71,8 +71,16 @@ RECONCILE_SECONDS = 60.0
 #: times in a row, goes without a pause.
 PAUSE_SECONDS = 0.002
 UNPAUSED = 50
+#: The kernel's fullest: 187,000 messages a second, each of which it counts as 2,304 bytes. No
+#: pause is so long that they fill more than a quarter of the receive buffer.
+FULLEST_BYTES_PER_SECOND = 187_000 * 2304
 #: How often a listing is made again because something was said meanwhile.
 QUIET_TRIES = 5
+
+
+def longest_pause(receive_buffer_bytes: int) -> float:
+    """How long messages may be let gather in a receive buffer. Unit: seconds."""
+    return min(PAUSE_SECONDS, receive_buffer_bytes / FULLEST_BYTES_PER_SECOND / 4)
 
 
 class LinuxSource:
@@ -99,6 +107,7 @@ class LinuxSource:
         self._resources = ExitStack()
         self._wake: int | None = None
         self._listener: socket.socket | None = None
+        self._longest_pause = PAUSE_SECONDS
         self._greeted = self._lost = self._empty = False
         self._settle_at = self._next_resync = self._next_reconcile = self._bucket = 0.0
 
@@ -110,6 +119,7 @@ class LinuxSource:
             listener, size = subscribe(GROUPS, self._receive_buffer_bytes)
             resources.callback(listener.close)
             self.health.receive_buffer_bytes = size
+            self._longest_pause = longest_pause(size)
             self.health.dropped = dropped(listener)
             self._receiver = Receiver(listener)
             self._requester = Requester()
@@ -246,7 +256,7 @@ class LinuxSource:
         now = self._clock.monotonic()
         self._bucket = max(self._bucket, now) + PAUSE_SECONDS
         if self._bucket > now + UNPAUSED * PAUSE_SECONDS:
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(self._longest_pause)
 
     # -- asking -------------------------------------------------------------------------
 
