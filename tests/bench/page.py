@@ -26,8 +26,8 @@ class World:
 
     def __init__(self, links: int) -> None:
         self.state = State(max_interfaces=1_000_000)
-        self._rows = [_row(family, n) for n in range(1, links + 1) for family in FAMILIES]
-        self.state.load(self._rows, time.monotonic())
+        self.rows = [_row(family, n) for n in range(1, links + 1) for family in FAMILIES]
+        self.state.load(self.rows, time.monotonic())
         self._lock = self.state.lock = _TimedLock()  # type: ignore[assignment]
         self.metrics = series_metrics(all_parameters=False)
         self.page = Page(self.read, self.metrics)
@@ -39,7 +39,7 @@ class World:
     def flap(self, share: float) -> None:
         """A part of the interfaces loses the network and has it again."""
         now = time.monotonic()
-        for row in random.sample(self._rows, round(len(self._rows) * share)):
+        for row in random.sample(self.rows, round(len(self.rows) * share)):
             down = row._replace(parameters=row.parameters._replace(connected=False))
             of = row.family, row.luid, row.index
             self.state.count(
