@@ -61,8 +61,8 @@ class Block:
         self.columns = [Column() for _ in range(metrics)]
         #: Time in state, as a template: see `seconds_cell`.
         self.seconds = Column()
-        #: Identity labels and row as they were rendered last, by slot.
-        self._rows: list[tuple[str, Interface | None] | None] = []
+        #: The interface as it was rendered last, by slot: its labels come from it, too.
+        self._rows: list[Interface | None] = []
         #: What goes into the template: by slot, and all of it.
         self._growing: list[tuple[Terms, ...]] = []
         self._terms: tuple[Terms, ...] = ()
@@ -94,8 +94,7 @@ class Block:
                 for position in range(len(metrics)):
                     cells[position].append((slot, b""))
                 continue
-            name = who(series)
-            row = name, series.interface
+            name, row = who(series), series.interface
             # A flap that is over leaves the row as it was: half of the cells stay.
             for position, cell in series_cells(series, name, metrics, row != self._rows[slot]):
                 cells[position].append((slot, cell))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 Buffer = bytes | bytearray | memoryview
@@ -177,6 +178,12 @@ def _bytes(data: Buffer, at: tuple[int, int] | None) -> bytes | None:
     return None if at is None else bytes(data[at[0] : at[1]])
 
 
+@lru_cache(maxsize=1024)
+def _shared(conf: bytes | None) -> bytes | None:
+    """One object for all links that say the same: a devconf array has 300 bytes."""
+    return conf
+
+
 def _string(data: Buffer, at: tuple[int, int] | None) -> bytes:
     """A string attribute without its closing NUL."""
     return b"" if at is None else bytes(data[at[0] : at[1]]).split(b"\0", 1)[0]
@@ -214,8 +221,8 @@ def parse_link(data: Buffer, start: int, end: int) -> LinkMessage | None:
         lower_netns=at(IFLA_LINK_NETNSID) is not None,
         carrier_up=_number(data, at(IFLA_CARRIER_UP_COUNT)),
         carrier_down=_number(data, at(IFLA_CARRIER_DOWN_COUNT)),
-        inet_conf=_bytes(data, inet(IFLA_INET_CONF)),
-        inet6_conf=_bytes(data, inet6(IFLA_INET6_CONF)),
+        inet_conf=_shared(_bytes(data, inet(IFLA_INET_CONF))),
+        inet6_conf=_shared(_bytes(data, inet6(IFLA_INET6_CONF))),
         inet6_flags=_number(data, inet6(IFLA_INET6_FLAGS)),
         inet6_timers=_inet6_timers(data, inet6(IFLA_INET6_CACHEINFO)),
         addr_gen_mode=_number(data, inet6(IFLA_INET6_ADDR_GEN_MODE), _U8),

@@ -46,6 +46,11 @@ class Position:
 class LinkState:
     """A link as its last messages described it, and the IP interfaces on it."""
 
+    __slots__ = (
+        *_CHANGING, "_positions", "accounts", "behind", "counters", "hardware_type", "heard",
+        "index", "interfaces", "luid", "position", "timers", "type",
+    )  # fmt: skip
+
     def __init__(self, message: nl.LinkMessage, timers: dict[Family, Timers]) -> None:
         self.index = message.index
         self.hardware_type = message.hardware_type
