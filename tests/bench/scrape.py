@@ -5,9 +5,9 @@ each of a link's two IP interfaces, from its state. A link that changed is one t
 """
 
 import random
-import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +15,7 @@ from page import World
 from processes import at_rest, resident_mebibytes, usage
 from prometheus_client import CollectorRegistry, generate_latest
 from report import Size, heading, median, ratio, table
+from scraper import Scraper
 from support.agent import Agent, fetch
 from support.debian import program
 from support.namespace import Namespace
@@ -134,20 +135,12 @@ def _asked(
 ) -> tuple[float, float]:
     """Median milliseconds of wall and CPU of a scrape; `before` comes before each."""
     walls, cpus = [], []
-    buffer = bytearray(1 << 20)
-    request = f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {coding}\r\n"
-    for _ in range(times):
-        before()
-        with namespace.enter():
-            client = socket.create_connection(("127.0.0.1", port), timeout=60)
-        with client:
+    with namespace.enter(), Scraper(port) as scraper:
+        for _ in range(times):
+            before()
             used, began = usage(pid), time.perf_counter()
-            client.sendall(request.encode() + b"Connection: close\r\n\r\n")
-            size = client.recv_into(buffer)
-            assert buffer.startswith(b"HTTP/1.1 200 "), buffer[:size]
             # Thrown away as it comes: what a client does with a page is not the agent's cost.
-            while size:
-                size = client.recv_into(buffer)
+            deque(scraper.pieces(coding), maxlen=0)
             walls.append((time.perf_counter() - began) * 1000)
             cpus.append(usage(pid).since(used).cpu * 1000)
     return median(walls), median(cpus)
