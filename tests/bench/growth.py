@@ -6,12 +6,13 @@ events cost is the difference to a recording without any; reading their lines is
 
 import itertools
 import random
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from page import World
-from processes import resident_mebibytes, usage
+from processes import at_rest, resident_mebibytes, usage
 from report import Size, heading, table
 from support.agent import Agent
 
@@ -19,12 +20,13 @@ from exporter.model import Kind, Notification
 from exporter.recording import encode, encode_present
 
 _BEGAN = 1_000.0
+_CHANGES = re.compile(rb'^ip_interface_churn_total{family="ipv.",type="parameter"} (\S+)$', re.M)
 
 
 def run(size: Size) -> None:
     """Print the table."""
     short = size == "short"
-    events = 2_000 if short else 50_000
+    events = 2_000 if short else 30_000
     heading(f"Growth: a replay of {events:,} events")
     columns = ("IP interfaces", "CPU µs per event", "RSS, MiB", "KiB each", "page, MB")
     counts = (10, 100) if short else (10, 100, 1000, 4000, 10_000)
@@ -44,9 +46,10 @@ def _replayed(file: Path, links: int, events: int) -> tuple[float, float, int]:
     """CPU seconds, resident MiB and bytes of the page, once all is replayed."""
     file.write_text("\n".join([*_lines(links, events), ""]))
     with Agent("replay", str(file), "--collector.max-interfaces=1000000") as agent:
-        agent.wait_for("ip_interface_churn_total", events, 120, type="parameter")
+        at_rest(agent.process.pid)
         used = usage(agent.process.pid).cpu
         page = agent.get().body
+        assert sum(map(float, _CHANGES.findall(page))) == events
         return used, resident_mebibytes(agent.process.pid), len(page)
 
 

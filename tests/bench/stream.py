@@ -17,7 +17,7 @@ from sender import sender
 from support.agent import Agent, Metrics
 from support.waiting import wait_until
 
-_FLAP_MESSAGES = {"short": 20_000, "usual": 1_000_000, "long": 10_000_000}
+_FLAP_MESSAGES = {"short": 20_000, "usual": 500_000, "long": 10_000_000}
 
 #: Operations a second that ``ip monitor`` can follow on a slow machine.
 PACE = 5000
