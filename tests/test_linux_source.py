@@ -660,6 +660,30 @@ def test_a_message_that_does_not_fit_is_a_loss(
         assert all(n.inferred for n in listener.heard)
 
 
+def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect in our own code costs no interface that was heard of in the same breath."""
+    parse_link = nl.parse_link
+
+    def fail_once(*_: object) -> nl.LinkMessage | None:
+        monkeypatch.setattr(nl, "parse_link", parse_link)
+        raise ZeroDivisionError
+
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        names = [f"west{n}" for n in range(10)]
+        namespace.batch(f"link add {name} type ifb" for name in names)
+        monkeypatch.setattr(nl, "parse_link", fail_once)
+        with pytest.raises(ZeroDivisionError):
+            listener.finish()
+        listener.until(lambda: source.health.resyncs, "the resync")
+        assert source.health.resyncs == 1
+        for name in names:
+            assert [h.kind for h in listener.about(name, V4)] == [ADD]
+        agree(source, namespace)
+
+
 # -- listings ---------------------------------------------------------------------------------
 
 

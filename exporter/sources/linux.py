@@ -213,17 +213,21 @@ class LinuxSource:
         self._settle_at = instant + SETTLE_SECONDS
         repeat, messages = self._repeats.repeat, self.health.messages
         heard = 0
-        for data, size, sender in datagrams:
-            heard += 1
-            if sender:  # only the kernel (0) speaks for the kernel
-                self.health.count_error("foreign_message")
-            elif name := repeat(data, size, time, instant):
-                messages[name] += 1
-            elif size > DATAGRAM_BYTES:
-                self.health.count_error("truncated_message")
-                self._lost = True
-            else:
-                self._apply(data, size, time, instant)
+        try:
+            for data, size, sender in datagrams:
+                heard += 1
+                if sender:  # only the kernel (0) speaks for the kernel
+                    self.health.count_error("foreign_message")
+                elif name := repeat(data, size, time, instant):
+                    messages[name] += 1
+                elif size > DATAGRAM_BYTES:
+                    self.health.count_error("truncated_message")
+                    self._lost = True
+                else:
+                    self._apply(data, size, time, instant)
+        except Exception:  # a defect of ours; whatever was received with it is gone
+            self._lost = True
+            raise
         return heard
 
     def _apply(self, data: memoryview, size: int, time: float, instant: float) -> None:
