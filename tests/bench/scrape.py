@@ -4,6 +4,7 @@ node_exporter shows some 37 samples of a link, fresh from the kernel; the agent 
 each of a link's two IP interfaces, from its state. A link that changed is one that flapped.
 """
 
+import gc
 import random
 import subprocess
 import time
@@ -55,6 +56,7 @@ def run(size: Size) -> None:
 
 def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     world = World(links)
+    gc.freeze()  # as the agent does
     first = _cpu(world.page.pieces)
     megabytes = sum(map(len, world.page.pieces())) / 1e6
     world.page.pieces(gzip=True)
