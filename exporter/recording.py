@@ -16,7 +16,7 @@ where they are empty or absent. ``inferred`` and ``unobserved`` appear only wher
 from __future__ import annotations
 
 import json
-import math
+import re
 from typing import Any, NamedTuple
 
 from exporter.model import (
@@ -31,6 +31,12 @@ from exporter.model import (
 
 #: Longer lines are no recording of ours.
 MAX_LINE_BYTES = 65536
+
+#: ``"\ud800"`` in JSON makes text that cannot be written anywhere.
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+#: OTLP has 64 bits for a whole number, and for a time in nanoseconds.
+_END_OF_NUMBERS = 2**63
+_END_OF_TIME = 2**63 / 1e9
 
 _KINDS = {kind.label: kind for kind in Kind}
 _PRESENT = "present"
@@ -129,8 +135,10 @@ def decode(line: bytes) -> Present | Notification:
 
 def _number(data: dict[str, Any], key: str) -> float:
     value = data.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordingError(f'"{key}" is {value!r}: expected a number of seconds')
+    if not 0 <= value < _END_OF_TIME:
+        raise RecordingError(f'"{key}" is {value!r}: expected seconds, before the year 2262')
     return float(value)
 
 
@@ -176,8 +184,12 @@ def _object(data: dict[str, Any], key: str, members: tuple[str, ...]) -> dict[st
 def _link(data: dict[str, Any]) -> Link:
     value = _object(data, "link", Link._fields)
     for name, text in value.items():
-        if not isinstance(text, int if name == "type" else str):
-            raise RecordingError(f'"link.{name}" is {text!r}: expected another type')
+        if name == "type":
+            _integer(value, name)
+        elif not isinstance(text, str):
+            raise RecordingError(f'"link.{name}" is {text!r}: expected text')
+        elif _HALF_PAIR.search(text):
+            raise RecordingError(f'"link.{name}" is {text!r}: it holds half of a surrogate pair')
     if "name" not in value:
         raise RecordingError('"link" has no "name"')
     return Link(**value)
@@ -188,10 +200,14 @@ def _row(data: dict[str, Any]) -> Parameters:
     zones = value.pop("zone_indices", None)
     for name, number in value.items():
         boolean = isinstance(Parameters._field_defaults[name], bool)
-        if not isinstance(number, bool if boolean else int | float) or not math.isfinite(number):
+        if not isinstance(number, bool if boolean else int | float):
             raise RecordingError(f'"row.{name}" is {number!r}: expected a number or a boolean')
+        if not abs(number) < _END_OF_NUMBERS:
+            raise RecordingError(f'"row.{name}" is {number!r}: expected less than 2^63')
     if zones is not None:
-        if not isinstance(zones, list) or any(type(zone) is not int for zone in zones):
+        if not isinstance(zones, list) or any(
+            type(zone) is not int or not abs(zone) < _END_OF_NUMBERS for zone in zones
+        ):
             raise RecordingError(f'"row.zone_indices" is {zones!r}: expected a list of numbers')
         value["zone_indices"] = tuple(zones[:16])
     return Parameters(**value)

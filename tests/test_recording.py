@@ -18,7 +18,7 @@ from exporter.sources.contract import SourceClosed
 from exporter.sources.replay import ReplaySource
 
 TEXT = st.text(max_size=15)
-SECONDS = st.floats(-1e12, 1e12)
+SECONDS = st.floats(0, 9e9)
 PARAMETERS = st.builds(
     partial(Parameters),
     connected=st.booleans(),
@@ -92,6 +92,9 @@ def test_a_present_interface_survives_the_recording(
         (b'{"time":"x"}', "\"time\" is 'x'"),
         (b'{"time":1e400}', '"time" is inf'),
         (b'{"time":NaN}', '"time" is nan'),
+        (b'{"time":-1}', '"time" is -1: expected seconds'),
+        (b'{"time":1700000000000}', "before the year 2262"),  # milliseconds
+        (b'{"time":1' + b"0" * 400 + b"}", "before the year 2262"),
         (LINE.replace(b"add", b"added"), "\"event\" is 'added'"),
         (LINE.replace(b'"add"', b"[]"), "\"event\" is '[]'"),
         (LINE.replace(b"ipv4", b"ipx"), 'unknown family "ipx"'),
@@ -101,8 +104,19 @@ def test_a_present_interface_survives_the_recording(
         (LINE.replace(b":3}", b':3,"link":{"name":"e","mtu":1},"row":{}}'), 'member "mtu"'),
         (LINE.replace(b":3}", b':3,"link":{"kind":"e"},"row":{}}'), 'no "name"'),
         (LINE.replace(b":3}", b':3,"link":{"name":3},"row":{}}'), "link.name"),
+        (LINE.replace(b":3}", b':3,"link":{"name":"\\ud800"},"row":{}}'), "half of a surrogate"),
+        (
+            LINE.replace(b":3}", b':3,"link":{"name":"\xed\xa0\x80"},"row":{}}'),
+            "half of a surrogate",
+        ),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e","type":-1},"row":{}}'), '"type" is -1'),
         (LINE.replace(b":3}", b':3,"link":{"name":"e"}}'), '"row" is None'),
         (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":"1"}}'), "mtu_bytes"),
+        (
+            LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":1%s}}' % (b"0" * 400)),
+            "2^63",
+        ),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":NaN}}'), "2^63"),
         (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"connected":2}}'), "connected"),
         (LINE.replace(b":3}", b':3,"unobserved":[1]}'), "unobserved"),
         (b'{"a":"' + b"x" * 70000 + b'"}', "longer than"),

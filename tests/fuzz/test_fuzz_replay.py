@@ -6,9 +6,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.catalogue import About, Reading, series_metrics
+from exporter.exposition import Page
 from exporter.model import Notification
 from exporter.recording import RecordingError, decode
 from exporter.sources.replay import ReplaySource
+from exporter.state import State
 
 GOOD = (Path(__file__).parents[1] / "data" / "golden" / "recording.jsonl").read_bytes().splitlines()
 
@@ -16,7 +19,9 @@ GOOD = (Path(__file__).parents[1] / "data" / "golden" / "recording.jsonl").read_
 @st.composite
 def lines(draw: st.DrawFn) -> bytes:
     """A line of a recording, mostly with something overwritten or missing."""
-    line = bytearray(draw(st.sampled_from(GOOD)))
+    strange = draw(st.sampled_from([b"", b"%b", b"\\u0000", b"\\ud800", b"\xed\xa0\x80", b"\xff"]))
+    good = draw(st.sampled_from(GOOD)).replace(b'"name":"', b'"name":"' + strange)
+    line = bytearray(good)
     for place, value in draw(st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=2)))):
         place %= len(line) + 1
         line[place : place + len(value)] = value
@@ -34,7 +39,10 @@ def is_bad(line: bytes) -> bool:
 
 @given(st.lists(lines() | st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=20))
 def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> None:
-    """As many errors are counted as there are lines that cannot be read, and nothing raises."""
+    """As many errors are counted as there are lines that cannot be read, and nothing raises.
+
+    What was given out can be published.
+    """
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(b"".join(line + b"\n" for line in content))
         source = ReplaySource(file.name)
@@ -45,3 +53,8 @@ def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> No
         source.close()
     assert source.health.errors.get("replay", 0) == sum(map(is_bad, content))
     assert len(given_out) + len(source.list()) <= len(content)
+    state = State()
+    state.load(source.list(), 0.0)
+    state.count(given_out)
+    reading = Reading(state, source.health, About("", "", "", "replay"), 0.0)
+    assert Page(lambda: reading, series_metrics(all_parameters=True)).render().endswith(b"\n")
