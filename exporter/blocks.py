@@ -9,11 +9,19 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import chain
 from operator import itemgetter
 
 from exporter.catalogue import SeriesMetric
-from exporter.cells import SecondsText, Terms, seconds_cell, series_cells, who
+from exporter.cells import (
+    COMMON,
+    SecondsText,
+    Terms,
+    common_terms,
+    seconds_cell,
+    series_cells,
+    who,
+)
 from exporter.compression import Piece
 from exporter.model import Interface
 from exporter.series import Series
@@ -38,23 +46,24 @@ class Column(Piece):
 
     def splice(self, cells: Sequence[tuple[int, bytes]]) -> None:
         """Replace cells, given by slot in ascending order."""
-        starts = [0, *accumulate(self._sizes)]
-        body, kept = self.body, 0
-        pieces: list[bytes] = []
+        body, view, sizes = self.body, memoryview(self.body), self._sizes
+        pieces: list[bytes | memoryview] = []
+        kept = slots = end = 0
         for slot, cell in cells:
-            start, end = starts[slot], starts[slot + 1]
-            if body[start:end] != cell:
-                pieces += (body[kept:start], cell)
-                kept = end
-                self._sizes[slot] = len(cell)
+            start = end + sum(sizes[slots:slot])
+            end = start + sizes[slot]
+            slots = slot + 1
+            if len(cell) != sizes[slot] or not body.startswith(cell, start):
+                pieces += (view[kept:start], cell)
+                kept, sizes[slot] = end, len(cell)
         if pieces:
-            self.replace(b"".join((*pieces, body[kept:])))
+            self.replace(b"".join((*pieces, view[kept:])))
 
 
 class Block:
     """Up to `SIZE` series sets in the order of the page. One that departs leaves its slot empty."""
 
-    __slots__ = ("_growing", "_rows", "_terms", "columns", "live", "seconds")
+    __slots__ = ("_common", "_growing", "_rows", "_terms", "columns", "live", "seconds")
 
     def __init__(self, metrics: int) -> None:
         #: By metric.
@@ -63,7 +72,8 @@ class Block:
         self.seconds = Column()
         #: The interface as it was rendered last, by slot: its labels come from it, too.
         self._rows: list[Interface | None] = []
-        #: What goes into the template: by slot, and all of it.
+        #: What goes into the template in most places, and in the others: by slot, and in all.
+        self._common: Terms | None = None
         self._growing: list[tuple[Terms, ...]] = []
         self._terms: tuple[Terms, ...] = ()
         self.live = 0
@@ -84,6 +94,8 @@ class Block:
 
     def update(self, metrics: Sequence[SeriesMetric], changed: dict[int, Series | None]) -> None:
         """Render the cells of what changed, by slot; ``None`` departed."""
+        if self._common is None:
+            self._common = common_terms(filter(None, changed.values()))
         cells: defaultdict[int, list[tuple[int, bytes]]] = defaultdict(list)
         templates = []
         for slot, series in sorted(changed.items(), key=itemgetter(0)):
@@ -98,7 +110,7 @@ class Block:
             # A flap that is over leaves the row as it was: half of the cells stay.
             for position, cell in series_cells(series, name, metrics, row != self._rows[slot]):
                 cells[position].append((slot, cell))
-            template, growing = seconds_cell(series, name)
+            template, growing = seconds_cell(series, name, self._common)
             templates.append((slot, template))
             self._rows[slot], self._growing[slot] = row, growing
         for position, column_cells in cells.items():
@@ -107,5 +119,8 @@ class Block:
         self._terms = tuple(chain.from_iterable(self._growing))
 
     def seconds_lines(self, text: SecondsText) -> bytes:
-        """Time in state at an instant. Formatted as one, a line takes 0.04 µs, else 0.15."""
-        return self.seconds.body % tuple(map(text.__getitem__, self._terms))
+        """Time in state at an instant."""
+        body = self.seconds.body
+        if self._common is not None:
+            body = body.replace(COMMON, text[self._common])
+        return body % tuple(map(text.__getitem__, self._terms))

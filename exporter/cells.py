@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from exporter.catalogue import IDENTITY, STATE_SECONDS, SeriesMetric, identity
@@ -11,6 +12,9 @@ from exporter.text_format import format_value, labels
 
 #: What a time in state that goes on is computed from: `Series.seconds_terms`.
 Terms = tuple[int, int]
+
+#: Stands in a template for a value that most have: no text in UTF-8 has this byte.
+COMMON = b"\xff"
 
 
 #: Of the counts and settings there are, most are small and common: a look-up takes a third of
@@ -52,26 +56,32 @@ def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return f",{labels(names, values)}"
 
 
-def seconds_cell(series: Series, who: str) -> tuple[bytes, tuple[Terms, ...]]:
-    """The lines of time in state, with ``%b`` for each value that grows, and its terms."""
+def seconds_cell(series: Series, who: str, common: Terms | None) -> tuple[bytes, tuple[Terms, ...]]:
+    """The lines of time in state as a template, and the terms of its ``%b``.
+
+    It has `COMMON` for a value that grows by the `common` terms, ``%b`` for one by others.
+    """
     who = who.replace("%", "%%")
-    template = ""
+    template = b""
     growing: tuple[Terms, ...] = ()
     for connected in (True, False):
-        value = "%b"
-        if series.growing(connected):
-            growing += (_same(series.seconds_terms(connected)),)
+        value = b"%b"
+        terms = series.seconds_terms(connected)
+        if not series.growing(connected):
+            value = format_value(seconds_at(terms, 0)).encode()
+        elif terms == common:
+            value = COMMON
         else:
-            value = format_value(series.seconds(connected, 0.0))
-        template += f"{STATE_SECONDS}{{{who}{_own_labels(('state',), (STATES[connected],))}}} "
-        template += f"{value}\n"
-    return template.encode(), growing
+            growing += (terms,)
+        own = _own_labels(("state",), (STATES[connected],))
+        template += b"%b %b\n" % (f"{STATE_SECONDS}{{{who}{own}}}".encode(), value)
+    return template, growing
 
 
-@lru_cache(maxsize=4096)
-def _same(terms: Terms) -> Terms:
-    """One object for all interfaces that exist since the start: it stays in the cache."""
-    return terms
+def common_terms(all_series: Iterable[Series]) -> Terms | None:
+    """Those that most of the values have: at the start all began to grow at once."""
+    terms = [s.seconds_terms(c) for s in all_series for c in (True, False) if s.growing(c)]
+    return max(terms, key=Counter(terms).__getitem__, default=None)
 
 
 class SecondsText(dict[Terms, bytes]):

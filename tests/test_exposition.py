@@ -29,7 +29,7 @@ ABOUT = About("1.2.3", "abc", "3.11.2", "rtnetlink", "net:[4026531840]")
 
 NAMES = st.one_of(
     st.sampled_from(
-        ["eth0", 'a"b', "a\\b", "a\nb", "a\\nb", "a{b}", "ü", "a,b=", "\x7f", "\u2028"]
+        ["eth0", 'a"b', "a\\b", "a\nb", "a\\nb", "a{b}", "ü", "a,b=", "%b", "\x7f", "\u2028"]
     ),
     st.binary(min_size=1, max_size=15).map(lambda raw: raw.decode("utf-8", "replace")),
 )
