@@ -6,7 +6,6 @@ import json
 import platform
 import re
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 from exporter import __version__
@@ -50,8 +49,12 @@ def _checked_out(git: Path) -> str:
 
 
 def _installed() -> str:
-    """From PEP 610's record of what ``pip install git+…`` fetched."""
-    with suppress(metadata.PackageNotFoundError, ValueError, LookupError, TypeError):
-        text = metadata.distribution(NAME).read_text("direct_url.json")
-        return str(json.loads(text or "{}")["vcs_info"]["commit_id"])
+    """From PEP 610's record of what ``pip install git+…`` fetched.
+
+    Read without importlib.metadata, which costs 1.6 MiB and 10 ms.
+    """
+    record = f"{NAME.replace('-', '_')}-{__version__}.dist-info/direct_url.json"
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        text = (Path(__file__).parent.parent / record).read_text()
+        return str(json.loads(text)["vcs_info"]["commit_id"])
     return ""

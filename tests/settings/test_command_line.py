@@ -142,6 +142,24 @@ def test_the_revision_is_a_commit_or_unknown() -> None:
         assert revision() == subprocess.check_output(command, cwd=ROOT, text=True).strip()
 
 
+def test_an_installation_from_git_knows_its_commit(tmp_path: Path) -> None:
+    """What pip notes of a git+ URL (PEP 610) is the revision; without it nobody knows."""
+    shutil.copytree(ROOT / "exporter", tmp_path / "exporter")
+    command = [sys.executable, "-c", "from exporter.version import revision; print(revision())"]
+
+    def told() -> str:
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
+
+    assert told() == "unknown"
+    record = tmp_path / f"ip_interface_exporter-{__version__}.dist-info" / "direct_url.json"
+    record.parent.mkdir()
+    commit = "5bb9dc7" + "0" * 33
+    record.write_text(json.dumps({"url": "x", "vcs_info": {"vcs": "git", "commit_id": commit}}))
+    assert told() == commit
+    record.write_text(json.dumps({"url": "file:///x", "dir_info": {}}))
+    assert told() == "unknown"
+
+
 # -- exit codes ---------------------------------------------------------------------------
 
 
