@@ -5,7 +5,7 @@ no router advertisements of the kernel's own.
 
 The row functions are cached because a system has few distinct rows, and they repeat: a flap
 alternates between two. An unchanged row is then the *same* object, and costs no comparison.
-The caches keep rows of departed links too: 1 KiB each, 4 MiB at the most.
+The caches keep rows of departed links too: 1 KiB each, half a MiB at the most.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _bool(number: int | None) -> bool | None:
     return None if number is None else bool(number)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> Parameters:
     """The IPv4 row; `flags` are the link's, masked with `ROW_FLAGS`."""
     neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
@@ -57,7 +57,7 @@ def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> Parame
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def ipv6_parameters(
     flags: int, inet6_flags: int, conf: bytes, addr_gen_mode: int | None, index: int, timers: Timers
 ) -> Parameters:
