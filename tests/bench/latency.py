@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 
+from processes import at_rest
 from report import Size, heading, percentile, table
 from scraper import Scraper
 from support.agent import Agent
@@ -33,6 +34,7 @@ def run(size: Size) -> None:
     times = 50 if short else 200
     for links in (11,) if short else (11, 101, 1001):
         with fleet(links) as namespace, Agent(namespace=namespace) as agent:
+            at_rest(agent.process.pid)
             rows.append(("idle", links, *_summary(_measure(namespace, agent, times))))
     with fleet(11) as namespace:
         namespace.batch(f"link add s{n} type veth peer name t{n}" for n in range(50))
@@ -57,6 +59,7 @@ def _measure(namespace: Namespace, agent: Agent, times: int) -> list[tuple[float
     with namespace.enter():
         netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
         with netlink, Scraper(agent.port) as scraper:
+            scraper.page()  # the first takes as long as there are interfaces
             for number in range(times):
                 time.sleep(_REST_SECONDS)
                 mtu = 1400 + number % 100
