@@ -44,7 +44,7 @@ def sender(pairs: int) -> Iterator[Sender]:
 
         def settled() -> bool:
             addresses = namespace.ip("-6 -o address show scope link -tentative")
-            return addresses.count("fe80") == 2 * pairs
+            return len(addresses.splitlines()) == 2 * pairs
 
         wait_until(settled, 60, "every link has its IPv6 address")
         links = namespace.links()
