@@ -48,11 +48,10 @@ class Column(Piece):
         """Replace cells, given by slot in ascending order."""
         body, view, sizes = self.body, memoryview(self.body), self._sizes
         pieces: list[bytes | memoryview] = []
-        kept = slots = end = 0
+        kept = after = end = 0
         for slot, cell in cells:
-            start = end + sum(sizes[slots:slot])
-            end = start + sizes[slot]
-            slots = slot + 1
+            start = end + sum(sizes[after:slot])
+            after, end = slot + 1, start + sizes[slot]
             if len(cell) != sizes[slot] or not body.startswith(cell, start):
                 pieces += (view[kept:start], cell)
                 kept, sizes[slot] = end, len(cell)
