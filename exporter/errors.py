@@ -15,6 +15,15 @@ class SettingsError(ValueError):
         super().__init__(escaped(message))
 
 
+def is_text(value: str) -> bool:
+    r"""Whether it can be written anywhere: YAML and JSON make a str of ``"\ud800"`` that cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def escaped(text: str) -> str:
     r"""`text` in one line: characters that do not print become JSON escapes (``\u001b``)."""
     if text.isprintable():

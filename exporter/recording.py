@@ -16,9 +16,9 @@ where they are empty or absent. ``inferred`` and ``unobserved`` appear only wher
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, NamedTuple
 
+from exporter.errors import is_text
 from exporter.model import (
     Family,
     Interface,
@@ -32,8 +32,6 @@ from exporter.model import (
 #: Longer lines are no recording of ours.
 MAX_LINE_BYTES = 65536
 
-#: ``"\ud800"`` in JSON makes text that cannot be written anywhere.
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 #: OTLP has 64 bits for a whole number, and for a time in nanoseconds.
 _END_OF_NUMBERS = 2**63
 _END_OF_TIME = 2**63 / 1e9
@@ -188,7 +186,7 @@ def _link(data: dict[str, Any]) -> Link:
             _integer(value, name)
         elif not isinstance(text, str):
             raise RecordingError(f'"link.{name}" is {text!r}: expected text')
-        elif _HALF_PAIR.search(text):
+        elif not is_text(text):
             raise RecordingError(f'"link.{name}" is {text!r}: it holds half of a surrogate pair')
     if "name" not in value:
         raise RecordingError('"link" has no "name"')

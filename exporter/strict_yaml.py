@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 import yaml
 
-from exporter.errors import SettingsError, cited
+from exporter.errors import SettingsError, cited, is_text
 
 #: 15,000 users of basic authentication fit. It takes a second to read.
 MAX_BYTES = 1 << 20
@@ -140,7 +140,7 @@ def _convert(node: yaml.Node, name: str, path: str, place: yaml.Node) -> Node:
         return Node([_convert(item, name, f"{path}[{i}]", item) for i, item in items], where)
     if node.tag == _NULL:
         return Node(None, where)
-    if not _is_text(node.value):
+    if not is_text(node.value):
         raise SettingsError(f"{where}: holds half of a UTF-16 surrogate pair")
     return Node(node.value, where)
 
@@ -149,22 +149,13 @@ def _mapping(node: yaml.MappingNode, name: str, path: str) -> dict[str, Node]:
     values: dict[str, Node] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or not _is_text(key.value):
+        if not isinstance(key, yaml.ScalarNode) or not is_text(key.value):
             raise SettingsError(f"{name}:{line}: a key must be plain text")
         full = f"{path}.{key.value}" if path else key.value
         if key.value in values:
             raise SettingsError(f"{name}:{line}: {full}: is given twice: remove one of them")
         values[key.value] = _convert(value, name, full, key)
     return values
-
-
-def _is_text(value: str) -> bool:
-    r"""Whether it can be written anywhere: ``"\ud800"`` in YAML makes a str that cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _line(error: yaml.MarkedYAMLError) -> int:
