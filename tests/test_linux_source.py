@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from support import messages as build
 from support.namespace import Namespace
+from support.netlink import subscribers
 from support.waiting import wait_until
 
 from exporter.bindings import rtnetlink as nl
@@ -824,23 +825,6 @@ def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
 
 
 # -- the sockets ------------------------------------------------------------------------------
-
-
-class Subscriber(NamedTuple):
-    """A netlink socket that is a member of groups, as /proc/net/netlink shows it."""
-
-    port: int
-    drops: int
-
-
-def subscribers() -> list[Subscriber]:
-    """Those of rtnetlink, in the namespace of this thread."""
-    rows = [line.split() for line in Path("/proc/thread-self/net/netlink").read_text().splitlines()]
-    return [
-        Subscriber(port=int(row[2]), drops=int(row[8]))
-        for row in rows[1:]
-        if int(row[1]) == socket.NETLINK_ROUTE and int(row[3], 16)
-    ]
 
 
 def test_the_effective_receive_buffer_is_published(namespace: Namespace) -> None:

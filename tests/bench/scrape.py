@@ -4,7 +4,6 @@ node_exporter shows some 37 samples of a link, fresh from the kernel; the agent 
 each of a link's two IP interfaces, from its state. A link that changed is one that flapped.
 """
 
-import gc
 import random
 import subprocess
 import time
@@ -22,6 +21,7 @@ from support.debian import program
 from support.namespace import Namespace
 from support.waiting import wait_until
 
+from exporter import memory
 from exporter.collector import CatalogueCollector
 from fleet import flapping, fleet
 
@@ -56,7 +56,7 @@ def run(size: Size) -> None:
 
 def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     world = World(links)
-    gc.freeze()  # as the agent does
+    memory.settle()  # as the agent does
     first = _cpu(world.page.pieces)
     megabytes = sum(map(len, world.page.pieces())) / 1e6
     world.page.pieces(gzip=True)

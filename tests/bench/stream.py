@@ -15,6 +15,7 @@ from report import Size, heading, ratio, table
 from sender import Sender, sender
 from support.agent import Agent, Metrics
 from support.namespace import Namespace
+from support.netlink import subscribers
 from support.waiting import wait_until
 
 _FLAP_MESSAGES = {"short": 20_000, "usual": 500_000, "long": 10_000_000}
@@ -53,16 +54,17 @@ def _compare(operations: int) -> None:
 def _compare_at(
     pace: int, operations: int, flaps: Sender, agent: Agent, pids: dict[str, int]
 ) -> None:
-    before, lost = _quiet(agent), _lost(flaps.namespace)
+    before, dropped = _quiet(agent), _dropped(flaps.namespace)
     used = {name: usage(pid) for name, pid in pids.items()}
     took = flaps.flap(operations, pace)
     after = _quiet(agent)
     used = {name: usage(pid).since(used[name]) for name, pid in pids.items()}
-    missed = {name: _lost(flaps.namespace)[pid] - lost[pid] for name, pid in pids.items()}
-    messages = _messages(after) - _messages(before) + missed["agent"]
-    cpu = {name: u.cpu / (messages - missed[name]) * 1e6 for name, u in used.items()}
+    dropped_now = _dropped(flaps.namespace)
+    lost = {name: dropped_now[pid] - dropped[pid] for name, pid in pids.items()}
+    messages = _messages(after) - _messages(before) + lost["agent"]
+    cpu = {name: u.cpu / (messages - lost[name]) * 1e6 for name, u in used.items()}
     rows = [
-        (name, cpu[name], ratio(cpu["agent"], cpu[name]), u.wakeups / took, missed[name])
+        (name, cpu[name], ratio(cpu["agent"], cpu[name]), u.wakeups / took, lost[name])
         for name, u in used.items()
     ]
     told = after.sum("ip_interface_churn_total") - before.sum("ip_interface_churn_total")
@@ -71,11 +73,10 @@ def _compare_at(
     table(("", "CPU µs per message", "agent to it", "wake-ups/s", "lost"), rows)
 
 
-def _lost(namespace: Namespace) -> dict[int, int]:
-    """What the kernel could not queue, by process: its first rtnetlink socket has its number."""
-    lines = namespace.run("cat /proc/net/netlink").splitlines()[1:]
-    sockets = [line.split() for line in lines]
-    return {int(fields[2]): int(fields[8]) for fields in sockets if fields[1] == "0"}
+def _dropped(namespace: Namespace) -> dict[int, int]:
+    """How many messages the kernel could not queue, by process."""
+    with namespace.enter():
+        return {subscriber.port: subscriber.drops for subscriber in subscribers()}
 
 
 @contextmanager
