@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -62,12 +61,6 @@ def test_check_config_accepts_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{AGENT}: ok\n"
 
 
-has_web_configuration = pytest.mark.skipif(
-    importlib.util.find_spec("exporter.web.policy") is None,
-    reason="the exporter cannot read web configuration files yet",
-)
-
-
 @pytest.fixture
 def web(tmp_path: Path) -> Path:
     """The web configuration file, beside a certificate as it names it."""
@@ -85,7 +78,6 @@ def test_promtool_accepts_the_web_configuration(web: Path, package: str) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@has_web_configuration
 def test_we_accept_the_web_configuration(web: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """So does the exporter itself, with the flag and with check-config."""
     settings = settings_of([f"--web.config.file={web}"], {str(web): web})
@@ -93,7 +85,6 @@ def test_we_accept_the_web_configuration(web: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["check-config", str(web)]) == 0, capsys.readouterr().err
 
 
-@has_web_configuration
 def test_the_command_lines_in_the_examples_are_real(web: Path) -> None:
     """Each command that the two files show is one that the agent has."""
     for file in (AGENT, CONFIG / "web.yml"):

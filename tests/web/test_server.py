@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 
 import pytest
+from requirements_here import require
 from serving import GET, PAGE, Client, echo, page, scrape, serving
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
@@ -21,8 +22,6 @@ from exporter.web.listening import Address, ListenError
 from exporter.web.message import Request, Response
 from exporter.web.server import WebServer
 from exporter.web.service import Limits
-
-IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 
 
 @pytest.fixture
@@ -42,9 +41,9 @@ def fetch(address: Address | tuple[str, int], path: str = "/") -> int:
 # -- where it listens -------------------------------------------------------------------------
 
 
-@IPV6
 def test_several_addresses_are_served() -> None:
     """Each address given is listened on, with a port of its own where any will do."""
+    require(socket.has_dualstack_ipv6(), "no IPv6 here")
     server = WebServer(["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"], page)
     server.start()
     try:
@@ -55,9 +54,9 @@ def test_several_addresses_are_served() -> None:
         server.stop()
 
 
-@IPV6
 def test_a_port_alone_is_both_families() -> None:
     """Without a host, one socket takes IPv4 and IPv6."""
+    require(socket.has_dualstack_ipv6(), "no IPv6 here")
     server = WebServer([":0"], page)
     server.start()
     try:
