@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from ctypes import byref, c_char_p, c_int, c_uint16, c_uint32, c_uint64
 from pathlib import Path
 
+from support.cache import cache_directory
+
 from exporter.bindings.netioapi import (
     AF_INET,
     MIB_IF_ROW2,
@@ -36,12 +38,6 @@ INITIAL = MIB_NOTIFICATION_TYPE.MibInitialNotification
 
 #: Seconds after which a test that waits gives up.
 TIMEOUT = 30.0
-
-
-def cache_directory() -> Path:
-    """Where built and downloaded things are kept between runs."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "ip-interface-exporter"
 
 
 def build(name: str, compiler: str, *flags: str) -> Path:

@@ -2,8 +2,8 @@
 
 ``python tests/wine/provision.py`` makes it in the cache directory, in about half a minute on
 a good mirror; what is there already is kept. The interpreter comes out of a PyPI wheel that
-ships one for its users (panda3d's ``deploy_libs``), the pure Python library from a Linux
-CPython 3.11, the launcher from python.c. Two DLLs that wheels expect are made here as well:
+ships one for its users (panda3d's ``deploy_libs``), the pure Python library from Debian 12,
+the launcher from python.c. Two DLLs that wheels expect are made here as well:
 python3.dll, the stable ABI's name for python311.dll, and bcryptprimitives.dll, which Wine 8
 lacks and everything written in Rust asks for random numbers.
 """
@@ -22,12 +22,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-HOME = (
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    / "ip-interface-exporter"
-    / "wine"
-)
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+sys.path[:0] = [str(TESTS), str(ROOT)]  # as pytest has them
+
+from support import debian  # noqa: E402 - the path first
+from support.cache import cache_directory  # noqa: E402
+
+HOME = cache_directory() / "wine"
 PYTHON = HOME / "python" / "python.exe"
 PREFIX = HOME / "prefix"
 SITE_PACKAGES = HOME / "python" / "Lib" / "site-packages"
@@ -120,15 +122,10 @@ def stable_abi(tree: Path) -> Path:
     return definition
 
 
-def standard_library() -> str:
-    """The pure Python library of a CPython 3.11 on this machine."""
-    python = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
-    if python is None:
-        raise SystemExit("a CPython 3.11 is needed: its library is copied")
-    ask = "import sysconfig; print(sysconfig.get_path('stdlib'))"
-    return subprocess.run(
-        [python, "-c", ask], check=True, capture_output=True, text=True
-    ).stdout.strip()
+def standard_library() -> Path:
+    """The pure Python library of Debian 12's CPython 3.11; this machine's Python may be another."""
+    debian.fetch(["python-3.11"])
+    return debian.unpacked("python-3.11") / "usr" / "lib" / "python3.11"
 
 
 def packages() -> None:
