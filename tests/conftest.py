@@ -4,13 +4,26 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from support.namespace import Namespace
+from support import processes
+from support.namespace import Namespace, remove_leftovers
 
 # A shared machine can stall any example for longer than any deadline.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 # python -m pytest -m hypothesis --hypothesis-profile=long
 settings.register_profile("long", deadline=None, max_examples=5000)
+
+
+processes.unwind_when_interrupted()
+processes.adopt_orphans()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """When the last test has ended, no process and no network namespace of the tests' is left."""
+    yield
+    assert processes.end_leftovers() == []
+    assert remove_leftovers() == []
 
 
 @pytest.fixture

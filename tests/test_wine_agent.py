@@ -41,7 +41,7 @@ class WindowsAgent(Agent):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._begin(60.0)
+        self._begin()
         return self
 
     def drive(self, name: str, *arguments: Any, **keywords: Any) -> str:

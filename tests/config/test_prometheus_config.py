@@ -15,6 +15,7 @@ import yaml
 from programs import CONFIG, run
 from support.agent import PROJECT, Agent, fetch
 from support.namespace import Namespace
+from support.processes import end
 from support.prometheus import needed
 from support.waiting import wait_until
 
@@ -107,8 +108,7 @@ def running(namespace: Namespace, log: Path, *command: str | Path) -> Iterator[N
             yield
             assert process.poll() is None, log.read_text()
         finally:
-            process.terminate()
-            process.wait(20)
+            end(process)
 
 
 @pytest.fixture

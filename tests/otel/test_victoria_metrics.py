@@ -11,6 +11,7 @@ from requirements_here import require
 from support.agent import Agent
 from support.debian import program
 from support.namespace import Namespace
+from support.processes import end
 from support.waiting import wait_until
 
 AGENT, STORE = "127.0.0.1:10190", "127.0.0.1:8428"  # in a namespace every port is free
@@ -50,12 +51,15 @@ class Store:
 
     def __enter__(self) -> "Store":
         self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
-        wait_until(lambda: self.get("/health") == b"OK", 20, "the store answers")
+        try:
+            wait_until(lambda: self.get("/health") == b"OK", message="the store answers")
+        except BaseException:
+            end(self.process)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(20)
+        end(self.process)
         self.log.close()
 
     def get(self, path: str) -> bytes:

@@ -73,6 +73,9 @@ class Metrics:
 class Agent:
     """A running agent, in a namespace if one is given. Use it as a context manager."""
 
+    #: Seconds in which the log must tell the port.
+    start_timeout = 60.0
+
     def __init__(
         self, *arguments: str, namespace: Namespace | None = None, listen: str = "127.0.0.1:0"
     ) -> None:
@@ -101,13 +104,22 @@ class Agent:
         self._begin()
         return self
 
-    def _begin(self, timeout: float = 10.0) -> None:
-        """Wait until the log tells the port."""
+    def _begin(self) -> None:
+        """Wait until the log tells the port. If it does not, the process is ended."""
         self._reader = threading.Thread(target=self._read_log, name="agent-log", daemon=True)
         self._reader.start()
         ended = self.process.poll
-        wait_until(lambda: self.port or ended() is not None, timeout, "the log tells the port")
-        assert self.port, "".join(self.log)
+        try:
+            wait_until(
+                lambda: self.port or ended() is not None,
+                self.start_timeout,
+                "the log tells the port",
+            )
+            assert self.port, "".join(self.log)
+        except BaseException:
+            self.process.kill()
+            self.stop()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGCONT)

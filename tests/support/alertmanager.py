@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from support.namespace import Namespace
+from support.processes import end
 from support.prometheus import needed
 
 
@@ -91,8 +92,7 @@ class Alertmanager:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(20)
+        end(self.process)
         self.log.close()
 
     def alerts(self, alertname: str) -> list[dict[str, Any]]:

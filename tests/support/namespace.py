@@ -20,6 +20,7 @@ from requirements_here import require
 
 _CLONE_NEWNET = 0x40000000
 _THREAD_NAMESPACE = "/proc/thread-self/ns/net"
+_PREFIX = f"ipix-test-{os.getpid()}-"
 _serial = itertools.count(1)
 
 
@@ -38,17 +39,28 @@ def _checked(command: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
+def remove_leftovers() -> list[str]:
+    """Delete the namespaces that this process has made and not removed. Returns their names."""
+    left = [place.name for place in Path("/run/netns").glob(f"{_PREFIX}*")]
+    for name in left:
+        _checked(["ip", "netns", "del", name])
+    return left
+
+
 class Namespace:
     """A uniquely named network namespace; `remove` it, or use it as a context manager."""
 
     def __init__(self) -> None:
         require(which("ip"), "iproute2")
         require(os.geteuid() == 0, "root, to make network namespaces")
-        self.name = f"ipix-test-{os.getpid()}-{next(_serial)}"
+        self.name = f"{_PREFIX}{next(_serial)}"
         try:
             _checked(["ip", "netns", "add", self.name])
         except RuntimeError as error:
             require(False, f"network namespaces ({error})")
+        except BaseException:  # interrupted: it may have been made
+            self.remove()
+            raise
 
     def __enter__(self) -> Self:
         return self

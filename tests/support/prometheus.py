@@ -13,6 +13,7 @@ from requirements_here import require
 
 from support.debian import program
 from support.namespace import Namespace
+from support.processes import end
 
 
 def needed(package: str, name: str) -> str:
@@ -98,6 +99,5 @@ class Prometheus:
 
     def close(self) -> None:
         """Stop it."""
-        self.process.terminate()
-        self.process.wait(20)
+        end(self.process)
         self.log.close()

@@ -1,0 +1,70 @@
+"""The processes that tests start: each one ends, also when the test run is interrupted."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from support.waiting import wait_until
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def end(process: "subprocess.Popen[bytes]", timeout: float = 30.0) -> None:
+    """End a process with SIGTERM, and with SIGKILL if it still runs after `timeout` seconds."""
+    process.terminate()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def unwind_when_interrupted() -> None:
+    """Let SIGTERM and SIGHUP end the test run as Ctrl-C does: ``with`` and fixtures clean up."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP, and nohup ignores it
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process whose own parent ends, so that `children` shows it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> dict[int, str]:
+    """The command line of each child process that runs, by process id. Empty but on Linux."""
+    found = {}
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, listing.read_text().split()):
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue
+            if command:  # a zombie has none
+                found[pid] = command.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def end_leftovers() -> list[str]:
+    """End the child processes that still run. Returns their command lines.
+
+    What ends by itself within some seconds is no leftover: a browser's helpers, Wine's server.
+    """
+    try:
+        wait_until(lambda: not children(), 20)
+    except AssertionError:
+        left = children()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        return list(left.values())
+    return []
