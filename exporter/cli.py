@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from exporter import logs
-from exporter.command_line import Invocation, flag_arguments, parse
+from exporter.check_config import check_any_file, load
 from exporter.errors import SettingsError, escaped
-from exporter.settings import Settings
-from exporter.settings_reader import check_any_file, load
+from exporter.settings.command_line import Invocation, flag_arguments, parse
+from exporter.settings.schema import Settings
 from exporter.version import NAME
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _check(paths: Sequence[str]) -> int:
 
 
 def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
-    from exporter import run  # not before it is needed: help and check-config are quick
+    from exporter.agent import run  # not before it is needed: help and check-config are quick
 
     match invocation.command:
         case "record":
@@ -68,9 +68,11 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
         case "service":
             if sys.platform != "win32":
                 raise OSError("only Windows has such services; here, systemd can run the agent")
-            from exporter import service
+            from exporter.agent import windows_service
 
-            return service.command(invocation.files[0], reload, flag_arguments(invocation.flags))
+            return windows_service.command(
+                invocation.files[0], reload, flag_arguments(invocation.flags)
+            )
         case _:
             return run.run_agent(reload)
 

@@ -40,7 +40,7 @@ _FAMILY_LABELS = {Family.UNSPEC: "unspec", Family.IPV4: "ipv4", Family.IPV6: "ip
 FAMILIES = (Family.IPV4, Family.IPV6)
 
 
-class Kind(IntEnum):
+class NotificationType(IntEnum):
     """What happened. The first four are MIB_NOTIFICATION_TYPE; ``REFRESH`` is ours.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_notification_type
@@ -62,7 +62,7 @@ class Kind(IntEnum):
 
 
 #: The kinds that are counted, in the order in which they are shown.
-COUNTED_KINDS = (Kind.ADD, Kind.DELETE, Kind.PARAMETER)
+COUNTED_TYPES = (NotificationType.ADD, NotificationType.DELETE, NotificationType.PARAMETER)
 
 
 class Link(NamedTuple):
@@ -150,7 +150,7 @@ class Interface(NamedTuple):
 
     family: Family
     luid: int
-    index: int  # type: ignore[assignment]
+    ifindex: int
     link: Link
     parameters: Parameters
 
@@ -158,10 +158,10 @@ class Interface(NamedTuple):
 class Notification(NamedTuple):
     """One change, as the system told it."""
 
-    kind: Kind
+    type: NotificationType
     family: Family
     luid: int
-    index: int  # type: ignore[assignment]
+    ifindex: int
     #: When the system told us, to 2 ms in a storm. Unix seconds, to show to people.
     time: float
     #: The same moment on `clock.monotonic`, to measure durations: it never jumps.

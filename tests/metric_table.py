@@ -11,7 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from exporter.catalogue import (  # noqa: E402 - found by the line above
+from exporter.metrics.catalogue import (  # noqa: E402 - found by the line above
     CORE_PARAMETERS,
     EXPORTER_METRICS,
     HOST_METRICS,

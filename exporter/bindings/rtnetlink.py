@@ -93,7 +93,7 @@ class LinkMessage(NamedTuple):
 
     family: int
     hardware_type: int
-    index: int  # type: ignore[assignment]
+    ifindex: int
     flags: int
     name: bytes | None = None
     mtu: int | None = None
@@ -119,7 +119,7 @@ class NetconfMessage(NamedTuple):
     """What RTM_NEWNETCONF and RTM_DELNETCONF say: one IP interface, or -1 (all), -2 (default)."""
 
     family: int
-    index: int  # type: ignore[assignment]
+    ifindex: int
     forwarding: int | None
     #: How many attributes came along. On creation all of them, on a change only the changed.
     attributes: int
@@ -129,7 +129,7 @@ class NeighbourParameters(NamedTuple):
     """Timers of the neighbour table on one link, milliseconds; index 0 is the default set."""
 
     family: int
-    index: int  # type: ignore[assignment]
+    ifindex: int
     reachable_ms: int | None
     base_reachable_ms: int | None
     retransmit_ms: int | None

@@ -216,7 +216,7 @@ class Requester:
             # A kernel without this family answers for all the others instead.
             if netconf is None or netconf.family != family:
                 continue
-            if netconf.index > 0:  # -1 is "all", -2 is "default"
+            if netconf.ifindex > 0:  # -1 is "all", -2 is "default"
                 found.append(netconf)
         return found
 

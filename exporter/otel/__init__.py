@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from exporter.catalogue import Reading
 from exporter.clock import Clock
+from exporter.metrics.snapshot import Snapshot
 from exporter.otel.destinations import destinations
-from exporter.settings import Settings
+from exporter.settings.schema import Settings
 
 if TYPE_CHECKING:
     from exporter.otel.push import Push
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def configured_push(
     settings: Settings,
     environment: Mapping[str, str],
-    read: Callable[[], Reading],
+    read: Callable[[], Snapshot],
     clock: Clock,
 ) -> Push | None:
     """The push that settings and environment ask for, if they do. Raises SettingsError."""

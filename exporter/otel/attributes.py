@@ -9,7 +9,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
 from __future__ import annotations
 
 from exporter.model import Notification, format_luid
-from exporter.state import Delta
+from exporter.monitor.state import Delta
 
 #: Name of a span event, and ``event_name`` of a log event.
 EVENT_NAME = "ip_interface.notification"
@@ -38,7 +38,7 @@ def interface_attributes(n: Notification, name: str) -> Attributes:
         "network.interface.name": name,
         "network.type": n.family.label,
         "ip_interface.luid": format_luid(n.luid),
-        "ip_interface.index": n.index,
+        "ip_interface.index": n.ifindex,
     }
 
 
@@ -46,7 +46,7 @@ def event_attributes(delta: Delta, name: str) -> Attributes:
     """Which IP interface, and what happened to it."""
     n = delta.notification
     attributes = interface_attributes(n, name)
-    attributes["ip_interface.change"] = n.kind.label
+    attributes["ip_interface.change"] = n.type.label
     for change in delta.changes:
         prefix = f"ip_interface.parameter.{change.parameter}"
         for moment, value in (("before", change.before), ("after", change.after)):

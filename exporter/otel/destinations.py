@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from exporter.errors import SettingsError, cited, quoted
-from exporter.settings import OTLP_PROTOCOLS, OtlpSettings
+from exporter.settings.schema import OTLP_PROTOCOLS, OtlpSettings
 
 SIGNALS = ("traces", "logs", "metrics")
 #: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/

@@ -13,8 +13,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from exporter import __version__
+from exporter.monitor.state import Delta
 from exporter.otel.attributes import EVENT_NAME, event_attributes, interface_name, nanoseconds
-from exporter.state import Delta
 from exporter.version import NAME
 
 

@@ -13,7 +13,7 @@ import requests  # type: ignore[import-untyped,unused-ignore]
 from exporter.errors import SettingsError
 from exporter.otel.destinations import Destination
 from exporter.otel.library_log import LIBRARY_LOG, describe, take_over
-from exporter.otel.outlet import Exporter
+from exporter.otel.sender import Exporter
 
 
 def make_exporter(destination: Destination) -> Exporter:

@@ -29,21 +29,20 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from exporter import __version__
-from exporter.catalogue import (
+from exporter.metrics.catalogue import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,
     STATE_SECONDS,
     AgentMetric,
     HistogramMetric,
-    Reading,
     Sample,
     SeriesMetric,
     identity,
-    shown,
     state_seconds,
 )
-from exporter.series import Histogram, Series
+from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.monitor.series import Histogram, SeriesSet
 from exporter.version import NAME
 
 #: Data points in one request: below the 4 MiB that a gRPC server takes by default.
@@ -60,7 +59,7 @@ class PointMaker:
     """Reads the catalogue. Thread: one."""
 
     def __init__(
-        self, read: Callable[[], Reading], metrics: Sequence[SeriesMetric], resource: Resource
+        self, read: Callable[[], Snapshot], metrics: Sequence[SeriesMetric], resource: Resource
     ) -> None:
         self._read = read
         self._metrics = tuple(metrics)
@@ -90,8 +89,7 @@ class PointMaker:
         """One state, never a mixture of two."""
         host: list[Metric] = []
         own: list[Metric] = []
-        with self._read().state.lock:  # only to copy, 1 µs a series: the collector waits for it
-            reading = shown(self._read())
+        with snapshot(self._read) as reading:  # only to copy, 1 µs a series: the collector waits
             now = time.time_ns()
             for metric in HOST_METRICS:
                 host += self._agent_metric(metric, reading, now)
@@ -105,7 +103,7 @@ class PointMaker:
         return host + interfaces + own
 
     def _agent_metric(
-        self, metric: AgentMetric | HistogramMetric, reading: Reading, now: int
+        self, metric: AgentMetric | HistogramMetric, reading: Snapshot, now: int
     ) -> Iterator[Metric]:
         if isinstance(metric, AgentMetric):
             samples = ((_labels(metric.labels, v), value) for v, value in metric.read(reading))
@@ -134,7 +132,7 @@ def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
 
 
 def _series_samples(
-    metric: SeriesMetric, all_series: Iterable[Series], instant: float
+    metric: SeriesMetric, all_series: Iterable[SeriesSet], instant: float
 ) -> Iterator[_Labelled]:
     for series in all_series:
         who = _labels(IDENTITY, identity(series))

@@ -7,22 +7,23 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from exporter.catalogue import Reading, series_metrics
 from exporter.clock import Clock
-from exporter.episodes import Episodes
 from exporter.errors import SettingsError
 from exporter.logs import event
-from exporter.model import Kind, Notification
+from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.snapshot import Snapshot
+from exporter.model import Notification, NotificationType
+from exporter.monitor.state import Delta
 from exporter.otel.destinations import Destination, metrics_interval
+from exporter.otel.episodes import Episodes
 from exporter.otel.events import EventMaker
 from exporter.otel.exporters import make_exporter
-from exporter.otel.outlet import Outlet
 from exporter.otel.points import PointMaker
 from exporter.otel.resource import resource
+from exporter.otel.sender import Outlet
 from exporter.otel.spans import SpanMaker
 from exporter.otel.workers import Pipeline, Ticker, Worker
-from exporter.settings import Settings
-from exporter.state import Delta
+from exporter.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Push:
         self,
         settings: Settings,
         found: Sequence[Destination],
-        read: Callable[[], Reading],
+        read: Callable[[], Snapshot],
         clock: Clock,
     ) -> None:
         """Raises SettingsError. Nothing is connected yet."""
@@ -55,7 +56,7 @@ class Push:
         """Take a batch; never waits. Thread: the collector."""
         if not self._pipelines:
             return
-        told = [delta for delta in deltas if delta.notification.kind <= Kind.DELETE]
+        told = [delta for delta in deltas if delta.notification.type <= NotificationType.DELETE]
         if told:
             for pipeline in self._pipelines:
                 pipeline.offer(told)

@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Span, SpanContext, set_span_in_context
 
 from exporter import __version__
-from exporter.episodes import Episode, Episodes
 from exporter.model import Family
+from exporter.monitor.state import Delta
 from exporter.otel.attributes import (
     EVENT_NAME,
     event_attributes,
@@ -26,7 +26,7 @@ from exporter.otel.attributes import (
     interface_name,
     nanoseconds,
 )
-from exporter.state import Delta
+from exporter.otel.episodes import Episode, Episodes
 from exporter.version import NAME
 
 #: Events in spans that have not ended, at 1.5 kB each. Beyond, all of them end early: many

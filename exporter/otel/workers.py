@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from exporter.otel.outlet import Outlet
-from exporter.state import Delta
+from exporter.monitor.state import Delta
+from exporter.otel.sender import Outlet
 
 log = logging.getLogger(__name__)
 

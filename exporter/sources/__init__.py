@@ -12,11 +12,11 @@ from exporter.sources.contract import Source
 def system_source(family: Family, receive_buffer_bytes: int) -> Source:
     """The source of the system we run on. Raises OSError where there is none."""
     if sys.platform == "linux":
-        from exporter.sources.linux import LinuxSource
+        from exporter.sources.linux.source import LinuxSource
 
         return LinuxSource(family, receive_buffer_bytes)
     if sys.platform == "win32":
-        from exporter.sources.windows import WindowsSource
+        from exporter.sources.windows.source import WindowsSource
 
         return WindowsSource(family, receive_buffer_bytes)
     raise OSError(

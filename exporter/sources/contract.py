@@ -61,10 +61,10 @@ class Source(Protocol):
         Raises `SourceClosed` once the source is closed. Thread: the collector only.
         """
 
-    def read(self, family: Family, luid: int) -> Interface | None:
+    def interface(self, family: Family, luid: int) -> Interface | None:
         """The interface as it is now, or ``None`` when there is none. Thread: the collector."""
 
-    def list(self, family: Family = Family.UNSPEC) -> list[Interface]:
+    def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
         """All interfaces of a family as they are now. Thread: the collector."""
 
     def close(self) -> None:

@@ -8,9 +8,9 @@ import time
 from typing import BinaryIO
 
 from exporter.clock import Clock
-from exporter.model import Family, Interface, Kind, Notification
-from exporter.recording import MAX_LINE_BYTES, Present, RecordingError, decode
+from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.sources.contract import Health, SourceClosed
+from exporter.sources.recording import MAX_LINE_BYTES, Present, RecordingError, decode
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,11 @@ class ReplaySource:
     backend = "replay"
 
     def __init__(self, path: str, recorded_pace: bool = False) -> None:
-        self.health = Health(messages={kind.label: 0 for kind in Kind if kind is not Kind.REFRESH})
+        self.health = Health(
+            messages={
+                kind.label: 0 for kind in NotificationType if kind is not NotificationType.REFRESH
+            }
+        )
         self.clock = Clock(self._wall, self._monotonic)
         #: The whole file has been given out.
         self.finished = threading.Event()
@@ -73,8 +77,8 @@ class ReplaySource:
                     continue
                 batch.append(self._next)
                 self._time, self._instant = self._next.time, self._next.instant
-                self.health.messages[self._next.kind.label] = (
-                    self.health.messages.get(self._next.kind.label, 0) + 1
+                self.health.messages[self._next.type.label] = (
+                    self.health.messages.get(self._next.type.label, 0) + 1
                 )
                 self._advance()
             if self._closed.is_set():
@@ -85,11 +89,11 @@ class ReplaySource:
                 raise SourceClosed
         return batch
 
-    def read(self, family: Family, luid: int) -> Interface | None:
+    def interface(self, family: Family, luid: int) -> Interface | None:
         """Nothing can be read from the past."""
         return None
 
-    def list(self, family: Family = Family.UNSPEC) -> list[Interface]:
+    def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
         """The interfaces that existed when the recording began."""
         return [i for i in self._present if family in (Family.UNSPEC, i.family)]
 
@@ -122,7 +126,14 @@ class ReplaySource:
             # A second recording was appended: what it lists may differ, but nobody told.
             i = item.interface
             item = Notification(
-                Kind.REFRESH, i.family, i.luid, i.index, item.time, item.instant, i, inferred=True
+                NotificationType.REFRESH,
+                i.family,
+                i.luid,
+                i.ifindex,
+                item.time,
+                item.instant,
+                i,
+                inferred=True,
             )
         self._next = item
 

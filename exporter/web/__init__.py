@@ -1,9 +1,11 @@
-"""The scrape endpoint: a small HTTP/1.1 server and what it serves.
+"""An HTTP/1.1 server on h11 that knows no metric, and its web configuration file.
 
 From the wire inward: `server` accepts, `tls_stream` decrypts, `connection` speaks HTTP,
-`service` keeps the limits, `gate` holds every request against the web configuration,
-`application` answers.
+`admission` keeps the limits, `gate` checks every request against the web configuration.
 
-The web configuration: `configuration_reader` reads the file, `configuration` is what it says,
-`tls` makes certificates of it, and `policy` follows the file while it changes.
+The web configuration: `configuration_reader` reads the file, `configuration` is its content,
+`tls` makes certificates of it, and `live_configuration` follows the file while it changes.
+
+uvicorn and hypercorn neither evict the slowest client nor reload TLS for each connection;
+both are promised here. Internal.
 """

@@ -17,8 +17,8 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from exporter.errors import SettingsError, cited
-from exporter.strict_yaml import Node, read_yaml
-from exporter.units import parse_go_duration
+from exporter.settings.strict_yaml import Node, read_yaml
+from exporter.settings.units import parse_go_duration
 from exporter.web import go_names
 from exporter.web.configuration import Pem, RateLimit, TlsSettings, WebConfiguration
 

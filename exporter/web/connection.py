@@ -14,8 +14,8 @@ from http import HTTPStatus
 
 import h11
 
+from exporter.web.admission import Admission
 from exporter.web.message import Request, Response, split_target, text_response
-from exporter.web.service import Service
 from exporter.web.tls_stream import TlsStream
 
 #: At most this much is read at a time. With the reader's own buffer, twice as large, it bounds
@@ -38,7 +38,7 @@ class Connection:
 
     def __init__(
         self,
-        service: Service,
+        service: Admission,
         reader: asyncio.StreamReader | TlsStream,
         writer: asyncio.StreamWriter,
     ) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.web.authentication import Authenticator, BusyError
+from exporter.web.live_configuration import Policy
+from exporter.web.log_limit import FailureLog
 from exporter.web.message import Handler, Request, Response, text_response
-from exporter.web.policy import Policy
 from exporter.web.rate_limit import TokenBucket
-from exporter.web.service import FailureLog
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any, NamedTuple
 
-from exporter.addresses import parse_listen_address
+from exporter.settings.addresses import parse_listen_address
 
 #: Connections that may wait for us to accept them; the system may lower it.
 _BACKLOG = 1024

@@ -19,11 +19,11 @@ from contextlib import suppress
 from typing import Any
 
 from exporter.logs import event
+from exporter.web.admission import Admission, Limits
 from exporter.web.connection import READ_BYTES, Connection
 from exporter.web.listening import Address, listen
+from exporter.web.log_limit import Occasionally
 from exporter.web.message import Handler
-from exporter.web.occasionally import Occasionally
-from exporter.web.service import Limits, Service
 from exporter.web.tls import Tls
 from exporter.web.tls_stream import HandshakeError, TlsStream
 
@@ -55,7 +55,7 @@ class WebServer:
         self._given = sockets
         self._tls = tls
         self._occasionally = Occasionally()
-        self._service = Service(application, limits or Limits(), max_requests)
+        self._service = Admission(application, limits or Limits(), max_requests)
         self._listeners: list[socket.socket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

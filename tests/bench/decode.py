@@ -1,7 +1,8 @@
 """What each stage costs, from a recorded datagram to the counters: a storm, replayed.
 
-The first half of the storm teaches (see `exporter.sources.repeats`), the second is measured, in
-slices, each at its best of several runs: on a shared machine the rest is the neighbours'.
+The first half of the storm fills the cache (see `exporter.sources.linux.transition_cache`),
+the second is measured, in slices, each at its best of several runs: on a shared machine the
+rest is the neighbors'.
 """
 
 import time
@@ -15,13 +16,13 @@ from sender import sender
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, Requester, subscribe
 from exporter.model import FAMILIES, Interface, Notification
-from exporter.monitor import LAG_BOUNDS
-from exporter.series import Histogram
-from exporter.sources.links import LinkTable
-from exporter.sources.linux import GROUPS
-from exporter.sources.listing import Listing, take_listing
-from exporter.sources.repeats import Repeats
-from exporter.state import State
+from exporter.monitor.series import Histogram
+from exporter.monitor.state import State
+from exporter.monitor.thread import LAG_BOUNDS
+from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.listing import Listing, take_listing
+from exporter.sources.linux.source import GROUPS
+from exporter.sources.linux.transition_cache import Repeats
 
 _SLICE = 100
 

@@ -17,8 +17,8 @@ from report import Size, heading, table
 from support.agent import Agent
 from support.waiting import wait_until
 
-from exporter.model import Kind, Notification
-from exporter.recording import encode, encode_present
+from exporter.model import Notification, NotificationType
+from exporter.sources.recording import encode, encode_present
 
 _BEGAN = 1_000.0
 _CHANGES = re.compile(rb'^ip_interface_churn_total{family="ipv.",type="parameter"} (\S+)$', re.M)
@@ -68,4 +68,4 @@ def _lines(links: int, events: int) -> Iterator[str]:
     for number, row in enumerate(itertools.islice(states, events)):
         at = _BEGAN + number / 1000
         now = row._replace(parameters=row.parameters._replace(connected=number % 2 == 1))
-        yield encode(Notification(Kind.PARAMETER, *row[:3], at, at, now))
+        yield encode(Notification(NotificationType.PARAMETER, *row[:3], at, at, now))

@@ -3,22 +3,23 @@
 import random
 import time
 
-from exporter.catalogue import About, Reading, series_metrics
-from exporter.exposition import Page
+from exporter.exposition.page import Page
+from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,
     Family,
     Interface,
-    Kind,
     Link,
     Notification,
+    NotificationType,
     Parameters,
     make_luid,
 )
+from exporter.monitor.state import State
 from exporter.sources.contract import Health
-from exporter.state import State
 
-_ABOUT = About("1.2.3", "abc", "3.11.2", "rtnetlink")
+_ABOUT = BuildInfo("1.2.3", "abc", "3.11.2", "rtnetlink")
 
 
 class World:
@@ -32,18 +33,19 @@ class World:
         self.metrics = series_metrics(all_parameters=False)
         self.page = Page(self.read, self.metrics)
 
-    def read(self) -> Reading:
+    def read(self) -> Snapshot:
         """The state now."""
-        return Reading(self.state, Health(up=True), _ABOUT, time.monotonic())
+        return Snapshot(self.state, Health(up=True), _ABOUT, time.monotonic())
 
     def flap(self, share: float) -> None:
         """A part of the interfaces loses the network and has it again."""
         now = time.monotonic()
         for row in random.sample(self.rows, round(len(self.rows) * share)):
             down = row._replace(parameters=row.parameters._replace(connected=False))
-            of = row.family, row.luid, row.index
+            of = row.family, row.luid, row.ifindex
             self.state.count(
-                Notification(Kind.PARAMETER, *of, time.time(), now, seen) for seen in (down, row)
+                Notification(NotificationType.PARAMETER, *of, time.time(), now, seen)
+                for seen in (down, row)
             )
 
     def longest_lock_ms(self) -> float:

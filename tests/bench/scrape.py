@@ -21,8 +21,8 @@ from support.debian import program
 from support.namespace import Namespace
 from support.waiting import wait_until
 
-from exporter import memory
-from exporter.collector import CatalogueCollector
+from exporter.agent import memory
+from exporter.metrics.collector import CatalogueCollector
 from fleet import flapping, fleet
 
 SHARES = (0, 0.01, 0.1, 1)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from support.agent import PROJECT
 
-from exporter.command_line import parse
-from exporter.settings import Settings
-from exporter.settings_reader import load
+from exporter.check_config import load
+from exporter.settings.command_line import parse
+from exporter.settings.schema import Settings
 
 CONFIG = PROJECT / "config"
 NAME = "ip-interface-exporter"

@@ -20,7 +20,7 @@ from support.agent import PROJECT, Agent
 from support.prometheus import needed
 
 from exporter import __version__
-from exporter.settings import Settings
+from exporter.settings.schema import Settings
 
 DOCKERFILE = CONFIG / "docker" / "Dockerfile"
 COMPOSE = CONFIG / "docker" / "compose.yml"

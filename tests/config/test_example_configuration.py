@@ -15,9 +15,9 @@ from programs import CONFIG, NAME, run, settings_of
 from support.prometheus import needed
 
 from exporter import cli
-from exporter.command_line import SERVICE_ACTIONS, parse
-from exporter.settings import OPTIONS, Settings
-from exporter.settings_reader import check_file
+from exporter.check_config import check_file
+from exporter.settings.command_line import SERVICE_ACTIONS, parse
+from exporter.settings.schema import OPTIONS, Settings
 
 AGENT = CONFIG / "ip-interface-exporter.yml"
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from programs import CONFIG, settings_of
 
-from exporter.settings import Settings
-from exporter.web.application import Application
+from exporter.settings.schema import Settings
+from exporter.site.application import Application
 from exporter.web.message import Request
 
 FOLDER = CONFIG / "kubernetes"

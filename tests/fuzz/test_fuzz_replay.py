@@ -6,12 +6,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.catalogue import About, Reading, series_metrics
-from exporter.exposition import Page
+from exporter.exposition.page import Page
+from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import Notification
-from exporter.recording import RecordingError, decode
+from exporter.monitor.state import State
+from exporter.sources.recording import RecordingError, decode
 from exporter.sources.replay import ReplaySource
-from exporter.state import State
 
 GOOD = (Path(__file__).parents[1] / "data" / "golden" / "recording.jsonl").read_bytes().splitlines()
 
@@ -52,9 +53,9 @@ def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> No
             given_out += source.receive(0)
         source.close()
     assert source.health.errors.get("replay", 0) == sum(map(is_bad, content))
-    assert len(given_out) + len(source.list()) <= len(content)
+    assert len(given_out) + len(source.interfaces()) <= len(content)
     state = State()
-    state.load(source.list(), 0.0)
+    state.load(source.interfaces(), 0.0)
     state.count(given_out)
-    reading = Reading(state, source.health, About("", "", "", "replay"), 0.0)
+    reading = Snapshot(state, source.health, BuildInfo("", "", "", "replay"), 0.0)
     assert Page(lambda: reading, series_metrics(all_parameters=True)).render().endswith(b"\n")

@@ -7,12 +7,13 @@ from support.agent import Metrics
 from support.consistency import contradictions, contradictions_between
 
 from exporter.bindings import rtnetlink as nl
-from exporter.catalogue import About, Reading, series_metrics
-from exporter.exposition import Page
+from exporter.exposition.page import Page
+from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import FAMILIES
+from exporter.monitor.state import State
 from exporter.sources.contract import Health
-from exporter.sources.links import LinkTable
-from exporter.state import State
+from exporter.sources.linux.links import LinkTable
 
 DATAGRAMS = st.sampled_from([data for _, data in recorded.datagrams()])
 EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3)
@@ -34,9 +35,11 @@ class Pipeline:
         self.now = 0.0
         self.table = LinkTable(FAMILIES, lambda _: None)
         self.state = State(retention_seconds=1e9)
-        about = About("1", "0", "3", "rtnetlink")
+        about = BuildInfo("1", "0", "3", "rtnetlink")
         health = Health(up=True)
-        self.page = Page(lambda: Reading(self.state, health, about, self.now), series_metrics(True))
+        self.page = Page(
+            lambda: Snapshot(self.state, health, about, self.now), series_metrics(True)
+        )
 
     def take(self, datagram: bytes) -> None:
         """All the messages of one, as the source and the collector would take them."""

@@ -7,14 +7,22 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.catalogue import About, Reading
 from exporter.clock import SYSTEM, Clock
-from exporter.model import Change, Family, Interface, Kind, Link, Notification, Parameters
+from exporter.metrics.snapshot import BuildInfo, Snapshot
+from exporter.model import (
+    Change,
+    Family,
+    Interface,
+    Link,
+    Notification,
+    NotificationType,
+    Parameters,
+)
+from exporter.monitor.state import Delta, State
 from exporter.otel.destinations import destinations
 from exporter.otel.push import Push
-from exporter.settings import EpisodeSettings, OtlpSettings, Settings
+from exporter.settings.schema import EpisodeSettings, OtlpSettings, Settings
 from exporter.sources.contract import Health
-from exporter.state import Delta, State
 
 LUID = 0x0006_0000_0700_0000
 
@@ -29,7 +37,7 @@ def settings(endpoint: str, protocol: str = "http/protobuf", events: str = "span
 def delta(
     number: int = 0,
     *changes: Change,
-    kind: Kind = Kind.PARAMETER,
+    type: NotificationType = NotificationType.PARAMETER,
     luid: int = LUID,
     family: Family = Family.IPV4,
     instant: float | None = None,
@@ -40,7 +48,7 @@ def delta(
     at = SYSTEM.monotonic() if instant is None else instant
     row = Interface(family, luid, 7, Link("eth0"), Parameters(True, number))
     n = Notification(
-        kind, family, luid, 7, 1_700_000_000.0 + number / 1000, at, row, *unobserved, inferred
+        type, family, luid, 7, 1_700_000_000.0 + number / 1000, at, row, *unobserved, inferred
     )
     return Delta(n, "eth0", changes or (Change("mtu_bytes", number - 1, number),), None)
 
@@ -55,9 +63,9 @@ def make_push(made: Settings, state: State | None = None, clock: Clock = SYSTEM)
     known = state or State()
     health = Health(messages={})
 
-    def read() -> Reading:
-        about = About("1", "r", "3", "test")
-        return Reading(known, health, about, SYSTEM.monotonic(), otlp_items=push.items())
+    def read() -> Snapshot:
+        about = BuildInfo("1", "r", "3", "test")
+        return Snapshot(known, health, about, SYSTEM.monotonic(), otlp_items=push.items())
 
     push = Push(made, destinations(made.otlp, os.environ), read, clock)
     return push

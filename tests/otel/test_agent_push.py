@@ -140,8 +140,8 @@ def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_an_endpoint_nothing_of_opentelemetry_is_imported() -> None:
     """The plain agent, whole and ready to open, has loaded none of the push's libraries."""
     code = (
-        "import sys; import exporter.run; from exporter.app import Agent;"
-        "from exporter.settings_reader import load;"
+        "import sys; import exporter.agent.run; from exporter.agent.agent import Agent;"
+        "from exporter.check_config import load;"
         "from exporter.sources.replay import ReplaySource;"
         "Agent(load({}, {}), ReplaySource('none'));"
         "print(sorted({m.split('.')[0] for m in sys.modules} &"

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.errors import SettingsError
 from exporter.otel.destinations import Destination, destinations, metrics_interval
-from exporter.settings import OtlpSettings
+from exporter.settings.schema import OtlpSettings
 
 BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 HTTP, GRPC = "http/protobuf", "grpc"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.episodes import Episode, Episodes
+from exporter.otel.episodes import Episode, Episodes
 
 QUIET, MAXIMUM = 5.0, 60.0
 

@@ -24,7 +24,7 @@ from support.waiting import wait_until
 from exporter.errors import SettingsError
 from exporter.otel.library_log import describe
 from exporter.otel.workers import QUEUE_LIMIT
-from exporter.settings import OtlpSettings, Settings
+from exporter.settings.schema import OtlpSettings, Settings
 
 DOWN = "http://127.0.0.1:1"
 FAILS, WORKS = "OTLP push fails", "OTLP push works"

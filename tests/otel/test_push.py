@@ -11,8 +11,8 @@ from support.waiting import wait_until
 
 from exporter import __version__
 from exporter.clock import SYSTEM
-from exporter.model import Change, Family, Interface, Kind, Link, Parameters
-from exporter.state import State
+from exporter.model import Change, Family, Interface, Link, NotificationType, Parameters
+from exporter.monitor.state import State
 
 Receiver = HttpReceiver | GrpcReceiver
 
@@ -33,7 +33,15 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
     """A root span for the host, a child for each IP interface, an event for each notification."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
-        told(push, [delta(1), delta(2, family=Family.IPV6), delta(3), delta(4, kind=Kind.DELETE)])
+        told(
+            push,
+            [
+                delta(1),
+                delta(2, family=Family.IPV6),
+                delta(3),
+                delta(4, type=NotificationType.DELETE),
+            ],
+        )
         wait_until(lambda: len(receiver.spans()) == 3, 10, "the episode ends by itself")
     (root,) = (s for s in receiver.spans() if not s.parent_span_id)
     children = [s for s in receiver.spans() if s.parent_span_id]
@@ -120,7 +128,7 @@ def test_notifications_go_where_they_were_asked_to(
 def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:
     """What is never counted is never pushed."""
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
-        told(push, [delta(1, kind=Kind.REFRESH)])
+        told(push, [delta(1, type=NotificationType.REFRESH)])
     assert (receiver.spans(), receiver.records()) == ([], [])
     assert balance(push)["accepted"] == 0
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.addresses import parse_listen_address, passed_sockets
+from exporter.agent.systemd import passed_sockets
 from exporter.errors import SettingsError
+from exporter.settings.addresses import parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_no_passed_socket_is_an_error(variables: dict[str, str]) -> None:
 
 _RECEIVER = """
 import os
-from exporter.addresses import passed_sockets
+from exporter.agent.systemd import passed_sockets
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 try:
     sock, = passed_sockets()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__, cli
-from exporter.command_line import build_parser, parse
-from exporter.settings import OPTIONS, Settings
+from exporter.settings.command_line import build_parser, parse
+from exporter.settings.schema import OPTIONS, Settings
 from exporter.version import revision
 
 DATA = Path(__file__).parent / "data"
@@ -128,7 +128,8 @@ def test_help_and_check_config_do_not_build_the_agent() -> None:
     """What needs no agent does not load it: the answer is there at once."""
     code = (
         "import sys; from exporter.cli import main; code = main(['check-config', sys.argv[1]]);"
-        "sys.exit(code or bool(sys.modules.keys() & {'exporter.app', 'exporter.web', 'asyncio'}))"
+        "unwanted = {'exporter.agent.agent', 'exporter.web', 'asyncio'};"
+        "sys.exit(code or bool(sys.modules.keys() & unwanted))"
     )
     path = str(DATA / "full.good.yml")
     subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=True, capture_output=True)
@@ -264,7 +265,7 @@ def test_an_error_of_the_system_is_named_by_what_it_is_about(
         raise error
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("exporter.run.run_agent", fail)
+    monkeypatch.setattr("exporter.agent.run.run_agent", fail)
     assert cli.main([]) == 1
     assert f'level=error msg="Cannot start" error={said}\n' in capsys.readouterr().err
 
@@ -281,7 +282,7 @@ def test_the_exit_code_and_arguments_are_the_commands_own(
 
     monkeypatch.delenv(VARIABLE, raising=False)
     for name in ("run_agent", "run_record", "run_replay"):
-        monkeypatch.setattr(f"exporter.run.{name}", take)
+        monkeypatch.setattr(f"exporter.agent.run.{name}", take)
     for line in ("", "--log.level=warn record a", "replay b --replay.pace=recorded"):
         assert cli.main(line.split()) == 7
     assert seen == [("info", "none"), ("warn", "none", "a"), ("info", "recorded", "b")]
@@ -296,5 +297,5 @@ def test_ctrl_c_before_the_agent_runs_is_a_stop(
         raise KeyboardInterrupt
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("exporter.run.run_agent", interrupt)
+    monkeypatch.setattr("exporter.agent.run.run_agent", interrupt)
     assert cli.main([]) == 0

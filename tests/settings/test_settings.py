@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter.check_config import check_file, load
 from exporter.errors import SettingsError
 from exporter.model import Family, Link
-from exporter.options import Option, Text
-from exporter.settings import (
+from exporter.settings.options import Option, Text
+from exporter.settings.schema import (
     OPTIONS,
     CollectorSettings,
     EpisodeSettings,
@@ -20,7 +21,6 @@ from exporter.settings import (
     Settings,
     WebSettings,
 )
-from exporter.settings_reader import check_file, load
 
 DATA = Path(__file__).parent / "data"
 VARIABLE = "IP_INTERFACE_EXPORTER_CONFIG_FILE"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
-from exporter.strict_yaml import MAX_BYTES, MAX_DEPTH, Node, parse_yaml, read_yaml
+from exporter.settings.strict_yaml import MAX_BYTES, MAX_DEPTH, Node, parse_yaml, read_yaml
 
 
 def plain(node: Node) -> object:

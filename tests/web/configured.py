@@ -10,11 +10,11 @@ from pathlib import Path
 from serving import page
 from support import certificates
 
+from exporter.web.admission import Limits
 from exporter.web.gate import Gate
+from exporter.web.live_configuration import Policy
 from exporter.web.message import Handler
-from exporter.web.policy import Policy
 from exporter.web.server import WebServer
-from exporter.web.service import Limits
 
 #: For a file whose certificates are those of `certificates.write_all`.
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"

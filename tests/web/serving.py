@@ -7,9 +7,9 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from typing import NamedTuple, Self
 
+from exporter.web.admission import Limits
 from exporter.web.message import Handler, Request, Response
 from exporter.web.server import WebServer
-from exporter.web.service import Limits
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PAGE = Response(200, (("Content-Type", "text/plain"),), b"page\n")

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from serving import PAGE
 
 from exporter.errors import SettingsError
-from exporter.web.application import Application
+from exporter.site.application import Application
+from exporter.site.landing import LandingData
 from exporter.web.configuration import RateLimit
-from exporter.web.landing import Overview
+from exporter.web.live_configuration import Policy
+from exporter.web.log_limit import Occasionally
 from exporter.web.message import Request, Response
-from exporter.web.occasionally import Occasionally
-from exporter.web.policy import Policy
 from exporter.web.rate_limit import TokenBucket
 
 USERS = f"basic_auth_users: {{alice: {HASH_4}}}\n"
@@ -52,7 +52,7 @@ def statuses(site: Site, times: int = 1, **headers: str) -> list[int]:
 def agent() -> Application:
     """The routes of the agent."""
     return Application(
-        lambda *_: b"page\n", lambda: (True, "ready"), lambda: Overview(0, "1", "x", "", True, 0)
+        lambda *_: b"page\n", lambda: (True, "ready"), lambda: LandingData(0, "1", "x", "", True, 0)
     )
 
 

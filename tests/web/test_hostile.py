@@ -10,9 +10,9 @@ import pytest
 from serving import GET, PAGE, Client, echo, scrape, serving
 from support.waiting import wait_until
 
+from exporter.web.admission import Limits
 from exporter.web.message import Request, Response
 from exporter.web.server import WebServer
-from exporter.web.service import Limits
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -10,7 +10,7 @@ from support.crowd import Crowd
 from support.waiting import wait_until
 
 from exporter.model import Family, Interface, Link, Parameters, make_luid
-from exporter.recording import encode_present
+from exporter.sources.recording import encode_present
 
 CLIENTS = 500
 INTERFACES = 900

@@ -18,10 +18,10 @@ from support.agent import PROJECT, Agent
 from support.namespace import Namespace
 from support.waiting import wait_until
 
+from exporter.web.admission import Limits
 from exporter.web.listening import Address, ListenError
 from exporter.web.message import Request, Response
 from exporter.web.server import WebServer
-from exporter.web.service import Limits
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from support import certificates
 from support.waiting import wait_until
 
 from exporter.errors import SettingsError
+from exporter.web.admission import Limits
 from exporter.web.message import Request, Response
-from exporter.web.service import Limits
 
 V = ssl.TLSVersion
 CLIENT_AUTH = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"

@@ -13,10 +13,10 @@ from support import certificates
 from support.prometheus import needed
 
 from exporter.errors import SettingsError
-from exporter.units import parse_go_duration
+from exporter.settings.units import parse_go_duration
 from exporter.web.configuration import RateLimit
 from exporter.web.configuration_reader import read_web_configuration
-from exporter.web.policy import check_web_configuration
+from exporter.web.live_configuration import check_web_configuration
 
 DATA = Path(__file__).parent / "data" / "web_config"
 FILES = sorted(path.name for path in DATA.glob("*.yml"))

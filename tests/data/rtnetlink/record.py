@@ -21,7 +21,7 @@ from support.waiting import wait_until  # noqa: E402
 
 from exporter.bindings import rtnetlink as nl  # noqa: E402
 from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, subscribe  # noqa: E402
-from exporter.sources.linux import GROUPS  # noqa: E402
+from exporter.sources.linux.source import GROUPS  # noqa: E402
 
 #: What happens, the command, and how many datagrams of it are worth keeping.
 STEPS = (

@@ -1,0 +1,47 @@
+"""Loads settings with every file that they name, and checks configuration files.
+
+The settings do not know the web server; this module hands its check in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from exporter.settings import loader
+from exporter.settings.schema import OPTIONS, Settings
+
+
+def load(flags: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> Settings:
+    """Return the settings of flags (name to texts), file and environment. Raises SettingsError."""
+    return loader.load(flags, environment, _check_web_configuration)
+
+
+def check_file(path: str) -> Settings:
+    """Return the settings of a file alone. Raises SettingsError."""
+    return load({"config.file": [path]}, {})
+
+
+def check_any_file(path: str) -> None:
+    """Check a configuration file or a web configuration file. Raises SettingsError.
+
+    The top-level keys tell which it is: even misspelt, they resemble those of one kind only.
+    """
+    ours = {option.flag.partition(".")[0] for option in OPTIONS.values()} | {"groups"}
+    from exporter.settings.strict_yaml import read_yaml
+
+    others = read_yaml(path).mapping().keys() - ours
+    if others:
+        from exporter.web.configuration_reader import KEYS
+
+        if any(get_close_matches(key, KEYS, 1) for key in others):
+            _check_web_configuration(path)
+            return
+    check_file(path)
+
+
+def _check_web_configuration(path: str) -> None:
+    # Imported only if needed: bcrypt and ssl take a while to load.
+    from exporter.web.live_configuration import check_web_configuration
+
+    check_web_configuration(path)

@@ -1,0 +1,61 @@
+"""The lines of what is not about one IP interface: few, and rendered at every scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from exporter.exposition.text_format import header, labels, sample
+from exporter.metrics.catalogue import AgentMetric, HistogramMetric
+from exporter.metrics.snapshot import Snapshot
+
+
+class AgentSamples(NamedTuple):
+    """A metric as it was read."""
+
+    name: str
+    type: str
+    help: str
+    #: Name, label names, label values and value of each sample.
+    samples: list[tuple[str, tuple[str, ...], tuple[str, ...], float]]
+
+
+def agent_samples(
+    metrics: Sequence[AgentMetric | HistogramMetric], reading: Snapshot
+) -> list[AgentSamples]:
+    """What the metrics say now. The caller holds the lock of the state."""
+    read = []
+    for metric in metrics:
+        if isinstance(metric, AgentMetric):
+            samples = [
+                (metric.name, metric.labels, values, value)
+                for values, value in metric.read(reading)
+            ]
+            read.append(AgentSamples(metric.name, metric.type, metric.help, samples))
+        else:
+            samples = []
+            for values, histogram in metric.read(reading):
+                names, count = (*metric.labels, "le"), 0
+                for bound, count in histogram.cumulative():
+                    samples.append((f"{metric.name}_bucket", names, (*values, bound), count))
+                samples.append((f"{metric.name}_count", metric.labels, values, count))
+                samples.append((f"{metric.name}_sum", metric.labels, values, histogram.sum))
+            read.append(AgentSamples(metric.name, "histogram", metric.help, samples))
+    return read
+
+
+def agent_lines(read: Sequence[AgentSamples], openmetrics: bool) -> bytes:
+    """The lines of what was read."""
+    out: list[str] = []
+    for metric in read:
+        if metric.samples:
+            out.append(header(metric.name, metric.type, metric.help, openmetrics))
+            for name, names, values, value in metric.samples:
+                out.append(sample(name, _labels(names, values), value))
+    return "".join(out).encode()
+
+
+@lru_cache(maxsize=512)  # the same at every scrape
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return labels(names, values)

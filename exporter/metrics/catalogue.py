@@ -1,0 +1,408 @@
+"""Every metric, once: its name, type, help, labels, and how to read it.
+
+Three publishers read it: the scrape page (`exposition`), a prometheus_client collector
+(`collector`) and the OTLP push. To add a metric, add an entry here.
+
+Names and labels follow https://prometheus.io/docs/practices/naming/. Counters are declared
+with their ``_total``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from exporter.metrics.snapshot import Snapshot
+from exporter.model import COUNTED_TYPES, FAMILIES, NotificationType
+from exporter.monitor.series import STATES, Histogram, SeriesSet
+
+#: Values of a metric's extra labels, in their order, and the sample's value.
+Sample = tuple[tuple[str, ...], float]
+
+
+class SeriesMetric(NamedTuple):
+    """A metric of one IP interface (or of a group). `labels` come after the identity labels."""
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[SeriesSet], Iterable[Sample]]
+    #: Reads nothing but `SeriesSet.interface`: as long as that stays equal, so does the metric.
+    of_row: bool = False
+
+
+class AgentMetric(NamedTuple):
+    """A metric of the whole computer, or of the exporter itself."""
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Snapshot], Iterable[Sample]]
+
+
+class HistogramMetric(NamedTuple):
+    """A histogram of the whole computer, or of the exporter itself."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Snapshot], Iterable[tuple[tuple[str, ...], Histogram]]]
+
+
+#: Labels of every sample of a `SeriesMetric`: which IP interface. In alphabetical order, in
+#: which prometheus_client prints labels.
+IDENTITY = ("device", "family", "index", "luid")
+
+
+def identity(series: SeriesSet) -> tuple[str, ...]:
+    """The values of `IDENTITY`."""
+    return series.device, series.family.label, series.index, series.luid
+
+
+# -- the computer -----------------------------------------------------------------------
+
+
+def _churn(r: Snapshot) -> Iterator[Sample]:
+    for family in FAMILIES:
+        for kind in COUNTED_TYPES:
+            yield (family.label, kind.label), r.state.churn[family][kind]
+
+
+def _optional(value: float | None) -> Iterator[Sample]:
+    """One sample, or none where the system has no such signal."""
+    if value is not None:
+        yield (), value
+
+
+def _named(values: dict[str, int]) -> Iterator[Sample]:
+    for name, value in values.copy().items():
+        yield (name,), value
+
+
+HOST_METRICS = (
+    AgentMetric(
+        "ip_interface_churn_total",
+        "counter",
+        "Notifications of all IP interfaces, also of those gone, grouped or beyond the limit.",
+        ("family", "type"),
+        _churn,
+    ),
+    AgentMetric(
+        "ip_interfaces",
+        "gauge",
+        "IP interfaces that exist.",
+        ("family",),
+        lambda r: [((f.label,), r.state.existing[f]) for f in FAMILIES],
+    ),
+    AgentMetric(
+        "ip_interfaces_connected",
+        "gauge",
+        "IP interfaces that exist and are connected.",
+        ("family",),
+        lambda r: [((f.label,), r.state.connected[f]) for f in FAMILIES],
+    ),
+    HistogramMetric(
+        "ip_interface_outage_duration_seconds",
+        "How long each disconnection lasted that ended with a connection.",
+        ("family",),
+        lambda r: [((f.label,), r.state.outages[f]) for f in FAMILIES],
+    ),
+)
+
+
+# -- one IP interface -------------------------------------------------------------------
+
+
+def _info(s: SeriesSet) -> Iterator[Sample]:
+    if s.interface is not None:
+        link = s.interface.link
+        yield (link.alias, link.kind, str(link.type), link.address, link.guid), 1
+
+
+def _by_state(pair: list[int]) -> Iterator[Sample]:
+    for connected in (True, False):
+        yield (STATES[connected],), pair[connected]
+
+
+def _last_notification(s: SeriesSet) -> Iterator[Sample]:
+    if s.interface is not None and s.last_notification is not None:
+        yield (), s.last_notification
+
+
+STATE_SECONDS = "ip_interface_state_seconds_total"
+
+
+def state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
+    """The one metric that changes without a notification: time in state, up to `instant`."""
+    for connected in (True, False):
+        yield (STATES[connected],), s.seconds(connected, instant)
+
+
+def _parameter(member: str, help_: str) -> SeriesMetric:
+    """A gauge of one member of the row, where the system has it."""
+
+    def read(s: SeriesSet) -> Iterable[Sample]:
+        if s.interface is not None:
+            value = getattr(s.interface.parameters, member)
+            if value is not None:
+                return (((), value),)
+        return ()
+
+    return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read, of_row=True)
+
+
+SERIES_METRICS = (
+    SeriesMetric(
+        "ip_interface_info",
+        "gauge",
+        "Facts about an IP interface to join on; type is the IANA ifType.",
+        ("alias", "kind", "type", "address", "guid"),
+        _info,
+        of_row=True,
+    ),
+    SeriesMetric(
+        "ip_interface_notifications_total",
+        "counter",
+        "Notifications of this IP interface.",
+        ("type",),
+        lambda s: [((kind.label,), s.notifications[kind]) for kind in COUNTED_TYPES],
+    ),
+    SeriesMetric(
+        "ip_interface_transitions_total",
+        "counter",
+        "Changes of Connected that a notification showed, by the state that began.",
+        ("state",),
+        lambda s: _by_state(s.transitions),
+    ),
+    SeriesMetric(
+        "ip_interface_unobserved_transitions_total",
+        "counter",
+        "Changes of Connected that no notification showed, proven by the system's counters.",
+        ("state",),
+        lambda s: _by_state(s.unobserved),
+    ),
+    SeriesMetric(
+        STATE_SECONDS,
+        "counter",
+        "Time spent connected and disconnected since the IP interface was first seen.",
+        ("state",),
+        lambda s: (),  # see `state_seconds`
+    ),
+    SeriesMetric(
+        "ip_interface_last_notification_timestamp_seconds",
+        "gauge",
+        "When the last notification of this IP interface came, in Unix time.",
+        (),
+        _last_notification,
+    ),
+    SeriesMetric(
+        "ip_interface_parameter_changes_total",
+        "counter",
+        "Changes of each member of the interface row; born with the first change.",
+        ("parameter",),
+        lambda s: _named(s.parameter_changes),
+    ),
+)
+
+#: Members of the row that are published by default.
+CORE_PARAMETERS = (
+    _parameter("connected", "Whether the IP interface is connected to a network."),
+    _parameter("mtu_bytes", "Maximum transmission unit of the family on this interface."),
+    _parameter("metric", "Interface metric: part of the cost of each route through it."),
+    _parameter("forwarding_enabled", "Whether packets are forwarded."),
+    _parameter("advertising_enabled", "Whether router advertisements are sent."),
+)
+
+#: The others, with ``--collector.parameters=all``.
+OTHER_PARAMETERS = tuple(
+    _parameter(member, help_)
+    for member, help_ in (
+        ("automatic_metric_enabled", "Whether the metric is computed by the system."),
+        ("weak_host_send_enabled", "Whether the weak host model is used for sending."),
+        ("weak_host_receive_enabled", "Whether the weak host model is used for receiving."),
+        (
+            "neighbor_unreachability_detection_enabled",
+            "Whether neighbor unreachability detection is used.",
+        ),
+        (
+            "managed_address_configuration_enabled",
+            "Whether addresses are configured by DHCP, as routers advertised it.",
+        ),
+        (
+            "other_stateful_configuration_enabled",
+            "Whether other settings come by DHCP, as routers advertised it.",
+        ),
+        ("default_route_advertised", "Whether a default route is advertised."),
+        ("default_routes_disabled", "Whether default routes through it are ignored."),
+        ("router_discovery_behavior", "Router discovery: 0 disabled, 1 enabled, 2 by DHCP."),
+        ("dad_transmits", "Probes sent for duplicate address detection."),
+        ("base_reachable_time_seconds", "Base of the random time a neighbor stays reachable."),
+        ("retransmit_time_seconds", "Time between neighbor solicitations."),
+        ("path_mtu_discovery_timeout_seconds", "How long a learned path MTU is kept."),
+        (
+            "link_local_address_behavior",
+            "Link-local addresses: 0 always off, 1 delayed, 2 always on.",
+        ),
+        ("link_local_address_timeout_seconds", "Delay before a link-local address is made."),
+        ("site_prefix_length", "Site prefix length in bits."),
+        (
+            "min_router_advertisement_interval_seconds",
+            "Shortest time between router advertisements sent.",
+        ),
+        (
+            "max_router_advertisement_interval_seconds",
+            "Longest time between router advertisements sent.",
+        ),
+        ("wake_up_patterns_supported", "Whether the interface can wake the computer."),
+        ("neighbor_discovery_supported", "Whether neighbor discovery is possible."),
+        ("router_discovery_supported", "Whether router discovery is possible."),
+        ("transmit_offload", "Bit set of transmit offloads (NL_INTERFACE_OFFLOAD_ROD)."),
+        ("receive_offload", "Bit set of receive offloads (NL_INTERFACE_OFFLOAD_ROD)."),
+        ("reachable_time_seconds", "The random time a neighbor stays reachable now."),
+    )
+)
+
+
+# -- the exporter itself ----------------------------------------------------------------
+
+
+def _build_info(r: Snapshot) -> Iterator[Sample]:
+    yield (r.build.version, r.build.revision, r.build.python_version, r.build.backend), 1
+
+
+def _namespace_info(r: Snapshot) -> Iterator[Sample]:
+    if r.build.namespace is not None:
+        yield (r.build.namespace,), 1
+
+
+EXPORTER_METRICS = (
+    AgentMetric(
+        "ip_interface_exporter_build_info",
+        "gauge",
+        "Version of the exporter, and where its notifications come from.",
+        ("version", "revision", "pythonversion", "backend"),
+        _build_info,
+    ),
+    AgentMetric(
+        "ip_interface_exporter_namespace_info",
+        "gauge",
+        "The network namespace whose interfaces are seen.",
+        ("netns",),
+        _namespace_info,
+    ),
+    AgentMetric(
+        "ip_interface_exporter_source_up",
+        "gauge",
+        "Whether the system confirmed that it will send notifications.",
+        (),
+        lambda r: _optional(r.health.up),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_source_messages_total",
+        "counter",
+        "Messages received from the system.",
+        ("message",),
+        lambda r: _named(r.health.messages),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_source_overruns_total",
+        "counter",
+        "Times that notifications were lost because they were not received fast enough.",
+        (),
+        lambda r: _optional(r.health.overruns),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_source_resyncs_total",
+        "counter",
+        "Times that all interfaces were read again after a loss.",
+        (),
+        lambda r: _optional(r.health.resyncs),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_last_resync_timestamp_seconds",
+        "gauge",
+        "When all interfaces were last read again after a loss, in Unix time.",
+        (),
+        lambda r: _optional(r.health.last_resync),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_inferred_notifications_total",
+        "counter",
+        "Changes found by reading the interfaces again, not by a notification.",
+        ("type",),
+        lambda r: [((kind.label,), r.state.inferred[kind]) for kind in COUNTED_TYPES],
+    ),
+    AgentMetric(
+        "ip_interface_exporter_source_errors_total",
+        "counter",
+        "Failed calls to the system.",
+        ("operation",),
+        lambda r: _named(r.health.errors),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_receive_buffer_bytes",
+        "gauge",
+        "Effective size of the buffer in which notifications wait to be taken.",
+        (),
+        lambda r: _optional(r.health.receive_buffer_bytes),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_queue_length",
+        "gauge",
+        "Notifications that wait in the exporter's own queue.",
+        (),
+        lambda r: _optional(r.health.queue_length),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_dropped_notifications_total",
+        "counter",
+        "Notifications known to be lost.",
+        (),
+        lambda r: _optional(r.health.dropped),
+    ),
+    HistogramMetric(
+        "ip_interface_exporter_notification_lag_seconds",
+        "Time from the system's notification to its being visible here.",
+        (),
+        lambda r: [((), r.lag)] if r.lag is not None else (),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_interfaces_limit",
+        "gauge",
+        "IP interfaces that can have series of their own.",
+        (),
+        lambda r: _optional(r.state.max_interfaces),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_interfaces_aggregated",
+        "gauge",
+        "IP interfaces beyond the limit, which share the device other.",
+        (),
+        lambda r: _optional(r.state.aggregated),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_config_last_reload_successful",
+        "gauge",
+        "Whether the configuration file could be read when it was last asked to be.",
+        (),
+        lambda r: _optional(r.config_ok),
+    ),
+    AgentMetric(
+        "ip_interface_exporter_otlp_items_total",
+        "counter",
+        "Items of the OTLP push; accepted = exported + failed + dropped + those on their way.",
+        ("signal", "result"),
+        lambda r: r.otlp_items.items(),
+    ),
+)
+
+assert tuple(NotificationType)[:3] == tuple(sorted(COUNTED_TYPES)), (
+    "counted kinds index lists of three"
+)
+
+
+def series_metrics(all_parameters: bool) -> tuple[SeriesMetric, ...]:
+    """The metrics of an IP interface, with the core members of its row or with all."""
+    return SERIES_METRICS + CORE_PARAMETERS + (OTHER_PARAMETERS if all_parameters else ())

@@ -1,0 +1,111 @@
+"""The documented API on Windows: iphlpapi.dll answers, and its errors are passed on."""
+
+from __future__ import annotations
+
+from ctypes import byref
+from functools import cached_property
+
+from exporter.bindings import iphlpapi
+from exporter.bindings.errors import ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND, IpHelperError
+from exporter.bindings.netioapi import (
+    MIB_IF_ROW2,
+    MIB_IPINTERFACE_ROW,
+    NET_IF_ADMIN_STATUS,
+    NET_IF_MEDIA_CONNECT_STATE,
+)
+from exporter.model import Family, Interface, Link, format_luid
+from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
+from exporter.sources.contract import Source
+from exporter.sources.windows.rows import link_from, parameters_from
+from exporter.sources.windows.source import WindowsSource
+
+_MEDIA = NET_IF_MEDIA_CONNECT_STATE
+_CONNECTED = {_MEDIA.MediaConnectStateConnected: True, _MEDIA.MediaConnectStateDisconnected: False}
+
+
+class IpHelperBackend:
+    """See `notify_types.Backend`. `library` is another library's full path, for tests."""
+
+    def __init__(self, library: str | None = None) -> None:
+        self._path = library
+
+    @cached_property
+    def _api(self) -> iphlpapi.Library:
+        """Loaded when it is first needed: importing a module should not load a DLL."""
+        return iphlpapi.load(self._path)
+
+    def register(self, family: Family) -> Source:
+        """NotifyIpInterfaceChange; the source cancels when it is closed."""
+        source = WindowsSource(family, library=self._path)
+        source.open()
+        return source
+
+    def initial_entry(self) -> Interface:
+        """InitializeIpInterfaceEntry."""
+        row = MIB_IPINTERFACE_ROW()
+        self._api.InitializeIpInterfaceEntry(byref(row))
+        return _interface(row, Link(""))
+
+    def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
+        """GetIpInterfaceEntry, and the facts of the link."""
+        row = MIB_IPINTERFACE_ROW(Family=family, InterfaceIndex=index)
+        row.InterfaceLuid.Value = luid
+        self._api.GetIpInterfaceEntry(byref(row))
+        return _interface(row, self._link(row.InterfaceLuid.Value))
+
+    def interface_table(self, family: Family) -> list[Interface]:
+        """GetIpInterfaceTable, and the facts of the links."""
+        rows = self._api.rows("GetIpInterfaceTable", family)
+        links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
+        return [_interface(row, links[row.InterfaceLuid.Value]) for row in rows]
+
+    def link_entry(self, luid: int, index: int) -> LinkEntry:
+        """GetIfEntry2."""
+        row = MIB_IF_ROW2(InterfaceIndex=index)
+        row.InterfaceLuid.Value = luid
+        self._api.GetIfEntry2(byref(row))
+        return _link_entry(row)
+
+    def link_table(self) -> list[LinkEntry]:
+        """GetIfTable2."""
+        return [_link_entry(row) for row in self._api.rows("GetIfTable2")]
+
+    def stack_table(self) -> list[IfStackRow]:
+        """GetIfStackTable."""
+        return [
+            IfStackRow(row.HigherLayerInterfaceIndex, row.LowerLayerInterfaceIndex)
+            for row in self._api.rows("GetIfStackTable")
+        ]
+
+    def inverted_stack_table(self) -> list[InvertedIfStackRow]:
+        """GetInvertedIfStackTable."""
+        return [
+            InvertedIfStackRow(row.LowerLayerInterfaceIndex, row.HigherLayerInterfaceIndex)
+            for row in self._api.rows("GetInvertedIfStackTable")
+        ]
+
+    def _link(self, luid: int) -> Link:
+        """The facts of a link; only its LUID when it went away a moment ago."""
+        try:
+            return self.link_entry(luid, 0).link
+        except IpHelperError as error:
+            if error.winerror not in (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND):
+                raise
+            return Link(format_luid(luid))
+
+
+def _interface(row: MIB_IPINTERFACE_ROW, link: Link) -> Interface:
+    luid = int(row.InterfaceLuid.Value)
+    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, parameters_from(row))
+
+
+def _link_entry(row: MIB_IF_ROW2) -> LinkEntry:
+    return LinkEntry(
+        luid=row.InterfaceLuid.Value,
+        ifindex=row.InterfaceIndex,
+        link=link_from(row),
+        mtu_bytes=row.Mtu,
+        enabled=row.AdminStatus == NET_IF_ADMIN_STATUS.NET_IF_ADMIN_STATUS_UP,
+        oper_status=row.OperStatus,
+        media_connected=_CONNECTED.get(row.MediaConnectState),
+    )

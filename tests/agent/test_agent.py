@@ -1,0 +1,417 @@
+"""The whole agent against the real kernel, in namespaces of its own, seen over HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.agent import PROJECT, Agent, Metrics
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+from exporter.model import (
+    Family,
+    Interface,
+    Link,
+    Notification,
+    NotificationType,
+    Parameters,
+    make_luid,
+)
+from exporter.sources.recording import encode
+
+BOTH = ("ipv4", "ipv6")
+
+
+@pytest.fixture
+def lively(namespace: Namespace) -> Namespace:
+    """A namespace whose loopback is up, so that the agent in it can be reached."""
+    namespace.ip("link set lo up")
+    return namespace
+
+
+@contextmanager
+def scraping(agent: Agent, every: float = 0.1) -> Iterator[list[Metrics]]:
+    """Scrapes all the while, as several Prometheus servers would; gives the pages."""
+    pages: list[Metrics] = []
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def scrape() -> None:
+        try:
+            while not done.wait(every):
+                pages.append(agent.scrape())
+        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
+            failed.append(error)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield pages
+    finally:
+        done.set()
+        thread.join()
+    assert not failed, failed
+
+
+def make_pairs(namespace: Namespace, count: int) -> None:
+    """Veth pairs l0-r0, l1-r1, …, all up, and settled: the kernel owes no message any more."""
+    namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(count))
+    namespace.batch(f"link set {side}{i} up" for side in "lr" for i in range(count))
+
+
+def settled(agent: Agent, count: int) -> Metrics:
+    """The page once so many IP interfaces of each family are connected."""
+    agent.wait_for("ip_interfaces_connected", count, 30.0, family="ipv4")
+    return agent.wait_for("ip_interfaces_connected", count, 30.0, family="ipv6")
+
+
+def grown(after: Metrics, before: Metrics, name: str, **labels: str) -> float:
+    """How much a counter grew."""
+    return after.sum(name, **labels) - before.sum(name, **labels)
+
+
+def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace) -> None:
+    """At the start every interface is there with its counters at 0, and the agent is ready."""
+    make_pairs(lively, 2)
+    with Agent(namespace=lively) as agent:
+        page = settled(agent, 5)
+        assert page.devices() == {"lo", "l0", "r0", "l1", "r1"}
+        assert page.sum("ip_interface_churn_total") == 0
+        assert len(page.samples["ip_interface_notifications_total"]) == 5 * 2 * 3
+        assert page.sum("ip_interface_mtu_bytes", device="l0", family="ipv6") == 1500
+        assert page.sum("ip_interface_exporter_source_up") == 1
+        assert agent.get("/-/ready").status == 200
+        assert agent.stop() == 0
+
+
+def test_every_change_is_counted_once_and_per_family(lively: Namespace) -> None:
+    """A script of changes gives exactly the counts that the mapping promises."""
+    with Agent(namespace=lively) as agent:
+        agent.wait_for("ip_interface_exporter_source_up", 1)
+        lively.ip("link add a0 type veth peer name b0")
+        agent.wait_for("ip_interface_churn_total", 4, type="add")
+        lively.ip("link set b0 up")
+        lively.ip("link set a0 up")
+        agent.wait_for("ip_interface_transitions_total", 4, state="connected")
+        lively.ip("link set a0 name eth7")
+        agent.wait_for(
+            "ip_interface_notifications_total", 1, family="ipv4", device="eth7", type="add"
+        )
+        lively.ip("link set eth7 mtu 1400")
+        lively.ip("link set eth7 mtu 1279")
+        page = agent.wait_for("ip_interface_churn_total", 1, family="ipv6", type="delete")
+        assert not page.all("ip_interface_connected", device="eth7", family="ipv6")
+        assert page.sum("ip_interface_mtu_bytes", device="eth7", family="ipv4") == 1279
+        lively.ip("link set eth7 mtu 1500")
+        lively.sysctl("ipv4/conf/eth7/forwarding", 1)
+        page = agent.wait_for("ip_interface_forwarding_enabled", 1, device="eth7", family="ipv4")
+        of_eth7 = {
+            (family, kind): page.sum(
+                "ip_interface_notifications_total", device="eth7", family=family, type=kind
+            )
+            for family in BOTH
+            for kind in ("add", "delete", "parameter")
+        }
+        assert of_eth7 == {
+            # connected, three MTUs, forwarding
+            ("ipv4", "parameter"): 5,
+            ("ipv4", "add"): 1,
+            ("ipv4", "delete"): 0,
+            # connected, one MTU; below 1280 the family goes, and comes back
+            ("ipv6", "parameter"): 2,
+            ("ipv6", "add"): 2,
+            ("ipv6", "delete"): 1,
+        }
+        changes = page.all("ip_interface_parameter_changes_total", device="eth7", family="ipv4")
+        assert {labels["parameter"]: value for labels, value in changes} == {
+            "connected": 1,
+            "mtu_bytes": 3,
+            "forwarding_enabled": 1,
+        }
+        assert "a0" not in page.devices(), "the old name has gone with the rename"
+
+
+def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
+    """50 pairs × 200 flaps, scraped all the while: every flap is counted, on either end."""
+    pairs, flaps = 50, 200
+    make_pairs(lively, pairs)
+    with Agent(namespace=lively) as agent:
+        before = settled(agent, 2 * pairs + 1)
+        carriers = lively.carrier_counts()
+        with scraping(agent) as pages:
+            for _ in range(flaps):
+                lively.batch(f"link set l{i} down" for i in range(pairs))
+                lively.batch(f"link set l{i} up" for i in range(pairs))
+        after = settled(agent, 2 * pairs + 1)
+        wanted = {name: counts for name, counts in lively.carrier_counts().items() if name != "lo"}
+
+        assert len(pages) > 10
+        assert after.sum("ip_interface_exporter_source_overruns_total") == 0
+        assert after.sum("ip_interface_exporter_inferred_notifications_total") == 0
+        missing = {}
+        for name, counts in wanted.items():
+            for family in BOTH:
+                for state, now, then in zip(
+                    ("connected", "disconnected"), counts, carriers[name], strict=True
+                ):
+                    who = {"device": name, "family": family, "state": state}
+                    seen = grown(after, before, "ip_interface_transitions_total", **who)
+                    merged = grown(
+                        after, before, "ip_interface_unobserved_transitions_total", **who
+                    )
+                    if seen + merged != now - then:
+                        missing[name, family, state] = seen, merged, now - then
+                    if name.startswith("l"):
+                        assert (seen, merged) == (flaps, 0), (name, family, state)
+        assert not missing
+        for page in pages:
+            assert page.sum("ip_interface_notifications_total") == page.sum(
+                "ip_interface_churn_total"
+            )
+
+
+def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
+    """Stopped while the buffer overflows: a loss is counted, one resync, the state is true."""
+    make_pairs(lively, 20)
+    with Agent("--collector.receive-buffer=64KiB", namespace=lively) as agent:
+        settled(agent, 41)
+        agent.process.send_signal(signal.SIGSTOP)
+        for _ in range(20):
+            lively.batch(f"link set l{i} down" for i in range(20))
+            lively.batch(f"link set l{i} up" for i in range(20))
+        lively.batch(["link del l1", "link set l2 mtu 1400", "link add x0 type veth peer name x1"])
+        lively.batch(["link set l3 down", "link set r4 name new4"])
+        agent.process.send_signal(signal.SIGCONT)
+        page = agent.wait_for("ip_interface_exporter_source_resyncs_total", 1)
+        assert page.sum("ip_interface_exporter_source_overruns_total") >= 1
+        assert page.sum("ip_interface_exporter_dropped_notifications_total") > 0
+        assert page.sum("ip_interface_exporter_inferred_notifications_total") > 0
+        wait_until(lambda: agrees(agent.scrape(), lively), message="the state equals ip's")
+        assert any("overflowed" in line for line in agent.log)
+        assert agent.scrape().sum("ip_interface_exporter_source_resyncs_total") == 1
+
+
+def agrees(page: Metrics, namespace: Namespace) -> bool:
+    """The page shows what ``ip`` shows: the devices, their MTU, and whether they run."""
+    links = namespace.links()
+    shown = {
+        labels["device"]: value
+        for labels, value in page.all("ip_interface_connected", family="ipv4")
+    }
+    mtus = {
+        labels["device"]: value
+        for labels, value in page.all("ip_interface_mtu_bytes", family="ipv4")
+    }
+    return shown == {
+        name: float({"UP", "LOWER_UP"} <= set(link["flags"]) and link["operstate"] != "DOWN")
+        for name, link in links.items()
+    } and mtus == {name: link["mtu"] for name, link in links.items()}
+
+
+def memory(agent: Agent) -> int:
+    """Resident memory in KiB. Below ``ip netns exec`` the pid is the agent's own."""
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) -> None:
+    """2,000 veths in waves: after the retention page, series and memory are as before."""
+    flags = ("--collector.retention=300ms", "--collector.max-interfaces=2000")
+    with Agent(*flags, namespace=lively) as agent:
+        agent.wait_for("ip_interface_exporter_source_up", 1)
+
+        def wave() -> None:
+            names = range(250)
+            lively.batch(f"link add a{i} type veth peer name b{i}" for i in names)
+            lively.batch(f"link del a{i}" for i in names)
+
+        wave()  # the first one also grows what stays: caches, the interpreter's arenas
+        wait_until(lambda: agent.scrape().devices() == {"lo"}, 20)
+        size, rss = len(agent.get().body), memory(agent)
+        for _ in range(3):
+            wave()
+        page = agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, 30, type="add")
+        agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, 30, type="delete")
+        wait_until(lambda: agent.scrape().devices() == {"lo"}, 20)
+        assert page.sum("ip_interface_exporter_source_overruns_total") == 0
+        assert abs(len(agent.get().body) - size) < 400, "only digits have grown"
+        assert memory(agent) - rss < 4096
+
+
+def test_hostile_names_make_a_valid_page(lively: Namespace) -> None:
+    """Names of quotes, backslashes, control and non-UTF-8 bytes are label values, no more."""
+    names = [
+        b'q"uote',
+        b"back\\slash",
+        b"\x01\x7f\x1b[31m",
+        b"\xff\xfe\x80",
+        b"a{b}=,#",
+        b"fifteen-bytes!!",
+    ]
+    with lively.enter():
+        for number, name in enumerate(names):
+            subprocess.run(
+                ["ip", "link", "add", name, "type", "veth", "peer", "name", f"p{number}"],
+                check=True,
+            )
+    with Agent(namespace=lively) as agent:
+        devices = agent.scrape().devices()
+        assert {name.decode("utf-8", "replace") for name in names} <= devices
+        landing = agent.get("/")
+        assert landing.status == 200
+        assert b'q"uote' not in landing.body, "escaped in HTML"
+
+
+def test_no_privileges_are_needed(lively: Namespace) -> None:
+    """Without any capability the agent starts and counts, with the buffer anyone may have."""
+    unprivileged = Agent(namespace=lively)
+    place = unprivileged.command.index(sys.executable)
+    # Root without capabilities may still read the interpreter, wherever that is installed.
+    unprivileged.command[place:place] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    with unprivileged as agent:
+        status = Path(f"/proc/{agent.process.pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status
+        lively.ip("link add a0 type veth peer name b0")
+        page = agent.wait_for("ip_interface_churn_total", 4, type="add")
+        limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+        assert 0 < page.sum("ip_interface_exporter_receive_buffer_bytes") <= 2 * limit
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_a_second_also_in_a_storm(
+    lively: Namespace, number: signal.Signals
+) -> None:
+    """SIGTERM and SIGINT give exit code 0 in less than a second while notifications pour in."""
+    make_pairs(lively, 20)
+    stop = threading.Event()
+
+    def storm() -> None:
+        while not stop.is_set():
+            lively.batch(f"link set l{i} {way}" for i in range(20) for way in ("down", "up"))
+
+    with Agent(namespace=lively) as agent:
+        settled(agent, 41)
+        thread = threading.Thread(target=storm)
+        thread.start()
+        try:
+            wait_until(lambda: agent.scrape().sum("ip_interface_churn_total") > 500)
+            began = time.monotonic()
+            assert agent.stop(number) == 0
+            assert time.monotonic() - began < 1.0
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
+    lively: Namespace, tmp_path: Path
+) -> None:
+    """A good file takes effect at once; after a bad one the old settings stay, and it is said."""
+    make_pairs(lively, 1)
+    file = tmp_path / "agent.yml"
+    file.write_text("collector: {exclude: 'r.*'}\n")
+    with Agent(f"--config.file={file}", namespace=lively) as agent:
+        assert agent.scrape().devices() == {"lo", "l0"}
+        file.write_text("groups: [{name: pairs, match: veth}]\n")
+        agent.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: agent.scrape().devices() == {"lo", "pairs"})
+        file.write_text("groups: [{name: pairs, match: '('}]\n")
+        agent.process.send_signal(signal.SIGHUP)
+        page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 0)
+        assert page.devices() == {"lo", "pairs"}
+        said = f"{file}:1"
+        wait_until(lambda: any("level=error" in line and said in line for line in agent.log))
+        file.write_text("")
+        agent.process.send_signal(signal.SIGHUP)
+        page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 1)
+        assert page.sum("ip_interfaces", family="ipv4") == 3
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The agent with arguments that end it at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_busy_port_is_one_clear_line() -> None:
+    """A port in use ends start-up with code 1 and a line that names address and flag."""
+    with Agent() as agent:
+        done = run(f"--web.listen-address=127.0.0.1:{agent.port}")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "level=error" in line]
+    assert f"127.0.0.1:{agent.port}" in line
+    assert "--web.listen-address" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
+    lively: Namespace, tmp_path: Path
+) -> None:
+    """What was recorded until a kill -9 replays to the page that the live agent showed."""
+    file = tmp_path / "recording.jsonl"
+    make_pairs(lively, 2)
+    with Agent("record", str(file), namespace=lively) as agent:
+        settled(agent, 5)
+        lively.batch(f"link set l0 {way}" for way in ("down", "up") * 10)
+        lively.ip("link set l1 mtu 1400")
+        lively.ip("link del l1")
+        live = agent.wait_for("ip_interface_churn_total", 4, type="delete")
+        wait_until(lambda: agent.scrape().sum("ip_interfaces_connected", family="ipv6") == 3)
+        live = agent.scrape()
+        agent.process.kill()
+        agent.process.wait()
+    with Agent("replay", str(file)) as agent:
+        wait_until(lambda: agent.scrape().sum("ip_interface_churn_total") > 0)
+        replayed = agent.wait_for("ip_interface_churn_total", live.sum("ip_interface_churn_total"))
+    for name in (
+        "ip_interface_churn_total",
+        "ip_interface_transitions_total",
+        "ip_interface_unobserved_transitions_total",
+        "ip_interface_parameter_changes_total",
+        "ip_interface_mtu_bytes",
+        "ip_interface_connected",
+        "ip_interface_outage_duration_seconds_bucket",
+        "ip_interface_outage_duration_seconds_sum",
+    ):
+        assert replayed.samples[name] == live.samples[name], name
+
+
+def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_path: Path) -> None:
+    """100,000 veths created and deleted: each is counted, and the last few are on the page."""
+    count, file = 100_000, tmp_path / "waves.jsonl"
+    with file.open("w") as out:
+        for i in range(1, count + 1):
+            veth = Interface(
+                Family.IPV4, make_luid(6, i), i, Link(f"veth{i}", kind="veth"), Parameters()
+            )
+            for kind, at in ((NotificationType.ADD, float(i)), (NotificationType.DELETE, i + 0.5)):
+                out.write(encode(Notification(kind, veth.family, veth.luid, i, at, at, veth)))
+    with Agent("replay", str(file), "--collector.retention=10s") as agent:
+        page = agent.wait_for("ip_interface_churn_total", count, 120, type="delete")
+        assert page.sum("ip_interface_churn_total", type="add") == count
+        assert page.devices() == {f"veth{i}" for i in range(count - 9, count + 1)}
+        assert len(agent.get().body) < 40_000
+        assert memory(agent) < 80_000
+
+
+def test_the_agent_of_this_machine_starts_without_any_flag_but_a_port() -> None:
+    """On the machine's real interfaces, as the README says, loopback is on the page."""
+    with Agent() as agent:
+        page = agent.scrape()
+        assert "lo" in page.devices()
+        assert page.sum("process_open_fds") > 0
+        assert agent.get("/nothing").status == 404
+        assert os.getpid() != agent.process.pid

@@ -1,0 +1,277 @@
+"""What systemd hears from the agent, over the socket that systemd would give it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.agent import Agent
+from support.waiting import wait_until
+
+from exporter.agent import run
+from exporter.agent.agent import Agent as App
+from exporter.agent.signals import Wishes
+from exporter.agent.systemd import Supervisor
+from exporter.model import Family, Interface, Notification, NotificationType
+from exporter.settings.schema import Settings, WebSettings
+from exporter.sources.contract import Health, SourceClosed
+from exporter.web.message import Request, Response, text_response
+from exporter.web.server import WebServer
+
+
+class Manager:
+    """Stands where systemd stands: binds the socket, reads what comes."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address.replace("@", "\0", 1))
+        self._socket.settimeout(0.01)
+        self.heard: list[str] = []
+
+    def listen(self) -> list[str]:
+        """Everything that was said so far, a datagram each."""
+        while True:
+            try:
+                self.heard.append(self._socket.recv(4096).decode())
+            except TimeoutError:
+                return self.heard
+
+    def wait_for(self, said: str, times: int = 1) -> None:
+        """Until a datagram that begins like this has come so many times."""
+        wait_until(
+            lambda: sum(line.startswith(said) for line in self.listen()) >= times,
+            message=f"{said} ({times}), heard: {self.heard}",
+        )
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    """Someone who listens, at either kind of address."""
+    made = Manager(f"{'@' if request.param == 'abstract' else '/'}{tmp_path}/notify"[-100:])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def environment(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What systemd would give the agent, with a watchdog of 400 ms."""
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+
+
+def test_an_agent_says_ready_alive_reloading_and_stopping(
+    manager: Manager, environment: None
+) -> None:
+    """READY=1 when it can be scraped, WATCHDOG=1 from then on, a reload framed, an end told."""
+    with Agent() as agent:
+        manager.wait_for("READY=1")
+        assert agent.get("/-/ready").status == 200
+        assert f"STATUS=Listening on 127.0.0.1:{agent.port}" in manager.heard
+        manager.wait_for("WATCHDOG=1", 3)
+        before = time.monotonic_ns() // 1000
+        agent.process.send_signal(signal.SIGHUP)
+        manager.wait_for("READY=1", 2)
+        (reload,) = [line for line in manager.heard if line.startswith("RELOADING=1\n")]
+        assert manager.heard.index(reload) > manager.heard.index("READY=1")
+        at = int(reload.partition("MONOTONIC_USEC=")[2])
+        assert before <= at <= time.monotonic_ns() // 1000
+        assert agent.stop() == 0
+    assert manager.listen()[-1] == "STOPPING=1"
+
+
+class BlockingSource:
+    """A source whose `receive` can be made to hang whatever the timeout."""
+
+    backend = "fake"
+
+    def __init__(self) -> None:
+        self.health = Health(up=True)
+        self.free, self.closed = threading.Event(), threading.Event()
+        self.free.set()
+        self.timeouts: list[float | None] = []
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def receive(self, timeout: float | None) -> list[Notification]:
+        """First the initial notification; then nothing, in time or late."""
+        self.timeouts.append(timeout)
+        if len(self.timeouts) == 1:
+            return [Notification(NotificationType.INITIAL, Family.UNSPEC, 0, 0, 0.0, 0.0)]
+        closed = self.closed.wait(timeout)
+        self.free.wait()
+        if closed:
+            raise SourceClosed
+        return []
+
+    def interface(self, family: Family, luid: int) -> Interface | None:
+        """There is none."""
+        return None
+
+    def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
+        """There is none."""
+        return []
+
+    def close(self) -> None:
+        """Unblock receive."""
+        self.closed.set()
+
+
+@contextmanager
+def served(source: BlockingSource) -> Iterator[App]:
+    """An agent over this source, in a thread as a Windows service has it."""
+    settings = Settings(web=WebSettings(listen_addresses=("127.0.0.1:0",)))
+    app, wishes = App(settings, source), Wishes()
+    thread = threading.Thread(target=run._serve, args=(app, lambda: settings, wishes))
+    thread.start()
+    try:
+        yield app
+    finally:
+        source.free.set()
+        wishes.put("the end of the test")
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_collector_that_hangs_ends_the_signs_of_life(
+    manager: Manager, environment: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No WATCHDOG=1 while the source blocks, the reason in STATUS; pings again when it moves."""
+    source = BlockingSource()
+    with served(source):
+        manager.wait_for("WATCHDOG=1", 3)
+        source.free.clear()
+        manager.wait_for("STATUS=the collector has not moved for")
+        pings = manager.heard.count("WATCHDOG=1")
+        stuck = time.monotonic()
+        wait_until(lambda: time.monotonic() > stuck + 0.5)  # more than the watchdog's time
+        assert manager.listen().count("WATCHDOG=1") == pings
+        source.free.set()
+        manager.wait_for("WATCHDOG=1", pings + 2)
+        assert manager.heard[-1] != "STOPPING=1"
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("No sign of life" in message for message in messages) == 1
+    assert sum("This is over" in message for message in messages) == 1
+
+
+def test_without_a_watchdog_nobody_wakes_up_for_it(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NOTIFY_SOCKET alone READY=1 comes, and the collector waits without an end."""
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    source = BlockingSource()
+    with served(source):
+        manager.wait_for("READY=1")
+        wait_until(lambda: len(source.timeouts) == 2)
+        assert source.timeouts == [None, None]
+    assert "WATCHDOG=1" not in manager.listen()
+    assert manager.heard[-1] == "STOPPING=1"
+
+
+def test_a_web_server_that_hangs_is_found_out() -> None:
+    """While a handler blocks the event loop it does not answer; before and after, it does."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def block(_: Request) -> Response:
+        entered.set()
+        leave.wait()
+        return text_response(200, "late")
+
+    server = WebServer(["127.0.0.1:0"], block)
+    assert not server.answers(0.01), "not started yet"
+    server.start()
+    try:
+        assert server.answers(5.0)
+        with socket.create_connection(("127.0.0.1", server.addresses[0].port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert entered.wait(5.0)
+            assert not server.answers(0.05)
+            leave.set()
+            assert server.answers(5.0)
+    finally:
+        leave.set()
+        server.stop()
+    assert not server.answers(0.01), "stopped"
+
+
+def test_what_hangs_is_asked_again_soon_and_ready_comes_once(manager: Manager) -> None:
+    """Not ready: no word. Then READY=1 and pings, none while something hangs."""
+    supervisor = Supervisor({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "60000000"})
+    assert supervisor.interval == 30
+    assert 0 < (supervisor.attend(lambda: "starting", str) or 0) < 1
+    assert manager.listen() == []
+    supervisor.reloading()
+    supervisor.reloaded()
+    assert manager.listen() == [], "READY=1 would be a lie"
+    assert supervisor.attend(str, str) == 30
+    assert supervisor.attend(str, lambda: "stuck") == 1
+    assert supervisor.attend(str, str) == 30
+    assert manager.listen() == [
+        "READY=1",
+        "WATCHDOG=1",
+        "STATUS=stuck",
+        "STATUS=",
+        "WATCHDOG=1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "watchdog",
+    [
+        {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid() + 1)},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "-1"},
+        {"WATCHDOG_USEC": "soon"},
+        {},
+    ],
+)
+def test_a_watchdog_for_nobody_or_for_another_process(watchdog: dict[str, str]) -> None:
+    """WATCHDOG_PID of another process, and times that are none, ask for nothing."""
+    environment = {"NOTIFY_SOCKET": "/run/systemd/notify", "PATH": "/bin", **watchdog}
+    assert Supervisor(environment).interval is None
+    assert environment == {"PATH": "/bin"}, "no child process may speak for us"
+
+
+@pytest.mark.parametrize("address", ["", "vsock:2:9999", "relative"])
+def test_without_a_socket_nothing_happens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket, or a kind that is not supported: nothing is asked, opened or sent."""
+    monkeypatch.setattr(socket, "socket", None)
+    supervisor = Supervisor({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
+    assert supervisor.interval is None
+    assert supervisor.attend(lambda: pytest.fail("asked"), lambda: pytest.fail("asked")) is None
+    supervisor.reloading()
+    supervisor.stopping()
+
+
+def test_a_manager_that_is_gone_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A socket that nobody reads any more is a line in the log, not an exception."""
+    supervisor = Supervisor({"NOTIFY_SOCKET": f"{tmp_path}/gone"})
+    assert supervisor.attend(str, str) is None
+    assert "Telling systemd READY=1 failed" in caplog.text
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_root_is_told_what_it_is_not_needed_for(
+    user: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As root there is one warning, which names the two capabilities; as a user none."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with served(BlockingSource()):
+        pass
+    warnings = [r.getMessage() for r in caplog.records if "Running as root" in r.getMessage()]
+    assert len(warnings) == (user == 0)
+    assert all("CAP_NET_ADMIN" in w and "CAP_NET_BIND_SERVICE" in w for w in warnings)

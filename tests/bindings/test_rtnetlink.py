@@ -1,0 +1,403 @@
+"""The rtnetlink parser: exact on what the kernel said, unmoved by what it never would."""
+
+import errno
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
+from support import messages as build
+from support import recorded
+from support.namespace import Namespace
+
+from exporter.bindings import rtnetlink as nl
+from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester, subscribe
+
+# -- agreement with another implementation ----------------------------------------------------
+
+
+class Inet6Link(nlmsg):
+    """The link message of AF_INET6, which pyroute2 lacks, of the parts that it has."""
+
+    fields = ifinfmsg.fields
+    nla_map = ((nl.IFLA_PROTINFO, "IFLA_PROTINFO", "inet6"),)
+    inet6 = ifinfmsg.af_spec_inet.inet6
+
+
+class Netconf(nlmsg):
+    """struct netconfmsg and its attributes, which pyroute2 lacks."""
+
+    fields = (("family", "B"), ("__pad", "3x"))
+    nla_map = (
+        ("NETCONFA_UNSPEC", "none"),
+        ("NETCONFA_IFINDEX", "int32"),
+        ("NETCONFA_FORWARDING", "int32"),
+        *((f"NETCONFA_{number}", "int32") for number in range(3, 10)),
+    )
+
+
+def decoded(form: type[nlmsg], message: recorded.Recorded) -> nlmsg:
+    """The message as pyroute2 reads it."""
+    oracle = form(message.with_header)
+    oracle.decode()
+    return oracle
+
+
+def attribute(node: Any, *path: str) -> Any:
+    """A nested attribute's value, or ``None``."""
+    for name in path:
+        node = node.get_attr(name) if node is not None else None
+    return node
+
+
+def text(value: str | None) -> bytes:
+    """The bytes of a string attribute; none is empty."""
+    return (value or "").encode()
+
+
+LINKS = recorded.messages(nl.RTM_NEWLINK, nl.RTM_DELLINK)
+NETCONFS = recorded.messages(nl.RTM_NEWNETCONF, nl.RTM_DELNETCONF)
+ADDRESSES = recorded.messages(nl.RTM_NEWADDR, nl.RTM_DELADDR)
+NEIGHBOUR_TABLES = recorded.messages(nl.RTM_NEWNEIGHTBL)
+
+
+def by_what(messages: tuple[recorded.Recorded, ...]) -> Any:
+    """A test for each message, named after what happened."""
+    return pytest.mark.parametrize("message", messages, ids=lambda m: m.what.replace(" ", "_"))
+
+
+@by_what(tuple(m for m in LINKS if m.datagram[m.message.start] == nl.AF_UNSPEC))
+def test_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+    """Every attribute that is kept of a link has the value that pyroute2 decodes."""
+    link, oracle = nl.parse_link(*message.place), decoded(ifinfmsg, message)
+    assert link is not None
+    families = oracle.get_attr("IFLA_AF_SPEC")
+    inet, inet6 = attribute(families, "AF_INET"), attribute(families, "AF_INET6")
+    hardware_address = oracle.get_attr("IFLA_ADDRESS")
+    assert link._replace(inet_conf=None, inet6_conf=None) == nl.LinkMessage(
+        family=oracle["family"],
+        hardware_type=oracle["ifi_type"],
+        ifindex=oracle["index"],
+        flags=oracle["flags"],
+        name=text(oracle.get_attr("IFLA_IFNAME")),
+        mtu=oracle.get_attr("IFLA_MTU"),
+        address=bytes.fromhex(hardware_address.replace(":", "")) if hardware_address else b"",
+        alias=text(oracle.get_attr("IFLA_IFALIAS")),
+        kind=text(attribute(oracle, "IFLA_LINKINFO", "IFLA_INFO_KIND")),
+        master=oracle.get_attr("IFLA_MASTER"),
+        lower=oracle.get_attr("IFLA_LINK"),
+        lower_netns=oracle.get_attr("IFLA_LINK_NETNSID") is not None,
+        carrier_up=oracle.get_attr("IFLA_CARRIER_UP_COUNT"),
+        carrier_down=oracle.get_attr("IFLA_CARRIER_DOWN_COUNT"),
+        inet6_flags=attribute(inet6, "IFLA_INET6_FLAGS"),
+        inet6_timers=inet6_timers(inet6),
+        addr_gen_mode=attribute(inet6, "IFLA_INET6_ADDR_GEN_MODE"),
+    )
+    assert (link.inet_conf is None) == (inet is None)
+    if inet is not None:
+        assert nl.conf_value(link.inet_conf, nl.IPV4_FORWARDING) == inet["forwarding"]
+    agree_on_conf(link, inet6)
+
+
+@by_what(tuple(m for m in LINKS if m.datagram[m.message.start] == nl.AF_INET6))
+def test_ipv6_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+    """RTNLGRP_IPV6_IFINFO puts into IFLA_PROTINFO what link messages nest in IFLA_AF_SPEC."""
+    link, oracle = nl.parse_link(*message.place), decoded(Inet6Link, message)
+    assert link is not None
+    inet6 = oracle.get_attr("IFLA_PROTINFO")
+    assert (link.ifindex, link.flags) == (oracle["index"], oracle["flags"])
+    assert link.inet6_flags == attribute(inet6, "IFLA_INET6_FLAGS")
+    assert link.inet6_timers == inet6_timers(inet6)
+    agree_on_conf(link, inet6)
+
+
+def inet6_timers(inet6: Any) -> tuple[int, int] | None:
+    """What pyroute2 reads in IFLA_INET6_CACHEINFO."""
+    cache = attribute(inet6, "IFLA_INET6_CACHEINFO")
+    return None if cache is None else (cache["reachable_time"], cache["retrans_time"])
+
+
+def agree_on_conf(link: nl.LinkMessage, inet6: Any) -> None:
+    """The IPv6 settings that matter have the values that pyroute2 reads."""
+    conf = attribute(inet6, "IFLA_INET6_CONF")
+    assert (link.inet6_conf is None) == (conf is None)
+    for position, name in (
+        (nl.IPV6_FORWARDING, "forwarding"),
+        (nl.IPV6_MTU6, "mtu"),
+        (nl.IPV6_ACCEPT_RA, "accept_ra"),
+        (nl.IPV6_DAD_TRANSMITS, "dad_transmits"),
+        (nl.IPV6_DISABLE_IPV6, "disable_ipv6"),
+        (nl.IPV6_ACCEPT_DAD, "accept_dad"),
+    ):
+        value = nl.conf_value(link.inet6_conf, position)
+        # pyroute2 reads the signed numbers as unsigned.
+        assert (value if value is None else value % 2**32) == (conf and conf[name]), name
+
+
+@by_what(NETCONFS)
+def test_netconf_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+    """Family, index, forwarding and the number of attributes are those of the message."""
+    netconf, oracle = nl.parse_netconf(*message.place), decoded(Netconf, message)
+    assert netconf == nl.NetconfMessage(
+        oracle["family"],
+        oracle.get_attr("NETCONFA_IFINDEX"),
+        oracle.get_attr("NETCONFA_FORWARDING"),
+        len(oracle["attrs"]) - 1,
+    )
+
+
+@by_what(ADDRESSES)
+def test_address_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+    """Family and index are those of the message."""
+    oracle = decoded(ifaddrmsg, message)
+    assert nl.parse_address(*message.place) == (oracle["family"], oracle["index"])
+
+
+@by_what(NEIGHBOUR_TABLES)
+def test_neighbour_tables_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+    """The three timers and the index they belong to are those of the message."""
+    parms = decoded(ndtmsg, message).get_attr("NDTA_PARMS")
+    assert nl.parse_neighbour_table(*message.place) == nl.NeighbourParameters(
+        message.datagram[message.message.start],
+        parms.get_attr("NDTPA_IFINDEX") or 0,
+        parms.get_attr("NDTPA_REACHABLE_TIME"),
+        parms.get_attr("NDTPA_BASE_REACHABLE_TIME"),
+        parms.get_attr("NDTPA_RETRANS_TIME"),
+    )
+
+
+def test_the_recording_covers_every_kind_of_message() -> None:
+    """Each message type that counts is in the recording, so that it is compared above."""
+    assert {m.message.type for m in recorded.messages()} >= {*nl.MESSAGE_NAMES, nl.RTM_NEWNEIGHTBL}
+    kinds = {nl.parse_link(*m.place).kind for m in LINKS}  # type: ignore[union-attr]
+    assert kinds >= {b"", b"veth", b"bridge", b"tun", b"ifb"}
+
+
+# -- requests ---------------------------------------------------------------------------------
+
+
+def parsed(request: bytes) -> tuple[nl.Message, tuple[bytes, int, int]]:
+    """The only message of a request, and where its body is."""
+    (message,) = nl.messages(request, len(request))
+    assert message.end == len(request)
+    return message, (request, message.start, message.end)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2**31 - 1))
+def test_requests_round_trip(sequence: int, index: int) -> None:
+    """A request reads back as the one message that it was built to be."""
+    message, place = parsed(nl.link_request(sequence, index))
+    assert (message.type, message.flags, message.sequence) == (nl.RTM_GETLINK, 1, sequence)
+    link = nl.parse_link(*place)
+    assert link is not None
+    assert (link.family, link.ifindex) == (nl.AF_UNSPEC, index)
+    message, place = parsed(nl.netconf_request(sequence, nl.AF_INET6, index))
+    assert (message.type, message.flags, message.sequence) == (nl.RTM_GETNETCONF, 1, sequence)
+    assert nl.parse_netconf(*place) == nl.NetconfMessage(nl.AF_INET6, index, None, 0)
+
+
+@pytest.mark.parametrize(("request_", "kind", "family"), [
+    (nl.link_request(7), nl.RTM_GETLINK, nl.AF_UNSPEC),
+    (nl.netconf_request(7, nl.AF_INET), nl.RTM_GETNETCONF, nl.AF_INET),
+    (nl.neighbour_table_request(7), nl.RTM_GETNEIGHTBL, nl.AF_UNSPEC),
+])  # fmt: skip
+def test_requests_without_an_index_are_dumps(request_: bytes, kind: int, family: int) -> None:
+    """What names no interface asks for all of them."""
+    message, (data, start, _) = parsed(request_)
+    assert (message.type, message.flags) == (kind, nl.NLM_F_REQUEST | nl.NLM_F_DUMP)
+    assert data[start] == family
+
+
+def test_a_replaced_setting_is_the_only_one_replaced() -> None:
+    """`with_conf_value` changes one entry of a devconf array and keeps the others."""
+    conf = build.inet6_conf(MTU6=1500, ACCEPT_RA=2)
+    changed = nl.with_conf_value(conf, nl.IPV6_MTU6, 1400)
+    assert changed == build.inet6_conf(MTU6=1400, ACCEPT_RA=2)
+    assert nl.conf_value(changed, 60) is None
+
+
+# -- what the kernel would never say ----------------------------------------------------------
+
+PARSERS: tuple[Callable[[bytes, int, int], object], ...] = (
+    nl.parse_link,
+    nl.parse_netconf,
+    nl.parse_address,
+    nl.parse_neighbour_table,
+    nl.error_code,
+)
+
+
+def kept(result: object) -> Iterator[bytes]:
+    """The parts of the datagram that a parser copied."""
+    if isinstance(result, tuple):
+        yield from (field for field in result if isinstance(field, bytes))
+
+
+def survives(data: bytes) -> None:
+    """Nothing raises, nothing runs longer than the datagram has room for, nothing grows."""
+    found = list(nl.messages(data, len(data)))
+    assert len(found) <= len(data) // 16
+    everywhere = [(0, len(data)), *((message.start, message.end) for message in found)]
+    for start, end in everywhere:
+        assert 0 <= start <= end <= len(data)
+        assert len(list(nl.attributes(data, start, end))) <= (end - start) // 4 + 1
+        for parse in PARSERS:
+            assert sum(map(len, kept(parse(data, start, end)))) <= end - start
+
+
+@given(st.binary(max_size=400))
+@example(b"")
+@example(bytes(15))
+@example(bytes(16))
+@example(b"\xff" * 64)
+@example(struct.pack("=IHHII", 0, nl.RTM_NEWLINK, 0, 0, 0) * 4)
+@example(struct.pack("=IHHII", 17, nl.RTM_NEWLINK, 0, 0, 0) + b"\0")
+def test_random_bytes_do_no_harm(data: bytes) -> None:
+    """Any bytes at all are parsed to something short, or to nothing."""
+    survives(data)
+
+
+BODIES = st.recursive(
+    st.binary(max_size=16),
+    lambda inner: st.lists(
+        st.tuples(st.integers(0, 0xFFFF), st.one_of(st.none(), st.integers(0, 0xFFFF)), inner).map(
+            lambda a: struct.pack("=HH", 4 + len(a[2]) if a[1] is None else a[1], a[0]) + a[2]
+        ),
+        max_size=4,
+    ).map(b"".join),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from([16, 17, 20, 64, 80, 81]), st.binary(min_size=16, max_size=16), BODIES)
+def test_nested_attributes_with_wrong_lengths_do_no_harm(
+    kind: int, header: bytes, body: bytes
+) -> None:
+    """Attributes nested at will, with lengths that are true, too short or too long."""
+    survives(build.datagram((kind, header + body)))
+
+
+EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=8)
+DATAGRAMS = st.sampled_from(sorted({data for _, data in recorded.datagrams()}))
+
+
+@given(DATAGRAMS, EDITS, st.integers(0, 2**16))
+@settings(max_examples=3 * settings.default.max_examples)
+def test_mutated_real_datagrams_do_no_harm(
+    data: bytes, edits: list[tuple[int, int]], cut: int
+) -> None:
+    """Real messages with bytes overwritten, and cut off anywhere."""
+    mutated = bytearray(data)
+    for position, value in edits:
+        mutated[position % len(mutated)] = value
+    survives(bytes(mutated[: len(mutated) - cut % len(mutated)]))
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_the_other_byte_order_does_no_harm(width: int) -> None:
+    """Every recorded datagram with its bytes swapped."""
+    for _, data in recorded.datagrams():
+        whole = len(data) - len(data) % width
+        survives(b"".join(data[i : i + width][::-1] for i in range(0, whole, width)))
+
+
+def test_every_truncation_of_a_link_message_is_a_prefix_of_its_facts() -> None:
+    """What is cut off is absent; what is left is as it was."""
+    message = max(LINKS, key=lambda m: m.message.end - m.message.start)
+    data, start, end = message.place
+    whole = nl.parse_link(data, start, end)
+    assert whole is not None
+    absent = nl.LinkMessage(whole.family, whole.hardware_type, whole.ifindex, whole.flags)
+    for stop in range(start, end):
+        link = nl.parse_link(data, start, stop)
+        assert (link is None) == (stop - start < 16)
+        for value, true, none in zip(link or (), whole, absent, strict=False):
+            assert value in (true, none)
+
+
+@pytest.mark.parametrize(
+    "name", [b"a b", b'"', b"\\", b"\n", b"\xff\xfe", b"\xc3\xa4" * 7, b"x" * 15]
+)
+def test_names_are_kept_as_they_are(name: bytes) -> None:
+    """A name is any bytes but NUL and slash, and is not interpreted."""
+    body = build.link(2, name)
+    link = nl.parse_link(body, 0, len(body))
+    assert link is not None
+    assert link.name == name
+
+
+# -- the sockets ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def requester(namespace: Namespace) -> Iterator[Requester]:
+    """A requester inside an empty namespace."""
+    with namespace.enter(), closing(Requester()) as made:
+        yield made
+
+
+def test_lists_are_what_exists(namespace: Namespace, requester: Requester) -> None:
+    """Links and IP interfaces of both families, and their absence, as the kernel has them."""
+    namespace.ip("link add name west mtu 1279 type veth peer name east")
+    indices = {name: link["ifindex"] for name, link in namespace.links().items()}
+    assert {link.name.decode(): link.ifindex for link in requester.links() if link.name} == indices
+    assert {n.ifindex for n in requester.netconfs(nl.AF_INET)} == set(indices.values())
+    assert {n.ifindex for n in requester.netconfs(nl.AF_INET6)} == {indices["lo"], indices["east"]}
+    assert requester.has_netconf(nl.AF_INET6, indices["east"])
+    assert not requester.has_netconf(nl.AF_INET6, indices["west"])
+    assert not requester.has_netconf(nl.AF_INET, 4711)
+    assert requester.link(4711) is None
+    west = requester.link(indices["west"])
+    assert west is not None
+    assert (west.name, west.mtu, west.inet6_conf) == (b"west", 1279, None)
+
+
+def test_a_family_without_netconf_has_no_interfaces(requester: Requester) -> None:
+    """The kernel answers for all families when it lacks the one asked for (no IPv6)."""
+    decnet = 12
+    assert requester.netconfs(decnet) == []
+
+
+def test_a_refused_question_raises_the_kernels_errno(requester: Requester) -> None:
+    """Only "no such device" and "no such family on it" mean absence; the rest is an error."""
+    decnet = 12
+    with pytest.raises(OSError, match="not supported") as refused:
+        requester.has_netconf(decnet, 1)
+    assert refused.value.errno == errno.EOPNOTSUPP
+
+
+def test_a_refused_subscription_leaves_no_socket_open(namespace: Namespace) -> None:
+    """A group that the kernel does not have is an error, and the socket is closed again."""
+    with namespace.enter():
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="Invalid argument"):
+            subscribe([nl.RTNLGRP_LINK, 1 << 20], 1 << 16)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_dump_that_a_change_interrupts_says_so(
+    namespace: Namespace, requester: Requester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that comes in the middle of a dump raises, because the dump may have holes."""
+    # 61 links need three datagrams; the kernel is one ahead of the reader.
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
+    parse, calls = nl.parse_link, []
+
+    def interrupt(*place: Any) -> nl.LinkMessage | None:
+        if not calls:
+            namespace.ip("link add name late type ifb")
+        calls.append(place)
+        return parse(*place)
+
+    monkeypatch.setattr(nl, "parse_link", interrupt)
+    with pytest.raises(DumpInterrupted):
+        requester.links()
+    assert "late" in {(link.name or b"").decode() for link in requester.links()}

@@ -1,1 +1,0 @@
-"""One suite for the documented contract, over everything that keeps it; see ../README.md."""

@@ -1,0 +1,481 @@
+"""The reducer: exact counts, exact time, bounded series."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Interface,
+    Link,
+    Notification,
+    NotificationType,
+    Parameters,
+    make_luid,
+)
+from exporter.monitor.series import Histogram, SeriesSet
+from exporter.monitor.state import OVERFLOW_DEVICE, State
+from exporter.settings.selection import Group, Selection
+
+IPV4, IPV6 = Family.IPV4, Family.IPV6
+
+
+def interface(
+    index: int = 3,
+    name: str = "eth0",
+    connected: bool = True,
+    family: Family = IPV4,
+    kind: str = "",
+    **parameters: object,
+) -> Interface:
+    """An interface as a source would describe it."""
+    row = Parameters(connected=connected, **parameters)  # type: ignore[arg-type]
+    return Interface(family, make_luid(6, index), index, Link(name, kind=kind, type=6), row)
+
+
+def notify(
+    kind: NotificationType, of: Interface, at: float, row: bool = True, **extra: object
+) -> Notification:
+    """A notification about an interface, at an instant."""
+    extra.setdefault("interface", of if row else None)
+    return Notification(kind, of.family, of.luid, of.ifindex, at, at, **extra)  # type: ignore[arg-type]
+
+
+def only(state: State) -> SeriesSet:
+    """The single series set there is."""
+    (series,) = state.series()
+    return series
+
+
+def devices(state: State) -> list[str]:
+    """The devices that have a series set, sorted."""
+    return sorted(series.device for series in state.series())
+
+
+def test_what_exists_at_the_start_is_known_and_nothing_happened() -> None:
+    """A loaded interface has all its counters at 0, and its time begins at the load."""
+    state = State()
+    state.load([interface()], instant=100.0)
+    series = only(state)
+    assert (series.notifications, series.transitions, series.unobserved) == (
+        [0, 0, 0],
+        [0, 0],
+        [0, 0],
+    )
+    assert series.seconds(True, 107.5) == 7.5
+    assert state.churn == {IPV4: [0, 0, 0], IPV6: [0, 0, 0]}
+    assert (state.existing[IPV4], state.connected[IPV4]) == (1, 1)
+
+
+def test_time_in_state_is_exact_to_the_event_inside_one_batch() -> None:
+    """Two transitions in one batch split the time at their own instants, not at the batch's."""
+    state = State()
+    state.load([interface()], 0.0)
+    up, down = interface(), interface(connected=False)
+    state.apply(
+        [
+            notify(NotificationType.PARAMETER, down, 10.25),
+            notify(NotificationType.PARAMETER, up, 10.5),
+        ]
+    )
+    series = only(state)
+    assert series.transitions == [1, 1]
+    assert series.seconds(False, 20.0) == 0.25
+    assert series.seconds(True, 20.0) == 19.75
+
+
+def test_an_outage_is_measured_from_loss_to_return_only() -> None:
+    """Outages count disconnections that were seen to begin and to end, nothing else."""
+    state = State()
+    state.load([interface(connected=False)], 0.0)
+    up, down = interface(), interface(connected=False)
+    state.apply([notify(NotificationType.PARAMETER, up, 5.0)])
+    assert state.outages[IPV4].sum == 0.0, "its beginning was never seen"
+    state.apply(
+        [notify(NotificationType.PARAMETER, down, 6.0), notify(NotificationType.PARAMETER, up, 9.0)]
+    )
+    assert state.outages[IPV4].sum == 3.0
+    state.apply(
+        [
+            notify(NotificationType.PARAMETER, down, 10.0),
+            notify(NotificationType.DELETE, down, 11.0),
+        ]
+    )
+    assert state.outages[IPV4].sum == 3.0, "a deletion is no return"
+
+
+def test_changed_members_are_counted_by_name() -> None:
+    """Each changed member of the row counts once, and is born with its first change."""
+    state = State()
+    state.load([interface(mtu_bytes=1500, forwarding_enabled=False)], 0.0)
+    changed = interface(mtu_bytes=1400, forwarding_enabled=True)
+    (delta,) = state.apply([notify(NotificationType.PARAMETER, changed, 1.0)])
+    assert only(state).parameter_changes == {"mtu_bytes": 1, "forwarding_enabled": 1}
+    assert [(c.parameter, c.before, c.after) for c in delta.changes] == [
+        ("mtu_bytes", 1500, 1400),
+        ("forwarding_enabled", False, True),
+    ]
+
+
+def test_inferred_notifications_are_counted_apart_but_believed() -> None:
+    """What a resync found moves the state and its own counter, never the churn."""
+    state = State()
+    state.load([interface()], 0.0)
+    state.apply(
+        [notify(NotificationType.PARAMETER, interface(connected=False), 2.0, inferred=True)]
+    )
+    assert state.inferred[NotificationType.PARAMETER] == 1
+    assert state.churn[IPV4] == [0, 0, 0]
+    assert only(state).notifications == [0, 0, 0]
+    assert only(state).transitions == [1, 0]
+    assert only(state).last_notification is None
+
+
+def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
+    """After a delete the gauges are gone, the counters stand still, and then all is gone."""
+    state = State(retention_seconds=60.0)
+    state.load([interface()], 0.0)
+    state.apply([notify(NotificationType.DELETE, interface(), 4.0)])
+    series = only(state)
+    assert series.interface is None
+    assert series.notifications[NotificationType.DELETE] == 1
+    assert series.seconds(True, 50.0) == 4.0
+    assert (state.existing[IPV4], state.connected[IPV4]) == (0, 0)
+    assert state.expire(63.9) == 64.0
+    assert devices(state) == ["eth0"]
+    assert state.expire(64.0) is None
+    assert devices(state) == []
+    assert state.churn[IPV4][NotificationType.DELETE] == 1, (
+        "the computer's own counter has it for ever"
+    )
+
+
+def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
+    """A re-used LUID continues its series; the time between belongs to no state."""
+    state = State()
+    state.load([interface()], 0.0)
+    state.apply(
+        [
+            notify(NotificationType.DELETE, interface(), 4.0),
+            notify(NotificationType.ADD, interface(), 10.0),
+        ]
+    )
+    series = only(state)
+    assert (
+        series.notifications[NotificationType.ADD],
+        series.notifications[NotificationType.DELETE],
+    ) == (1, 1)
+    assert series.seconds(True, 11.0) == 5.0
+    assert state.expire(1e9) is None
+    assert devices(state) == ["eth0"], "it lives, so nothing expires"
+
+
+def test_a_re_created_device_is_another_series() -> None:
+    """The same name with another LUID is another interface."""
+    state = State()
+    state.load([interface(index=3)], 0.0)
+    state.apply([notify(NotificationType.DELETE, interface(index=3), 1.0)])
+    state.apply([notify(NotificationType.ADD, interface(index=4), 2.0)])
+    assert [series.luid for series in state.series()] == [
+        "0x0006000003000000",
+        "0x0006000004000000",
+    ]
+
+
+def test_a_rename_carries_the_values_to_the_new_label() -> None:
+    """After a rename the old label is gone and the new one has all that was counted."""
+    state = State()
+    state.load([interface(name="veth1a2b")], 0.0)
+    state.apply(
+        [notify(NotificationType.PARAMETER, interface(name="veth1a2b", connected=False), 1.0)]
+    )
+    reading, _ = state.changed_since(0)
+    state.apply([notify(NotificationType.REFRESH, interface(name="eth0", connected=False), 2.0)])
+    series = only(state)
+    assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
+    assert state.changed_since(reading)[1] == [series], "or the page would keep the old name"
+
+
+def test_every_reader_sees_what_changed_since_its_own_last_reading() -> None:
+    """Two readers at their own pace each miss nothing, and see nothing twice."""
+    state = State()
+    state.load([interface(index=i, name=f"v{i}") for i in (1, 2, 3)], 0.0)
+    slow, changed = state.changed_since(0)
+    assert {series.device for series in changed} == {"v1", "v2", "v3"}
+    fast = slow
+    for index in (2, 1, 2):
+        state.apply(
+            [notify(NotificationType.PARAMETER, interface(index=index, name=f"v{index}"), 1.0)]
+        )
+        fast, changed = state.changed_since(fast)
+        assert [series.device for series in changed] == [f"v{index}"]
+    slow, changed = state.changed_since(slow)
+    assert [series.device for series in changed] == ["v2", "v1"]
+    assert state.changed_since(slow)[1] == state.changed_since(fast)[1] == []
+
+
+def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
+    """Flaps that only the system's counters prove are counted apart from those seen."""
+    state = State()
+    state.load([interface()], 0.0)
+    n = notify(
+        NotificationType.REFRESH, interface(), 1.0, unobserved_connects=3, unobserved_disconnects=2
+    )
+    state.apply([n])
+    assert only(state).unobserved == [2, 3]
+    assert only(state).notifications == [0, 0, 0]
+
+
+def test_beyond_the_limit_interfaces_share_one_device() -> None:
+    """More interfaces than the limit add up under the overflow device, and are said to."""
+    state = State(max_interfaces=2)
+    state.load([interface(index=i, name=f"v{i}") for i in range(1, 6)], 0.0)
+    assert devices(state) == [OVERFLOW_DEVICE, "v1", "v2"]
+    assert state.aggregated == 3
+    assert state.existing[IPV4] == 5
+    state.apply([notify(NotificationType.DELETE, interface(index=5, name="v5"), 2.0)])
+    state.apply(
+        [notify(NotificationType.PARAMETER, interface(index=4, name="v4", connected=False), 3.0)]
+    )
+    (other,) = [series for series in state.series() if series.shared]
+    assert (other.luid, other.index, other.interface) == ("", "", None)
+    assert (other.notifications[NotificationType.DELETE], other.transitions) == (1, [1, 0])
+    assert other.seconds(True, 4.0) == 4.0 + 2.0 + 3.0
+    assert other.seconds(False, 4.0) == 1.0
+    assert state.aggregated == 2
+
+
+def test_a_departed_interface_makes_room_for_a_living_one() -> None:
+    """At the limit the oldest departed series gives way before a living one is folded."""
+    state = State(max_interfaces=2)
+    state.load([interface(index=1, name="a"), interface(index=2, name="b")], 0.0)
+    state.apply([notify(NotificationType.DELETE, interface(index=1, name="a"), 1.0)])
+    state.apply([notify(NotificationType.ADD, interface(index=3, name="c"), 2.0)])
+    assert devices(state) == ["b", "c"]
+    assert state.aggregated == 0
+
+
+def test_a_group_shares_one_series_by_name_or_kind() -> None:
+    """Interfaces of a group add up under its name, however many come and go."""
+    selection = Selection(groups=(Group("containers", re.compile("veth")),))
+    state = State(selection)
+    for i in range(1, 501):
+        veth = interface(index=i, name=f"v{i}", kind="veth")
+        state.apply(
+            [notify(NotificationType.ADD, veth, i), notify(NotificationType.DELETE, veth, i + 0.5)]
+        )
+    assert devices(state) == ["containers"]
+    assert only(state).notifications == [0, 500, 500]
+    assert only(state).seconds(True, 1e6) == 250.0
+    assert state.churn[IPV4] == [0, 500, 500]
+
+
+def test_filtered_interfaces_leave_no_trace() -> None:
+    """An excluded interface is neither counted nor published, until a rename includes it."""
+    selection = Selection(exclude=re.compile("veth.*"), exclude_kinds=frozenset({"bridge"}))
+    state = State(selection)
+    state.load([interface(name="veth1"), interface(index=4, name="br0", kind="bridge")], 0.0)
+    state.apply([notify(NotificationType.PARAMETER, interface(name="veth1", connected=False), 1.0)])
+    assert (devices(state), state.churn[IPV4], state.existing[IPV4]) == ([], [0, 0, 0], 0)
+    state.apply([notify(NotificationType.REFRESH, interface(name="eth0", connected=False), 2.0)])
+    assert devices(state) == ["eth0"]
+    assert only(state).seconds(False, 5.0) == 3.0
+    state.apply([notify(NotificationType.REFRESH, interface(name="veth1", connected=False), 6.0)])
+    assert (devices(state), state.existing[IPV4]) == ([], 0)
+
+
+def test_an_interface_that_nobody_could_read_is_still_counted() -> None:
+    """A notification without a row counts, names the interface once known, or expires."""
+    state = State(retention_seconds=10.0)
+    state.apply([notify(NotificationType.ADD, interface(), 1.0, row=False)])
+    assert state.churn[IPV4][NotificationType.ADD] == 1
+    assert (devices(state), state.existing[IPV4]) == ([""], 0)
+    state.apply([notify(NotificationType.PARAMETER, interface(), 2.0)])
+    assert (devices(state), state.existing[IPV4]) == (["eth0"], 1)
+    state.apply([notify(NotificationType.ADD, interface(index=9), 3.0, row=False)])
+    assert state.expire(13.0) is None
+    assert devices(state) == ["eth0"]
+
+
+def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
+    """Created and deleted in waves, interfaces leave the churn counter and nothing else."""
+    state = State(max_interfaces=1000, retention_seconds=10.0)
+    for i in range(100_000):
+        one = interface(index=i % (1 << 24), name=f"veth{i}", kind="veth")
+        state.apply(
+            [notify(NotificationType.ADD, one, i), notify(NotificationType.DELETE, one, i + 0.5)]
+        )
+        assert len(state._own) <= 1000
+        state.expire(i + 1.0)
+    state.expire(1e9)
+    assert list(state.series()) == []
+    assert (state._tracked, state._departed, state._changed) == ({}, {}, {})
+    assert state.churn[IPV4] == [0, 100_000, 100_000]
+
+
+def test_remembered_differences_are_bounded_and_true() -> None:
+    """Any number of rows of one interface: each difference is right, few are remembered."""
+    state = State()
+    state.load([interface(mtu_bytes=0)], 0.0)
+    for mtu in range(1, 2000):
+        after = interface(mtu_bytes=mtu, connected=mtu % 2 == 0)
+        (delta,) = state.apply([notify(NotificationType.PARAMETER, after, float(mtu))])
+        assert [c.after for c in delta.changes if c.parameter == "mtu_bytes"] == [mtu]
+    assert only(state).parameter_changes["mtu_bytes"] == 1999
+    assert only(state).transitions == [1000, 999]
+    assert len(state._differences) < 300
+
+
+BOUNDS = (0.1, 1.0, 2.5)
+
+
+@given(st.lists(st.one_of(st.sampled_from(BOUNDS), st.floats(-1.0, 5.0)), max_size=40))
+def test_many_values_at_once_are_as_many_values(values: list[float]) -> None:
+    """A histogram has the same buckets whether values come one by one or sorted together."""
+    one_by_one, together = Histogram(BOUNDS), Histogram(BOUNDS)
+    for value in values:
+        one_by_one.observe(value)
+    together.observe_all(sorted(values))
+    assert together.cumulative() == one_by_one.cumulative()
+    assert math.isclose(together.sum, one_by_one.sum, abs_tol=1e-9)
+
+
+def books(state: State, now: float) -> object:
+    """All the numbers there are."""
+    return (
+        state.churn,
+        state.inferred,
+        state.existing,
+        state.connected,
+        [
+            (
+                series.device,
+                series.notifications,
+                series.transitions,
+                series.unobserved,
+                series.parameter_changes,
+                series.seconds(True, now),
+                series.seconds(False, now),
+            )
+            for series in state.series()
+        ],
+    )
+
+
+INTERFACES = st.builds(
+    interface,
+    index=st.integers(1, 4),
+    name=st.sampled_from(["eth0", "veth1", "br0", "x0"]),
+    connected=st.booleans(),
+    family=st.sampled_from(FAMILIES),
+    kind=st.sampled_from(["", "veth", "bridge"]),
+    mtu_bytes=st.sampled_from([1280, 1500]),
+)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                NotificationType.ADD,
+                NotificationType.DELETE,
+                NotificationType.PARAMETER,
+                NotificationType.REFRESH,
+            ]
+        ),
+        INTERFACES,
+        st.floats(0.0, 100.0),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+SELECTIONS = st.builds(
+    Selection,
+    exclude=st.sampled_from([None, re.compile("x.*")]),
+    exclude_kinds=st.sampled_from([frozenset(), frozenset({"bridge"})]),
+    groups=st.sampled_from([(), (Group("pods", re.compile("veth.*")),)]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(EVENTS, SELECTIONS, st.integers(1, 6))
+def test_whatever_happens_the_books_balance(
+    events: list[tuple[NotificationType, Interface, float, bool, bool]],
+    selection: Selection,
+    limit: int,
+) -> None:
+    """For any sequence: sums agree, nothing is negative, series stay within their bounds."""
+    state = State(selection, max_interfaces=limit, retention_seconds=1e9)
+    unwatched = State(selection, max_interfaces=limit, retention_seconds=1e9)
+    now = 0.0
+    evicted = 0
+    for kind, one, pause, with_row, inferred in events:
+        now += pause
+        before = {series: sum(series.notifications) for series in state.series()}
+        n = notify(kind, one, now, row=with_row, inferred=inferred)
+        state.apply([n])
+        unwatched.count([n])
+        alive = set(state.series())
+        evicted += sum(count for series, count in before.items() if series not in alive)
+        assert len(state._own) <= limit
+    counted = sum(sum(series.notifications) for series in state.series()) + evicted
+    assert counted == sum(map(sum, state.churn.values()))
+    assert books(state, now) == books(unwatched, now), "a count is an apply without deltas"
+    live = [t for t in state._tracked.values() if t.interface and t.series]
+    for family in FAMILIES:
+        mine = [t.interface for t in live if t.interface and t.interface.family is family]
+        assert state.existing[family] == len(mine)
+        assert state.connected[family] == sum(i.parameters.connected for i in mine)
+    for series in state.series():
+        total = series.seconds(True, now) + series.seconds(False, now)
+        assert min(series.seconds(True, now), series.seconds(False, now)) >= 0.0
+        assert total <= now * len(events) + 1e-6
+        assert min(*series.notifications, *series.transitions, *series.unobserved) >= 0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 50), st.booleans(), st.booleans()), max_size=12),
+    st.floats(0, 1e7),
+)
+def test_time_in_state_never_falls(steps: list[tuple[float, bool, bool]], began: float) -> None:
+    """Once shown up to an instant, no notification from before takes any of it back."""
+    state = State()
+    state.load([interface()], began)
+    shown = [0.0, 0.0]
+    now = began
+    for seconds, connected, late in steps:
+        now += seconds
+        happened = now - 3 * late
+        state.apply([notify(NotificationType.PARAMETER, interface(connected=connected), happened)])
+        with state.lock:
+            instant = state.show(now)
+            next_shown = [only(state).seconds(value, instant) for value in (False, True)]
+        assert next_shown[0] >= shown[0]
+        assert next_shown[1] >= shown[1]
+        shown = next_shown
+
+
+def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
+    """What ended before a scrape but was heard after it ends with the scrape."""
+    state = State()
+    state.load([interface()], 0.0)
+    with state.lock:
+        assert state.show(1000.0) == 1000.0
+    state.apply([notify(NotificationType.PARAMETER, interface(connected=False), 999.5)])
+    assert only(state).seconds(True, 1010.0) == 1000.0
+
+
+def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:
+    """Reloads with ever new group names leave no series behind."""
+    state = State()
+    state.load([interface(name="eth0"), interface(index=4, name="veth4", kind="veth")], 0.0)
+    for round_ in range(20):
+        groups = (Group(f"group{round_}", re.compile("veth")),)
+        state.reconfigure(Selection(groups=groups), 1000, 600.0, float(round_))
+        assert devices(state) == ["eth0", f"group{round_}"]
+    state.reconfigure(Selection(), 1000, 600.0, 30.0)
+    assert devices(state) == ["eth0", "veth4"]

@@ -1,0 +1,292 @@
+"""What the API does when the system fails it: beside the contract, see the other modules."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from calls import Calls
+from standin import Standin
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+from exporter.bindings.errors import IpHelperError
+from exporter.bindings.netioapi import AF_INET
+from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.model import Family, Interface, Notification, NotificationType
+from exporter.notify import NotificationHandle
+from exporter.notify import handle as notify_handle
+from exporter.notify.linux import LinuxBackend
+from exporter.notify.windows import IpHelperBackend
+from exporter.sources.contract import Health, SourceClosed
+from exporter.sources.windows import source as windows
+
+
+class ScriptedSource:
+    """A source that gives what it is told to, or raises it."""
+
+    backend = "script"
+
+    def __init__(self, *script: list[Notification] | Exception) -> None:
+        self.health = Health()
+        self.read_keys: list[tuple[Family, int]] = []
+        self._script = list(script)
+        self._closed = threading.Event()
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def receive(self, timeout: float | None) -> list[Notification]:
+        """The next item; after the last, wait to be closed."""
+        if not self._script:
+            self._closed.wait(timeout)
+            raise SourceClosed
+        item = self._script.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def interface(self, family: Family, luid: int) -> Interface | None:
+        """Note what is read."""
+        self.read_keys.append((family, luid))
+        return None
+
+    def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
+        """Nothing."""
+        return []
+
+    def close(self) -> None:
+        """End `receive`."""
+        self._closed.set()
+
+
+def told(kind: NotificationType, luid: int = 3, inferred: bool = False) -> Notification:
+    """A notification without a row."""
+    return Notification(kind, Family.IPV4, luid, 3, 0.0, 0.0, inferred=inferred)
+
+
+def deliver(source: ScriptedSource) -> tuple[NotificationHandle, Calls]:
+    """A started registration with a source."""
+    calls = Calls()
+    handle = NotificationHandle(source, calls, None, False)
+    handle.start()
+    return handle, calls
+
+
+# -- the dispatcher -------------------------------------------------------------------------
+
+
+def test_failing_receive_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One failing receive is logged, and what comes after it is delivered."""
+    monkeypatch.setattr(notify_handle, "RETRY_SECONDS", 0.0)
+    source = ScriptedSource(
+        [told(NotificationType.ADD)], OSError("out of order"), [told(NotificationType.DELETE)]
+    )
+    handle, calls = deliver(source)
+    calls.wait(2)
+    handle.cancel()
+    assert [call.type for call in calls.all] == [NotificationType.ADD, NotificationType.DELETE]
+    assert "out of order" in caplog.text
+
+
+def test_cancel_ends_the_wait_after_a_failure() -> None:
+    """A cancel does not wait until a failing source is tried again."""
+    handle, _ = deliver(ScriptedSource(OSError("out of order")))
+    handle.cancel()
+
+
+def test_refresh_is_no_notification() -> None:
+    """What is none in the contract's sense is not called back; what is inferred is."""
+    batch = [
+        told(NotificationType.REFRESH),
+        told(NotificationType.PARAMETER, inferred=True),
+        told(NotificationType.REFRESH),
+    ]
+    handle, calls = deliver(ScriptedSource(batch, [told(NotificationType.DELETE)]))
+    calls.wait(type=NotificationType.DELETE)
+    handle.cancel()
+    assert [call.type for call in calls.all] == [
+        NotificationType.PARAMETER,
+        NotificationType.DELETE,
+    ]
+
+
+def test_rows_are_read_for_the_comparison() -> None:
+    """The source reads what it told of, once for a batch, and nothing that is gone."""
+    batch = [
+        told(NotificationType.ADD, 3),
+        told(NotificationType.PARAMETER, 3),
+        told(NotificationType.PARAMETER, 4),
+    ]
+    source = ScriptedSource(
+        [*batch, told(NotificationType.DELETE, 5)], [told(NotificationType.DELETE, 9)]
+    )
+    handle, calls = deliver(source)
+    calls.wait(5)
+    handle.cancel()
+    assert sorted(source.read_keys) == [(Family.IPV4, 3), (Family.IPV4, 4)]
+
+
+# -- Windows --------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="standin")
+def _standin() -> Iterator[Standin]:
+    standin = Standin()
+    yield standin
+    assert (standin.tables, standin.registrations) == (0, 0)
+    standin.reset()
+
+
+def test_comparison_repeats_nothing(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Windows told is not found again by the comparison; what it kept to itself is."""
+    standin.put(AF_INET, 3)
+    calls = Calls()
+    handle = NotificationHandle(IpHelperBackend(standin.path).register(Family.UNSPEC), calls, 0, 0)
+    handle.start()
+    standin.add(4)
+    standin.change(3, NlMtu=1400)
+    calls.wait(2)
+    monkeypatch.setattr(windows, "RECONCILE_SECONDS", 0.0)
+    standin.put(AF_INET, 4, NlMtu=1300)  # without a notification
+    standin.notify(NotificationType.DELETE, AF_INET, 9)
+    calls.wait(index=4, type=NotificationType.PARAMETER)
+    handle.cancel()
+    assert sorted(calls.about(3) + calls.about(4)) == [
+        (NotificationType.PARAMETER, AF_INET),
+        (NotificationType.PARAMETER, AF_INET),
+        (NotificationType.ADD, AF_INET),
+    ]
+
+
+def test_cancel_that_the_system_refuses(standin: Standin, caplog: pytest.LogCaptureFixture) -> None:
+    """When Windows will not cancel, that is logged, and no callback comes all the same."""
+    calls = Calls()
+    handle = NotificationHandle(IpHelperBackend(standin.path).register(Family.UNSPEC), calls, 0, 0)
+    handle.start()
+    standin.fail("CancelMibChangeNotify2", 31)
+    handle.cancel()
+    standin.add(3)
+    standin.wait_idle()
+    assert calls.all == []
+    assert "CancelMibChangeNotify2: [WinError 31]" in caplog.text
+    standin.reset()
+
+
+# -- Linux ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="backend")
+def _backend(namespace: Namespace) -> Iterator[LinuxBackend]:
+    with namespace.enter():
+        yield LinuxBackend()
+
+
+def refusing(method: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a method of the socket that asks fail."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Requester, method, fail)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(errno.ENOBUFS, 8), (errno.ENOMEM, 8), (errno.EPERM, 5), (errno.EAFNOSUPPORT, 50)],
+)
+def test_errors_of_the_kernel(
+    backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch, code: int, status: int
+) -> None:
+    """An errno that has a documented code is raised as that, from the kernel's error."""
+    refusing("links", OSError(code, "no"), monkeypatch)
+    for call in (backend.link_table, backend.stack_table, lambda: backend.interface_table(0)):
+        with pytest.raises(IpHelperError) as caught:
+            call()
+        assert caught.value.winerror == status
+        assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_other_errors_of_the_kernel(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An errno without a documented code stays what it is."""
+    refusing("links", TimeoutError(errno.ETIMEDOUT, "no answer"), monkeypatch)
+    with pytest.raises(TimeoutError, match="no answer"):
+        backend.link_table()
+
+
+def test_interrupted_dumps(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dump that links came and went in is repeated, and given up when they do not stop."""
+    whole = Requester.links
+    interrupted = iter([True, True, False])
+
+    def links(requester: Requester) -> Any:
+        if next(interrupted, True):
+            raise DumpInterrupted
+        return whole(requester)
+
+    monkeypatch.setattr(Requester, "links", links)
+    assert [entry.link.name for entry in backend.link_table()][:1] == ["lo"]
+    with pytest.raises(OSError, match="kept coming and going"):
+        backend.link_table()
+
+
+def test_computer_without_ipv6(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that runs without IPv6 has no table of it: ERROR_NOT_SUPPORTED."""
+    monkeypatch.setattr("exporter.notify.linux._IPV6", "/proc/net/no such file")
+    with pytest.raises(IpHelperError) as caught:
+        backend.interface_table(Family.IPV6)
+    assert caught.value.winerror == 50
+    assert {entry.ifindex for entry in backend.interface_table(Family.IPV4)} >= {1}
+
+
+def test_no_interfaces(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without rows is ERROR_NOT_FOUND. (A namespace has at least its loopback.)"""
+    monkeypatch.setattr(Requester, "netconfs", lambda *_: [])
+    with pytest.raises(IpHelperError) as caught:
+        backend.interface_table(Family.UNSPEC)
+    assert caught.value.winerror == 1168
+
+
+def test_index_beyond_the_luid(backend: LinuxBackend, namespace: Namespace) -> None:
+    """A link whose index does not fit a LUID is unknown everywhere."""
+    namespace.ip(f"link add far index {1 << 24} type bridge")
+    with pytest.raises(IpHelperError) as caught:
+        backend.link_entry(0, 1 << 24)
+    assert caught.value.winerror == 2
+    assert "far" not in {entry.link.name for entry in backend.link_table()}
+    assert "far" not in {entry.link.name for entry in backend.interface_table(Family.UNSPEC)}
+
+
+def test_veth_peers_are_no_stack(backend: LinuxBackend, namespace: Namespace) -> None:
+    """The two ends of a veth, which name each other, are beside each other."""
+    namespace.ip("link add near type veth peer far")
+    with pytest.raises(IpHelperError) as caught:
+        backend.stack_table()
+    assert caught.value.winerror == 1168
+
+
+def test_lost_notifications_are_made_good(
+    backend: LinuxBackend, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an overrun the callback hears once of each interface that differs."""
+    monkeypatch.setattr("exporter.notify.linux.RECEIVE_BUFFER_BYTES", 4096)
+    blocked, entered = threading.Event(), threading.Event()
+
+    def block(_call: object) -> None:
+        entered.set()
+        blocked.wait(10)
+
+    calls = Calls(block)
+    handle = NotificationHandle(backend.register(Family.IPV4), calls, None, True)
+    handle.start()
+    assert entered.wait(10)
+    namespace.batch(f"link add if{n} type bridge" for n in range(50))
+    blocked.set()
+    wait_until(lambda: len({c.row.ifindex for c in calls.all if c.row}) == 50, 30)
+    handle.cancel()
+    assert [call.type for call in calls.all[1:]] == [NotificationType.ADD] * 50

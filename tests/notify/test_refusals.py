@@ -1,0 +1,101 @@
+"""Every way to be refused a registration: the code, its text, and nothing left over."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from typing import Any
+
+import pytest
+from calls import Calls, Register, threads
+from clauses import clause, only
+from worlds import StandinWorld, World
+
+from exporter.bindings.errors import format_message
+from exporter.notify import IpHelperError
+
+#: The documented texts; Windows has them in its own words.
+TEXTS = {
+    6: "The handle is invalid.",
+    8: "Not enough memory resources are available to process this command.",
+    87: "The parameter is incorrect.",
+}
+
+
+@clause("C5", "C11", "C14")
+@pytest.mark.parametrize("family", [1, 10, 24, -1, 65538, "2", None, []])
+def test_any_other_family(world: World, register: Register, family: object) -> None:
+    """Any other family, Linux' number for IPv6 among them, is ERROR_INVALID_PARAMETER."""
+    with pytest.raises(IpHelperError) as caught:
+        register(Calls(), family)
+    assert (caught.value.winerror, caught.value.function) == (87, "NotifyIpInterfaceChange")
+    assert caught.value.strerror == format_message(87)
+    assert threads() == set()
+
+
+@clause("C4", "C5")
+@only("rtnetlink")
+def test_the_socket_modules_number(world: World, register: Register) -> None:
+    """socket.AF_INET6 is not the documented number on Linux, and is refused."""
+    with pytest.raises(IpHelperError, match=r"\[WinError 87\] The parameter is incorrect"):
+        register(Calls(), socket.AF_INET6)
+
+
+@clause("C11", "C13", "C15", "C16")
+@only("so", "dll")
+@pytest.mark.parametrize("status", [6, 8, 31])
+def test_the_systems_refusal(world: StandinWorld, register: Register, status: int) -> None:
+    """A code the system refuses with is raised with its text, and nothing is registered."""
+    world.standin.fail("NotifyIpInterfaceChange", status)
+    with pytest.raises(IpHelperError) as caught:
+        register(Calls())
+    assert (caught.value.winerror, caught.value.strerror) == (status, format_message(status))
+    assert (threads(), world.standin.registrations) == (set(), 0)
+    if sys.platform != "win32" and status in TEXTS:
+        assert caught.value.strerror == TEXTS[status]
+
+
+@clause("C11", "C15")
+@only("rtnetlink")
+def test_no_descriptors_left(world: World, register: Register) -> None:
+    """A process that can open no more sockets gets ERROR_NOT_ENOUGH_MEMORY, and can go on."""
+    import resource
+
+    register(Calls()).cancel()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(IpHelperError) as caught:
+            register(Calls())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (caught.value.winerror, caught.value.strerror) == (8, TEXTS[8])
+    register(Calls())
+
+
+@clause("C11", "C15")
+def test_no_threads_left(world: World, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a thread to call back on, registering is ERROR_NOT_ENOUGH_MEMORY and undone."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(IpHelperError) as caught:
+            register(Calls())
+    assert caught.value.winerror == 8
+    assert threads() == set()
+
+
+@clause("C14", "S5")
+@pytest.mark.parametrize("callback", [None, 3, "callback"])
+def test_no_callback(world: World, register: Register, callback: Any) -> None:
+    """What cannot be called is ERROR_INVALID_PARAMETER."""
+    with pytest.raises(IpHelperError) as caught:
+        register(callback)
+    assert caught.value.winerror == 87

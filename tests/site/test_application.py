@@ -1,0 +1,152 @@
+"""From request to response, without a socket."""
+
+import gzip
+from dataclasses import replace
+
+import pytest
+
+from exporter.site.application import Application
+from exporter.site.landing import LandingData
+from exporter.web.message import Request, Response, split_target
+
+BIG = b"# HELP x y\n" * 1000
+OPENMETRICS = "application/openmetrics-text"
+OVERVIEW = LandingData(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0)
+
+
+def application(
+    body: bytes = BIG, ready: tuple[bool, str] = (True, ""), telemetry_path: str = "/metrics"
+) -> Application:
+    """The routes over fixed answers."""
+
+    def render(openmetrics: bool, compress: bool) -> bytes:
+        page = body + (b"# EOF\n" if openmetrics else b"")
+        return gzip.compress(page) if compress else page
+
+    return Application(
+        render,
+        lambda: ready,
+        lambda: OVERVIEW,
+        telemetry_path,
+    )
+
+
+def header(response: Response, name: str) -> str:
+    """The value of a header that may be given at most once."""
+    values = [value for key, value in response.headers if key == name]
+    assert len(values) <= 1
+    return values[0] if values else ""
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/metrics", 200, b"# HELP"),
+        ("/", 200, b"1.2.3"),
+        ("/-/healthy", 200, b"healthy"),
+        ("/-/ready", 200, b"ready"),
+        ("/health", 200, b'"ok"'),
+        ("/metrics/", 404, b"/metrics"),
+        ("//metrics", 404, b"not found"),
+        ("/Metrics", 404, b"not found"),
+        ("/../metrics", 404, b"not found"),
+        ("", 404, b"not found"),
+        ("*", 404, b"not found"),
+    ],
+)
+def test_each_path_has_its_answer(path: str, status: int, says: bytes) -> None:
+    """The routes answer as documented; everything else is not found, briefly."""
+    response = application()(Request("GET", path))
+    assert response.status == status
+    assert says in response.body
+    if status == 404:
+        assert len(response.body) < 100
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/-/ready", "/nothing"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "X"])
+def test_only_reading_is_allowed(method: str, path: str) -> None:
+    """Any method but GET and HEAD is refused everywhere, with those that are allowed."""
+    response = application()(Request(method, path))
+    assert (response.status, header(response, "Allow")) == (405, "GET, HEAD")
+
+
+def test_head_is_answered_as_get() -> None:
+    """A HEAD request has the response of the GET; the connection leaves the body out."""
+    assert application()(Request("HEAD", "/metrics")) == application()(Request("GET", "/metrics"))
+
+
+def test_not_ready_says_why() -> None:
+    """An agent that is not ready answers 503 with the reason, and is healthy all the same."""
+    app = application(ready=(False, "not confirmed"))
+    response = app(Request("GET", "/-/ready"))
+    assert (response.status, response.body) == (503, b"not ready: not confirmed\n")
+    assert app(Request("GET", "/-/healthy")).status == 200
+
+
+def test_the_format_is_said_and_true() -> None:
+    """The content type names the format that was rendered, with its one fixed version."""
+    app = application()
+    text = app(Request("GET", "/metrics", headers={"accept": f"{OPENMETRICS};version=7"}))
+    assert header(text, "Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert text.body == BIG
+    openmetrics = app(Request("GET", "/metrics", headers={"accept": OPENMETRICS}))
+    assert header(openmetrics, "Content-Type") == f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
+    assert openmetrics.body == BIG + b"# EOF\n"
+    assert header(text, "Vary") == header(openmetrics, "Vary") == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+def test_compressed_and_plain_are_the_same_page(path: str) -> None:
+    """A client that takes gzip gets the same bytes in fewer; caches are told what it hangs on."""
+    request = Request("GET", path)
+    plain = application()(request)
+    packed = application()(replace(request, headers={"accept-encoding": "gzip"}))
+    assert header(packed, "Content-Encoding") == "gzip"
+    assert header(plain, "Content-Encoding") == ""
+    assert len(packed.body) < len(plain.body)
+    assert gzip.decompress(packed.body) == plain.body
+    assert "Accept-Encoding" in header(plain, "Vary")
+    assert header(packed, "Vary") == header(plain, "Vary")
+
+
+def test_the_landing_page_compresses_to_the_same_bytes() -> None:
+    """Nothing but the page goes into its compressed form: no time, no name."""
+    request = Request("GET", "/", headers={"accept-encoding": "gzip"})
+    body = application()(request).body
+    assert body[4:8] == bytes(4)
+    assert body[3] == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/m/e%t?r<i>cs"])
+def test_the_telemetry_path_is_free(path: str) -> None:
+    """The metrics are wherever they are wanted, even where another page would be."""
+    assert application(telemetry_path=path)(Request("GET", path)).body == BIG
+
+
+def test_a_telemetry_path_begins_with_a_slash() -> None:
+    """A path that could never be asked for is an error at once, which says what would do."""
+    with pytest.raises(ValueError, match='"metrics" is not a path: expected /metrics'):
+        application(telemetry_path="metrics")
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/metrics", "/metrics", ""),
+        ("/metrics?name[]=a&b=%20", "/metrics", "name[]=a&b=%20"),
+        ("/m%65trics", "/metrics", ""),
+        ("/a%3Fb?c", "/a?b", "c"),
+        ("http://host:1/metrics?x", "/metrics", "x"),
+        ("http://host", "/", ""),
+        ("http://[bad/metrics", "/metrics", ""),
+        ("/?u=http://x/y", "/", "u=http://x/y"),
+        ("host:443", "host:443", ""),
+        ("*", "*", ""),
+        ("/%ff%zz%", "/\ufffd%zz%", ""),
+        ("", "", ""),
+    ],
+)
+def test_every_form_of_target_is_understood(target: str, path: str, query: str) -> None:
+    """Path and query are found in each of the four forms of a target; nothing raises."""
+    assert split_target(target) == (path, query)

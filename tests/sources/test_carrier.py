@@ -1,0 +1,198 @@
+"""The books of carrier counters, against a model of how the kernel changes and tells them."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.sources.linux.carrier import CarrierAccount
+
+WRAP = 1 << 32
+
+
+@dataclass
+class Kernel:
+    """A link that is administratively up, as net/core/link_watch.c runs it.
+
+    The driver turns the carrier on and off and the counters grow at once; Connected follows
+    the carrier when the linkwatch worker comes round, however often it changed in between.
+    """
+
+    up_count: int
+    down_count: int
+    carrier: bool
+    connected: bool = field(init=False)
+    ups: int = 0
+    downs: int = 0
+
+    def __post_init__(self) -> None:
+        self.connected = self.carrier
+
+    def toggle(self) -> None:
+        """The driver changes the carrier."""
+        self.carrier = not self.carrier
+        if self.carrier:
+            self.ups += 1
+        else:
+            self.downs += 1
+
+    def linkwatch(self) -> None:
+        """The worker comes round."""
+        self.connected = self.carrier
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
+        return (self.up_count + self.ups) % WRAP, (self.down_count + self.downs) % WRAP
+
+
+class Follower:
+    """What the table of links does with the messages of one interface."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.connected = kernel.connected
+        self.account = CarrierAccount(*kernel.counts)
+        self.observed_ups = self.observed_downs = self.missed = 0
+
+    def _transition(self) -> bool | None:
+        if self.kernel.connected is self.connected:
+            return None
+        self.connected = self.kernel.connected
+        self.observed_ups += self.connected
+        self.observed_downs += not self.connected
+        return self.connected
+
+    def link_message(self) -> int:
+        """A link message is sent and read; the flaps it proves."""
+        transition = self._transition()
+        missed = self.account.reading(
+            *self.kernel.counts, transition, self.connected, self.kernel.carrier
+        )
+        self.missed += missed
+        return missed
+
+    def inet6_message(self) -> None:
+        """An AF_INET6 message is sent and read: no counters."""
+        transition = self._transition()
+        if transition is not None:
+            self.account.transition(transition)
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Observed and missed, per direction: what the counters' growth must equal."""
+        return self.observed_ups + self.missed, self.observed_downs + self.missed
+
+
+COUNTS = st.one_of(st.integers(0, 5), st.integers(WRAP - 5, WRAP - 1))
+STEPS = st.lists(st.sampled_from(["toggle", "linkwatch", "link", "inet6", "race"]), max_size=60)
+
+
+def start(up_count: int, down_count: int, carrier: bool) -> tuple[Kernel, Follower]:
+    """A settled link and its follower."""
+    kernel = Kernel(up_count, down_count, carrier)
+    return kernel, Follower(kernel)
+
+
+def play(steps: list[str], kernel: Kernel, follower: Follower) -> None:
+    """Let it happen; the linkwatch worker always ends with a link message."""
+    for step in steps:
+        match step:
+            case "toggle":
+                kernel.toggle()
+            case "linkwatch":
+                kernel.linkwatch()
+                assert follower.link_message() >= 0
+            case "link":
+                assert follower.link_message() >= 0
+            case "inet6" | "race":
+                # IPv6 hears of it inside the worker, before the link message is sent; the
+                # driver may change the carrier between the two.
+                kernel.linkwatch()
+                follower.inet6_message()
+                if step == "race":
+                    kernel.toggle()
+                assert follower.link_message() >= 0
+        assert follower.totals[0] <= kernel.ups
+        assert follower.totals[1] <= kernel.downs
+
+
+@given(COUNTS, COUNTS, st.booleans(), STEPS)
+def test_observed_and_missed_equal_the_growth(
+    up_count: int, down_count: int, carrier: bool, steps: list[str]
+) -> None:
+    """Once a link has settled, what was seen and what was missed make up the growth."""
+    kernel, follower = start(up_count, down_count, carrier)
+    play([*steps, "linkwatch"], kernel, follower)
+    assert follower.totals == (kernel.ups, kernel.downs)
+
+
+OLDER = st.tuples(st.integers(0, 50), st.integers(0, 50)).filter(any)
+
+
+@given(COUNTS, COUNTS, st.booleans(), STEPS, OLDER, st.sampled_from([None, True, False]))
+def test_a_message_older_than_the_last_listing_changes_nothing(
+    up_count: int,
+    down_count: int,
+    carrier: bool,
+    steps: list[str],
+    older: tuple[int, int],
+    transition: bool | None,
+) -> None:
+    """Counters that went back were read before: they neither count nor spoil what follows."""
+    kernel, follower = start(up_count, down_count, carrier)
+    play([*steps, "link"], kernel, follower)
+    up, down = ((now - less) % WRAP for now, less in zip(kernel.counts, older, strict=True))
+    for connected in (True, False):
+        assert follower.account.reading(up, down, transition, connected, not connected) == 0
+    play(["toggle", "toggle", "linkwatch"], kernel, follower)
+    assert follower.totals == (kernel.ups, kernel.downs)
+
+
+@pytest.mark.parametrize(("carrier", "toggles", "missed"), [
+    (True, 2, 1),
+    (True, 200, 100),
+    (False, 2, 1),
+    (True, 1, 0),
+    (False, 3, 1),
+])  # fmt: skip
+def test_merged_flaps_are_missed_flaps(carrier: bool, toggles: int, missed: int) -> None:
+    """A pair of carrier changes between two messages is one missed flap, an odd one is seen."""
+    kernel, follower = start(0, 0, carrier)
+    play(["toggle"] * toggles + ["linkwatch"], kernel, follower)
+    assert follower.missed == missed
+
+
+def test_the_first_down_of_a_bridge_is_no_flap() -> None:
+    """A link that is administratively down counts its carrier going off, and misses nothing."""
+    account = CarrierAccount(0, 0)
+    assert account.reading(0, 1, None, connected=False, carrier=False) == 0
+    assert account.reading(1, 1, None, connected=False, carrier=True) == 0
+    assert account.reading(1, 1, True, connected=True, carrier=True) == 0
+
+
+def test_an_administrative_change_owes_nothing() -> None:
+    """Connected that changes without its counter does not eat the growth of later flaps."""
+    account = CarrierAccount(7, 7)
+    assert account.reading(7, 7, False, connected=False, carrier=True) == 0
+    assert account.reading(7, 7, True, connected=True, carrier=True) == 0
+    assert account.reading(8, 8, None, connected=True, carrier=True) == 1
+
+
+def test_several_early_transitions_are_all_paid() -> None:
+    """Transitions seen before any counter (IPv6, listings) use up the growth that follows."""
+    account = CarrierAccount(0, 0)
+    for connected in (False, True, False, True):
+        account.transition(connected)
+    assert account.reading(2, 2, None, connected=True, carrier=True) == 0
+    assert account.reading(3, 3, None, connected=True, carrier=True) == 1
+
+
+def test_forgetting_starts_afresh() -> None:
+    """What grew while the interface could not follow the carrier is nobody's flap."""
+    account = CarrierAccount(0, 0)
+    account.transition(False)
+    account.forget(5, 5, follows=True)
+    assert account.reading(5, 5, None, connected=False, carrier=True) == 0
+    assert account.reading(6, 6, None, connected=True, carrier=True) == 1

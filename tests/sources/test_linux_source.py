@@ -1,0 +1,1029 @@
+"""The Linux source on the real kernel, in a network namespace of the test's own."""
+
+import errno
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from support import messages as build
+from support.namespace import Namespace
+from support.netlink import subscribers
+from support.waiting import wait_until
+
+from exporter.bindings import rtnetlink as nl
+from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.clock import Clock
+from exporter.model import FAMILIES, Family, Notification, NotificationType
+from exporter.sources.contract import SourceClosed
+from exporter.sources.linux import listing
+from exporter.sources.linux import source as linux
+from exporter.sources.linux.listing import take_listing
+from exporter.sources.linux.source import LinuxSource
+
+V4, V6 = Family.IPV4, Family.IPV6
+DEFAULT_BUFFER = 32 << 20
+
+
+@contextmanager
+def opened(
+    namespace: Namespace, family: Family = Family.UNSPEC, buffer_bytes: int = DEFAULT_BUFFER
+) -> Iterator[LinuxSource]:
+    """A source that listens in the namespace, and this thread in there with it."""
+    with namespace.enter():
+        source = LinuxSource(family, buffer_bytes)
+        source.open()
+        try:
+            (initial,) = source.receive(0)
+            assert initial.type is NotificationType.INITIAL
+            yield source
+        finally:
+            source.close()
+
+
+class Heard(NamedTuple):
+    """The part of a notification that the table of the mapping speaks of."""
+
+    type: NotificationType
+    connected: bool
+    mtu: int | None
+    forwarding: bool | None
+
+
+class Listener:
+    """Collects what a source says."""
+
+    def __init__(self, namespace: Namespace, source: LinuxSource) -> None:
+        self.namespace = namespace
+        self.source = source
+        self.heard: list[Notification] = []
+        self._markers = itertools.count(1)
+
+    def until(self, condition: Callable[[], object], message: str) -> None:
+        """Receive until something holds."""
+
+        def received() -> object:
+            self.heard += self.source.receive(0.02)
+            return condition()
+
+        wait_until(received, message=message)
+
+    def finish(self) -> None:
+        """Receive all that was said before now: the kernel announces a new link after it."""
+        name = f"marker{next(self._markers)}"
+        self.namespace.ip(f"link add name {name} type ifb")
+        self.until(lambda: name in {i.link.name for i in self.source.interfaces()}, name)
+
+    def about(self, name: str, family: Family) -> list[Heard]:
+        """What was said of one interface; refreshes are no notifications."""
+        return [
+            Heard(n.type, row.connected, row.mtu_bytes, row.forwarding_enabled)
+            for n in self.heard
+            if n.family is family and n.type is not NotificationType.REFRESH
+            if n.interface is not None and n.interface.link.name == name
+            for row in [n.interface.parameters]
+        ]
+
+
+# -- the table of the mapping, told by the kernel ---------------------------------------------
+
+ADD, DELETE, CHANGE = NotificationType.ADD, NotificationType.DELETE, NotificationType.PARAMETER
+
+
+class Step(NamedTuple):
+    """Something done, the name the link then has, and what each family must say."""
+
+    what: str
+    do: Callable[[Namespace], object]
+    ipv4: list[Heard]
+    ipv6: list[Heard]
+    name: str = "west"
+
+
+def ip(arguments: str) -> Callable[[Namespace], object]:
+    """A step done by ``ip``."""
+    return lambda namespace: namespace.ip(arguments)
+
+
+def sysctl(name: str, value: int) -> Callable[[Namespace], object]:
+    """A step done by a sysctl."""
+    return lambda namespace: namespace.sysctl(name, value)
+
+
+def both(
+    kind: NotificationType, connected: bool, mtu: int, forwarding: bool
+) -> dict[str, list[Heard]]:
+    """The same for both families."""
+    heard = [Heard(kind, connected, mtu, forwarding)]
+    return {"ipv4": heard, "ipv6": heard}
+
+
+NOTHING: dict[str, list[Heard]] = {"ipv4": [], "ipv6": []}
+UP = Heard(CHANGE, True, 1500, False)
+ADD_PAIR = ip("link add name west type veth peer name east")
+
+SCRIPT = (
+    Step("add", ADD_PAIR, **both(ADD, False, 1500, False)),
+    Step("up, without carrier", ip("link set west up"), **NOTHING),
+    Step("carrier up", ip("link set east up"), **both(CHANGE, True, 1500, False)),
+    Step("carrier down", ip("link set east down"), **both(CHANGE, False, 1500, False)),
+    Step("carrier up again", ip("link set east up"), **both(CHANGE, True, 1500, False)),
+    Step("alias", ip("link set west alias uplink"), **NOTHING),
+    Step("rename while up", ip("link set west name wild"), **NOTHING, name="wild"),
+    Step("rename back", ip("link set wild name west"), **NOTHING),
+    Step("mtu 1400", ip("link set west mtu 1400"), **both(CHANGE, True, 1400, False)),
+    Step(
+        "mtu 1279",
+        ip("link set west mtu 1279"),
+        ipv4=[Heard(CHANGE, True, 1279, False)],
+        ipv6=[Heard(DELETE, True, 1400, False)],
+    ),
+    Step(
+        "mtu 1500",
+        ip("link set west mtu 1500"),
+        ipv4=[Heard(CHANGE, True, 1500, False)],
+        ipv6=[Heard(ADD, True, 1500, False)],
+    ),
+    Step(
+        "IPv4 forwarding on",
+        sysctl("ipv4/conf/west/forwarding", 1),
+        ipv4=[Heard(CHANGE, True, 1500, True)],
+        ipv6=[],
+    ),
+    Step("IPv4 forwarding on again", sysctl("ipv4/conf/west/forwarding", 1), **NOTHING),
+    Step(
+        "IPv4 forwarding off",
+        sysctl("ipv4/conf/west/forwarding", 0),
+        ipv4=[Heard(CHANGE, True, 1500, False)],
+        ipv6=[],
+    ),
+    Step(
+        "IPv6 forwarding on",
+        sysctl("ipv6/conf/west/forwarding", 1),
+        ipv4=[],
+        ipv6=[Heard(CHANGE, True, 1500, True)],
+    ),
+    Step(
+        "IPv6 forwarding off",
+        sysctl("ipv6/conf/west/forwarding", 0),
+        ipv4=[],
+        ipv6=[Heard(CHANGE, True, 1500, False)],
+    ),
+    Step(
+        "forwarding of everything on",
+        sysctl("ipv4/ip_forward", 1),
+        ipv4=[Heard(CHANGE, True, 1500, True)],
+        ipv6=[],
+    ),
+    Step(
+        "forwarding of everything off",
+        sysctl("ipv4/ip_forward", 0),
+        ipv4=[Heard(CHANGE, True, 1500, False)],
+        ipv6=[],
+    ),
+    Step(
+        "disable_ipv6",
+        sysctl("ipv6/conf/west/disable_ipv6", 1),
+        ipv4=[],
+        ipv6=[Heard(CHANGE, False, 1500, False)],
+    ),
+    Step(
+        "enable it again",
+        sysctl("ipv6/conf/west/disable_ipv6", 0),
+        ipv4=[],
+        ipv6=[Heard(CHANGE, True, 1500, False)],
+    ),
+    Step("another address", ip("address add 192.0.2.1/24 dev west"), **NOTHING),
+    Step("bridge join", ip("link set west master bridge"), **NOTHING),
+    Step("bridge leave", ip("link set west nomaster"), **NOTHING),
+    Step("down", ip("link set west down"), **both(CHANGE, False, 1500, False)),
+    Step("up", ip("link set west up"), **both(CHANGE, True, 1500, False)),
+    Step(
+        "delete",
+        ip("link del west"),
+        ipv4=[Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)],
+        ipv6=[Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)],
+    ),
+    Step("re-create with the same name", ADD_PAIR, **both(ADD, False, 1500, False)),
+)
+
+
+@pytest.mark.parametrize("family", [Family.UNSPEC, V4, V6], ids=lambda f: f.label)
+def test_a_scripted_life_gives_exactly_the_notifications_of_the_table(
+    namespace: Namespace, family: Family
+) -> None:
+    """Every step of a link's life says what the mapping states, per family, and no more."""
+    namespace.ip("link add name bridge type bridge")
+    with opened(namespace, family) as source:
+        listener = Listener(namespace, source)
+        for step in SCRIPT:
+            listener.heard.clear()
+            expected = {
+                f: heard if family in (Family.UNSPEC, f) else []
+                for f, heard in ((V4, step.ipv4), (V6, step.ipv6))
+            }
+            step.do(namespace)
+            # The carrier's changes come when the kernel's worker has run, not at once.
+            listener.until(
+                lambda name=step.name, expected=expected: all(
+                    len(listener.about(name, f)) >= len(expected[f]) for f in FAMILIES
+                ),
+                step.what,
+            )
+            listener.finish()
+            assert {f: listener.about(step.name, f) for f in FAMILIES} == expected, step.what
+
+
+def test_moving_to_another_namespace_is_a_deletion(namespace: Namespace) -> None:
+    """Here the interfaces are deleted; there, and when they come back, they are added."""
+    there = Namespace()
+    with there, opened(namespace) as source:
+        namespace.ip("link add name west type veth peer name east")
+        namespace.batch(["link set west up", "link set east up"])
+        listener = Listener(namespace, source)
+        listener.until(
+            lambda: all(listener.about("west", f)[-1:] == [UP] for f in FAMILIES), "carrier"
+        )
+        listener.heard.clear()
+        namespace.ip(f"link set west netns {there.name}")
+        listener.until(
+            lambda: all(len(listener.about("west", f)) >= 2 for f in FAMILIES), "departure"
+        )
+        listener.finish()
+        gone = [Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)]
+        assert {f: listener.about("west", f) for f in FAMILIES} == {V4: gone, V6: gone}
+        listener.heard.clear()
+        there.ip(f"link set west netns {namespace.name}")
+        listener.finish()
+        back = [Heard(ADD, False, 1500, False)]
+        assert {f: listener.about("west", f) for f in FAMILIES} == {V4: back, V6: back}
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "kind"),
+    [
+        ("link add name west type veth peer name east", "west", "veth"),
+        ("link add name bridge type bridge", "bridge", "bridge"),
+        ("tuntap add name tap mode tap", "tap", "tun"),
+        ("link add name ifb type ifb", "ifb", "ifb"),
+    ],
+    ids=["veth", "bridge", "tap", "ifb"],
+)
+def test_kinds_of_links_are_alike(namespace: Namespace, make: str, name: str, kind: str) -> None:
+    """Whatever makes a link, its addition and deletion are one notification per family."""
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip(make)
+        listener.finish()
+        assert {i.link.kind for i in source.interfaces() if i.link.name == name} == {kind}
+        namespace.ip(f"link del {name}")
+        listener.finish()
+        for family in FAMILIES:
+            assert [h.type for h in listener.about(name, family)] == [ADD, DELETE]
+
+
+# -- the start --------------------------------------------------------------------------------
+
+
+def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
+    """First comes the initial notification, alone; what exists is listed, not told."""
+    namespace.ip("link add name west type veth peer name east")
+    with namespace.enter():
+        source = LinuxSource()
+        source.open()
+        try:
+            (initial,) = source.receive(None)
+            assert (initial.type, initial.family) == (NotificationType.INITIAL, Family.UNSPEC)
+            assert (initial.luid, initial.ifindex, initial.interface) == (0, 0, None)
+            assert source.receive(0) == []
+            assert {(i.link.name, i.family) for i in source.interfaces()} == {
+                (name, family) for name in ("lo", "west", "east") for family in FAMILIES
+            }
+            assert {i.family for i in source.interfaces(V6)} == {V6}
+            assert source.health.up
+            assert source.health.errors == {}
+        finally:
+            source.close()
+
+
+@pytest.mark.parametrize("patient", [True, False], ids=["listed again", "told after it"])
+def test_nothing_falls_between_subscribing_and_listing(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    """What happens while the first listing is made is listed or told, never both or neither."""
+
+    def late(requester: Requester, families: Iterable[Family]) -> listing.Listing:
+        monkeypatch.setattr(linux, "take_listing", take_listing)
+        namespace.ip("link add name early type ifb")
+        found = take_listing(requester, families)
+        namespace.ip("link add name late type ifb")
+        return found
+
+    monkeypatch.setattr(linux, "take_listing", late)
+    if not patient:
+        monkeypatch.setattr(linux, "QUIET_TRIES", 1)
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        listener.finish()
+        assert {"early", "late"} < {i.link.name for i in source.interfaces()}
+        for family in FAMILIES:
+            assert listener.about("early", family) == []
+            assert [h.type for h in listener.about("late", family)] == [ADD] * (not patient)
+
+
+def test_an_interface_is_read_by_family_and_luid(namespace: Namespace) -> None:
+    """`read` finds what `list` lists, and nothing else."""
+    with opened(namespace) as source:
+        for interface in source.interfaces():
+            assert source.interface(interface.family, interface.luid) is interface
+        assert source.interface(V4, 0) is None
+
+
+# -- agreement with what others say -----------------------------------------------------------
+
+AF_NAMES = {V4: "inet", V6: "inet6"}
+
+
+def agree(source: LinuxSource, namespace: Namespace) -> None:
+    """The table is what iproute2 shows: existence, names, mtu, forwarding, Connected, timers."""
+    links, netconf, timers = namespace.links(), namespace.netconf(), namespace.neighbour_timers()
+    interfaces = {(AF_NAMES[i.family], i.link.name): i for i in source.interfaces()}
+    assert interfaces.keys() == netconf.keys()
+    for (family, name), interface in interfaces.items():
+        link, row, timer = links[name], interface.parameters, timers[family, name]
+        assert interface.ifindex == link["ifindex"]
+        assert interface.link.kind == link.get("linkinfo", {}).get("info_kind", "")
+        assert interface.link.address == link.get("address", "")
+        assert interface.link.alias == link.get("ifalias", "")
+        assert row.mtu_bytes == link["mtu"]
+        assert row.forwarding_enabled is netconf[family, name]["forwarding"]
+        carrier = "UP" in link["flags"] and "NO-CARRIER" not in link["flags"]
+        if link["operstate"] != "UNKNOWN":
+            carrier = carrier and link["operstate"] == "UP"
+        assert row.connected is carrier, (family, name)
+        seconds = timer["base_reachable"] / 1000, timer["retrans"] / 1000
+        assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == seconds
+
+
+def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
+    """Links of every kind, in every state, read as others read them."""
+    namespace.batch([
+        "link add name west type veth peer name east",
+        "link add name bridge type bridge",
+        "link add name ifb mtu 9000 type ifb",
+        "link add name small mtu 1279 type ifb",
+        "tuntap add name tap mode tap",
+        "tuntap add name tun mode tun",
+        "link set west alias uplink",
+        "link set west up",
+        "link set east up",
+        "link set ifb up",
+        "link set tap up",
+        "link set lo up",
+    ])  # fmt: skip
+    namespace.sysctl("ipv4/conf/west/forwarding", 1)
+    namespace.sysctl("ipv6/conf/east/forwarding", 1)
+    namespace.sysctl("ipv4/neigh/ifb/base_reachable_time_ms", 12000)
+    namespace.sysctl("ipv6/neigh/ifb/retrans_time_ms", 3000)
+    namespace.sysctl("ipv6/conf/ifb/dad_transmits", 4)
+    namespace.sysctl("ipv4/route/mtu_expires", 300)
+    wait_until(lambda: namespace.links()["west"]["operstate"] == "UP", message="carrier")
+    with opened(namespace) as source:
+        Listener(namespace, source).finish()
+        agree(source, namespace)
+        rows = {(i.link.name, i.family): i.parameters for i in source.interfaces()}
+        for (name, family), row in rows.items():
+            sysctl_value = namespace.sysctl(f"{family.label}/conf/{name}/forwarding")
+            assert row.forwarding_enabled is bool(int(sysctl_value))
+        assert rows["ifb", V6].dad_transmits == 0  # NOARP: the kernel never sends any
+        assert rows["west", V6].dad_transmits == 1
+        assert rows["west", V4].path_mtu_discovery_timeout_seconds == 300.0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "member", "expected"),
+    [
+        ("ipv6/conf/west/accept_ra", 0, "router_discovery_behavior", 0),
+        ("ipv6/conf/west/dad_transmits", 5, "dad_transmits", 5),
+        ("ipv4/neigh/west/retrans_time_ms", 2000, "retransmit_time_seconds", 2.0),
+    ],
+)
+def test_silent_changes_are_found_by_comparing(
+    namespace: Namespace,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: int,
+    member: str,
+    expected: object,
+) -> None:
+    """A setting that changes without any message is inferred at the next comparison."""
+    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.05)
+    namespace.ip("link add name west type veth peer name east")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.sysctl(setting, value)
+        listener.until(lambda: listener.heard, setting)
+        (changed,) = listener.heard
+        assert (changed.type, changed.inferred) == (NotificationType.PARAMETER, True)
+        assert changed.interface is not None
+        assert getattr(changed.interface.parameters, member) == expected
+
+
+# -- loss and storms --------------------------------------------------------------------------
+
+
+class Transitions:
+    """Connects and disconnects per family and name: seen, and proven by the counters."""
+
+    def __init__(self, source: LinuxSource, namespace: Namespace) -> None:
+        self._before = namespace.carrier_counts()
+        self._connected = {
+            (i.family, i.link.name): i.parameters.connected for i in source.interfaces()
+        }
+        self.ups: Counter[tuple[Family, str]] = Counter()
+        self.downs: Counter[tuple[Family, str]] = Counter()
+
+    def count(self, notifications: Iterable[Notification]) -> None:
+        """What these notifications add."""
+        for n in notifications:
+            assert n.interface is not None
+            who, connected = (n.family, n.interface.link.name), n.interface.parameters.connected
+            if connected is not self._connected.setdefault(who, connected):
+                self._connected[who] = connected
+                (self.ups if connected else self.downs)[who] += 1
+            self.ups[who] += n.unobserved_connects
+            self.downs[who] += n.unobserved_disconnects
+
+    def growth(
+        self, namespace: Namespace, names: Iterable[str]
+    ) -> tuple[Counter[Any], Counter[Any]]:
+        """What the kernel's counters say."""
+        after = namespace.carrier_counts()
+        ups, downs = Counter[Any](), Counter[Any]()
+        for name in names:
+            for family in FAMILIES:
+                ups[family, name] = after[name][0] - self._before[name][0]
+                downs[family, name] = after[name][1] - self._before[name][1]
+        return ups, downs
+
+
+def connected_pairs(namespace: Namespace, count: int) -> list[str]:
+    """`count` veth pairs, up and running at both ends; the names of all ends."""
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(count))
+    names = [f"{end}{i}" for i in range(count) for end in "ab"]
+    namespace.batch(f"link set {name} up" for name in names)
+    wait_until(
+        lambda: all(
+            link["operstate"] == "UP" for name, link in namespace.links().items() if name != "lo"
+        ),
+        message="carrier of all pairs",
+    )
+    return names
+
+
+def flaps(name: str, count: int) -> list[str]:
+    """The commands that set a link down and up."""
+    return [f"link set {name} down", f"link set {name} up"] * count
+
+
+def test_every_flap_of_a_storm_is_counted(namespace: Namespace) -> None:
+    """What was seen and what was not make up the growth of the kernel's counters, exactly."""
+    pairs, count = 20, 50
+    names = connected_pairs(namespace, pairs)
+    commands = [c for _ in range(count) for i in range(pairs) for c in flaps(f"a{i}", 1)]
+    with opened(namespace) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        storm = threading.Thread(target=namespace.batch, args=(commands,))
+        storm.start()
+        listener.until(lambda: not storm.is_alive(), "the end of the storm")
+        storm.join()
+        listener.finish()
+        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        settled(listener, transitions, names)
+        assert source.health.overruns == 0
+        for i in range(pairs):
+            for family in FAMILIES:
+                assert transitions.ups[family, f"a{i}"] == count
+                assert transitions.downs[family, f"a{i}"] == count
+        assert not any(n.inferred for n in listener.heard)
+
+
+def settled(listener: Listener, transitions: Transitions, names: Iterable[str]) -> None:
+    """Receive until every carrier change is accounted for, and then no more of them."""
+    counted = 0
+
+    def exact() -> bool:
+        nonlocal counted
+        transitions.count(listener.heard[counted:])
+        counted = len(listener.heard)
+        ups, downs = transitions.growth(listener.namespace, names)
+        assert transitions.ups <= ups
+        assert transitions.downs <= downs
+        return (transitions.ups, transitions.downs) == (ups, downs)
+
+    listener.until(exact, "the growth of the carrier counters")
+    listener.finish()
+    assert exact()
+
+
+def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
+    """What was lost is inferred: net differences only, in order, and every flap accounted for."""
+    names = connected_pairs(namespace, 3)
+    namespace.batch([
+        "link add name gone type ifb",
+        "link add name renamed type ifb",
+        "link add name small type ifb",
+        "link add name reused index 4000 type ifb",
+    ])  # fmt: skip
+    with opened(namespace, buffer_bytes=8192) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        namespace.batch(flaps("a0", 50))  # the buffer holds a handful of messages
+        namespace.batch([
+            *flaps("a1", 5),
+            "link del gone",
+            "link set renamed name other",
+            "link set small mtu 1279",
+            "link del reused",
+            "link add name reused index 4000 type bridge",
+            "link add name new type ifb",
+            "link set b2 mtu 1400",
+        ])  # fmt: skip
+        namespace.sysctl("ipv4/conf/a2/forwarding", 1)
+        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        listener.until(lambda: source.health.resyncs, "the resync")
+        settled(listener, transitions, names)
+        health = source.health
+        assert health.overruns == 1
+        assert health.resyncs == 1
+        (subscriber,) = subscribers()
+        assert health.dropped == subscriber.drops > 0
+        assert health.last_resync is not None
+        agree(source, namespace)
+        inferred = [
+            (n.type, n.family, n.interface.link.name)
+            for n in listener.heard
+            if n.inferred and n.type is not NotificationType.REFRESH and n.interface is not None
+        ]
+        assert len(inferred) == len(set(inferred)), "one net event each"
+        assert [kind for kind, _, _ in inferred] == sorted(
+            (kind for kind, _, _ in inferred), key=[DELETE, ADD, CHANGE].index
+        )
+        # The last of the flaps that was heard may have been half of one.
+        flapping = {(CHANGE, family, name) for family in FAMILIES for name in names[:4]}
+        assert set(inferred) - flapping == {
+            *((DELETE, family, name) for family in FAMILIES for name in ("gone", "reused")),
+            (DELETE, V6, "small"),
+            *((ADD, family, name) for family in FAMILIES for name in ("reused", "new")),
+            (CHANGE, V4, "small"),
+            *((CHANGE, family, "b2") for family in FAMILIES),
+            (CHANGE, V4, "a2"),
+        }
+
+
+def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) -> None:
+    """However often the buffer overflows, everything is read again once a second at most."""
+    names = connected_pairs(namespace, 2)
+    with opened(namespace, buffer_bytes=8192) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        for _ in range(5):
+            namespace.batch(flaps("a0", 30))
+            listener.heard += source.receive(0)
+        assert (source.health.overruns or 0) > 1
+        assert source.health.resyncs == 1
+        listener.until(lambda: (source.health.resyncs or 0) >= 2, "the second resync")
+        settled(listener, transitions, names)
+        agree(source, namespace)
+
+
+def test_a_resync_waits_for_silence(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said while everything is read again is told as it was, and not inferred."""
+    connected_pairs(namespace, 1)
+    with opened(namespace, buffer_bytes=8192) as source:
+        listener = Listener(namespace, source)
+
+        def disturbed(requester: Requester, families: Iterable[Family]) -> listing.Listing:
+            monkeypatch.setattr(linux, "take_listing", take_listing)
+            found = take_listing(requester, families)
+            namespace.ip("link add name late type ifb")
+            return found
+
+        monkeypatch.setattr(linux, "take_listing", disturbed)
+        namespace.batch(flaps("a0", 50))
+        listener.until(lambda: source.health.resyncs, "the resync")
+        listener.finish()
+        for family in FAMILIES:
+            assert [h.type for h in listener.about("late", family)] == [ADD]
+        assert not any(n.inferred for n in listener.heard if n.type is ADD)
+        assert source.health.resyncs == 1
+        agree(source, namespace)
+
+
+def test_a_resync_that_fails_is_tried_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error while listing is counted, and the resync is still owed."""
+    connected_pairs(namespace, 1)
+    monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
+    with opened(namespace, buffer_bytes=8192) as source:
+        listener = Listener(namespace, source)
+
+        def fail_once(*_: object) -> listing.Listing:
+            monkeypatch.setattr(linux, "take_listing", take_listing)
+            raise OSError(errno.EAGAIN, "interfaces kept coming and going")
+
+        monkeypatch.setattr(linux, "take_listing", fail_once)
+        namespace.batch(flaps("a0", 50))
+        listener.until(lambda: source.health.resyncs, "the resync")
+        assert source.health.errors == {"list": 1}
+        listener.finish()
+        agree(source, namespace)
+
+
+def test_a_message_that_does_not_fit_is_a_loss(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A datagram larger than any that should come is counted, and everything is read again."""
+    monkeypatch.setattr(linux, "DATAGRAM_BYTES", 1024)
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip("link add name west type ifb")
+        listener.until(lambda: source.health.resyncs, "the resync")
+        assert source.health.errors == {"truncated_message": 1}
+        assert source.health.overruns == 0
+        for family in FAMILIES:
+            assert [h.type for h in listener.about("west", family)] == [ADD]
+        assert all(n.inferred for n in listener.heard)
+
+
+def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect in our own code costs no interface that was heard of in the same breath."""
+    parse_link = nl.parse_link
+
+    def fail_once(*_: object) -> nl.LinkMessage | None:
+        monkeypatch.setattr(nl, "parse_link", parse_link)
+        raise ZeroDivisionError
+
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        names = [f"west{n}" for n in range(10)]
+        namespace.batch(f"link add {name} type ifb" for name in names)
+        monkeypatch.setattr(nl, "parse_link", fail_once)
+        with pytest.raises(ZeroDivisionError):
+            listener.finish()
+        listener.until(lambda: source.health.resyncs, "the resync")
+        assert source.health.resyncs == 1
+        for name in names:
+            assert [h.type for h in listener.about(name, V4)] == [ADD]
+        agree(source, namespace)
+
+
+# -- listings ---------------------------------------------------------------------------------
+
+
+def test_an_interrupted_listing_is_repeated(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing with holes is never used: the next one is whole."""
+    namespace.ip("link add name west type veth peer name east")
+    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, 2))
+    with namespace.enter():
+        requester = Requester()
+        try:
+            found = take_listing(requester, FAMILIES)
+        finally:
+            requester.close()
+    assert {link.name for link in found.links} == {b"lo", b"west", b"east"}
+    assert len(found.existing) == 6
+
+
+def test_a_listing_that_is_always_interrupted_is_an_error(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links that come and go all the time make it fail, not hang."""
+    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, listing.LISTING_TRIES))
+    with namespace.enter(), pytest.raises(OSError, match="coming and going") as refused:
+        LinuxSource().open()
+    assert refused.value.errno == errno.EAGAIN
+
+
+def interrupted(links: Callable[[Requester], Any], times: int) -> Callable[[Requester], Any]:
+    """A dump of links that is interrupted so many times before it is not."""
+    remaining = itertools.count(times, -1)
+
+    def dump(requester: Requester) -> Any:
+        if next(remaining) > 0:
+            raise DumpInterrupted
+        return links(requester)
+
+    return dump
+
+
+def test_a_link_that_comes_between_two_dumps_is_listed(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel does not flag that a dump of netconf is newer than that of links."""
+    links = Requester.links
+
+    def then_one_more(requester: Requester) -> Any:
+        found = links(requester)
+        monkeypatch.setattr(Requester, "links", links)
+        namespace.ip("link add name late type ifb")
+        return found
+
+    monkeypatch.setattr(Requester, "links", then_one_more)
+    with opened(namespace) as source:
+        assert {i.link.name for i in source.interfaces()} == {"lo", "late"}
+
+
+def test_a_comparison_that_fails_is_counted_and_made_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes wrong in the background is said, and stops nothing."""
+    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.02)
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        links = Requester.links
+        monkeypatch.setattr(Requester, "links", interrupted(links, listing.LISTING_TRIES))
+        namespace.sysctl("ipv6/conf/west/accept_ra", 0)
+        listener.until(lambda: listener.heard, "the silent change")
+        assert source.health.errors == {"list": 1}
+        assert source.health.resyncs == 0
+
+
+@pytest.mark.parametrize("method", ["link", "has_netconf"])
+def test_a_question_that_fails_is_counted_and_stops_nothing(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Without an answer the family that went and came back is told all the same."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        monkeypatch.setattr(Requester, method, fail)
+        namespace.ip("link set west mtu 1279")
+        listener.until(lambda: listener.about("west", V6), "the deletion")
+        namespace.ip("link set west mtu 1500")
+        listener.until(lambda: len(listener.about("west", V6)) > 1, "the addition")
+        assert [h.type for h in listener.about("west", V6)] == [DELETE, ADD]
+        assert source.health.errors == {"read": 1}
+
+
+# -- undecided messages -----------------------------------------------------------------------
+
+
+def test_a_family_that_goes_is_told_though_nothing_follows(namespace: Namespace) -> None:
+    """DELNETCONF is the last message of mtu 1279: silence and a question decide it."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip("link set west mtu 1279")
+        listener.until(lambda: listener.about("west", V6), "the deletion")
+        assert [h.type for h in listener.about("west", V6)] == [DELETE]
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.001])
+def test_short_timeouts_settle_too(namespace: Namespace, timeout: float) -> None:
+    """A caller who never waits for long still hears of the departure."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        namespace.ip("link set west mtu 1279")
+        heard: list[Notification] = []
+        wait_until(
+            lambda: (heard.extend(source.receive(timeout)), any(n.type is DELETE for n in heard))[
+                1
+            ],
+            message="the deletion",
+        )
+
+
+def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between DELNETCONF and NEWNETCONF the queue may be empty: then nothing is told yet."""
+    namespace.ip("link add name west type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        monkeypatch.setattr(linux, "BATCH_MESSAGES", 1)
+        monkeypatch.setattr(linux, "SETTLE_SECONDS", 0.0)
+        namespace.ip("link set west name east")
+        listener.finish()
+        for family in FAMILIES:
+            assert listener.about("west", family) == listener.about("east", family) == []
+        assert "east" in {i.link.name for i in source.interfaces()}
+
+
+# -- the sockets ------------------------------------------------------------------------------
+
+
+def test_the_effective_receive_buffer_is_published(namespace: Namespace) -> None:
+    """The kernel doubles what it is asked for, and what it then has is shown."""
+    with opened(namespace, buffer_bytes=1 << 20) as source:
+        assert source.health.receive_buffer_bytes == 2 << 20
+
+
+UNPRIVILEGED = """
+import os
+from exporter.model import NotificationType
+from exporter.sources.linux.source import LinuxSource
+
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+source = LinuxSource()
+source.open()
+print(source.health.receive_buffer_bytes, flush=True)
+heard = []
+while len(heard) < 2:
+    heard += [n for n in source.receive(None) if n.type is NotificationType.PARAMETER]
+print(*(n.interface.parameters.mtu_bytes for n in heard), flush=True)
+source.close()
+"""
+
+
+def test_no_privileges_are_needed(namespace: Namespace) -> None:
+    """As nobody everything works, with a receive buffer as large as the system allows."""
+    namespace.ip("link add name west type ifb")
+    with namespace.enter():  # a child process starts where its parent's thread is
+        child = subprocess.Popen(
+            [sys.executable, "-c", UNPRIVILEGED], stdout=subprocess.PIPE, text=True
+        )
+    with child:
+        try:
+            assert child.stdout is not None
+            largest = int(Path("/proc/sys/net/core/rmem_max").read_text())
+            assert int(child.stdout.readline()) == 2 * min(largest, DEFAULT_BUFFER)
+            namespace.ip("link set west mtu 1400")
+            assert child.stdout.readline() == "1400 1400\n"
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
+
+
+def test_only_the_kernel_is_believed(namespace: Namespace) -> None:
+    """A message from another process is counted as an error, and applied by nobody."""
+    with opened(namespace) as source:
+        (subscriber,) = subscribers()
+        forged = build.datagram((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 77)))
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as liar:
+            liar.sendto(forged, (subscriber.port, 0))
+        listener = Listener(namespace, source)
+        listener.finish()
+        assert source.health.errors == {"foreign_message": 1}
+        assert source.health.messages["NEWNETCONF"] == 2  # those of the marker
+
+
+# -- pauses -----------------------------------------------------------------------------------
+
+
+def test_only_a_storm_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drains in quick succession come with pauses from some number on; after a rest without."""
+    slept: list[float] = []
+    monkeypatch.setattr(linux.time, "sleep", slept.append)
+    now = [100.0]
+    source = LinuxSource(clock=Clock(lambda: 0.0, lambda: now[0]))
+    for _ in range(linux.UNPAUSED + 10):
+        source._pause()
+    assert slept == [linux.PAUSE_SECONDS] * 10
+    now[0] += 1.0
+    for _ in range(linux.UNPAUSED):
+        source._pause()
+    assert len(slept) == 10
+
+
+@pytest.mark.parametrize("size", [2304, 212_992, 8 << 20, 64 << 20])
+def test_no_pause_lets_the_buffer_overflow(size: int) -> None:
+    """At the kernel's fullest at most a quarter of the receive buffer fills in a pause."""
+    pause = linux.longest_pause(size)
+    assert 0 < pause * linux.FULLEST_BYTES_PER_SECOND <= size / 4 * 1.001
+    assert pause <= linux.PAUSE_SECONDS
+
+
+# -- the life of a source ---------------------------------------------------------------------
+
+
+def open_files() -> int:
+    """How many file descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def inside(namespace: Namespace) -> Iterator[Namespace]:
+    """The namespace, with this thread in it; whatever was opened there must be closed again."""
+    with namespace.enter():
+        before = open_files()
+        yield namespace
+        assert open_files() == before
+
+
+def test_a_source_can_be_closed_right_after_it_was_opened(inside: Namespace) -> None:
+    """Nothing was received, and nothing stays open."""
+    source = LinuxSource()
+    source.open()
+    source.close()
+    assert not source.health.up
+    assert subscribers() == []
+    with pytest.raises(SourceClosed):
+        source.receive(None)
+
+
+def test_a_source_can_be_closed_before_it_was_opened(inside: Namespace) -> None:
+    """Closing comes first, when a signal does: nothing is opened any more."""
+    source = LinuxSource()
+    source.close()
+    with pytest.raises(SourceClosed):
+        source.open()
+    with pytest.raises(SourceClosed):
+        source.receive(0)
+
+
+def test_a_source_can_be_closed_any_number_of_times(inside: Namespace) -> None:
+    """By whom and how often makes no difference."""
+    source = LinuxSource()
+    source.open()
+    closers = [threading.Thread(target=source.close) for _ in range(8)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    source.close()
+
+
+def test_closing_unblocks_a_receive_without_timeout(inside: Namespace) -> None:
+    """Another thread that waits for ever is told at once."""
+    source = LinuxSource()
+    source.open()
+    source.receive(None)
+    refused: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            source.receive(None)
+        except SourceClosed as closed:
+            refused.append(closed)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    asleep = Path(f"/proc/self/task/{waiting.native_id}/syscall")
+    wait_until(lambda: not asleep.read_text().startswith("running"), message="the receive to wait")
+    source.close()
+    assert len(refused) == 1  # `close` returns only when `receive` has
+    waiting.join()
+
+
+def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
+    """However much is queued and still coming, a closed source stops."""
+    connected_pairs(inside, 2)
+    source = LinuxSource(receive_buffer_bytes=1 << 20)
+    source.open()
+    stopped = threading.Event()
+
+    def collect() -> None:
+        try:
+            while True:
+                source.receive(None)
+        except SourceClosed:
+            stopped.set()
+
+    collector = threading.Thread(target=collect)
+    storm = threading.Thread(target=inside.batch, args=(flaps("a0", 300),))
+    collector.start()
+    storm.start()
+    wait_until(lambda: source.health.messages["NEWLINK"] > 100, message="the storm")
+    source.close()
+    assert stopped.wait(1)
+    storm.join()
+    collector.join()
+
+
+@pytest.mark.parametrize("failing", ["subscribe", "Requester", "take_listing"])
+def test_an_open_that_fails_leaves_nothing_open(
+    inside: Namespace, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Whichever call the system refuses, what was opened before it is closed again."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(linux, failing, refuse)
+    source = LinuxSource()
+    with pytest.raises(OSError, match="Too many open files"):
+        source.open()
+    assert not source.health.up
+    source.close()

@@ -1,0 +1,291 @@
+"""Recordings: what goes in comes out, and what is no recording is named and left out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Interface,
+    Link,
+    Notification,
+    NotificationType,
+    Parameters,
+)
+from exporter.monitor.recorder import Recorder
+from exporter.sources.contract import SourceClosed
+from exporter.sources.recording import Present, RecordingError, decode, encode, encode_present
+from exporter.sources.replay import ReplaySource
+
+TEXT = st.text(max_size=15)
+SECONDS = st.floats(0, 9e9)
+PARAMETERS = st.builds(
+    partial(Parameters),
+    connected=st.booleans(),
+    mtu_bytes=st.none() | st.integers(0, 2**32 - 1),
+    base_reachable_time_seconds=st.none() | st.floats(0, 1e6),
+    zone_indices=st.none() | st.lists(st.integers(0, 9), max_size=16).map(tuple),
+)
+INTERFACES = st.builds(
+    Interface,
+    st.sampled_from(FAMILIES),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**32 - 1),
+    st.builds(Link, TEXT, TEXT, TEXT, st.integers(0, 999), TEXT, TEXT, TEXT),
+    PARAMETERS,
+)
+COUNTS = st.integers(0, 2**32 - 1)
+LINE = b'{"time":1,"event":"add","family":"ipv4","luid":"0x06","index":3}'
+
+
+@given(
+    st.sampled_from(
+        [
+            NotificationType.ADD,
+            NotificationType.DELETE,
+            NotificationType.PARAMETER,
+            NotificationType.REFRESH,
+        ]
+    ),
+    INTERFACES,
+    st.booleans(),
+    SECONDS,
+    SECONDS,
+    COUNTS,
+    COUNTS,
+    st.booleans(),
+)
+def test_a_notification_survives_the_recording(
+    kind: NotificationType,
+    of: Interface,
+    row: bool,
+    time: float,
+    instant: float,
+    connects: int,
+    disconnects: int,
+    inferred: bool,
+) -> None:
+    """Any notification that is written is read back equal."""
+    n = Notification(
+        kind,
+        of.family,
+        of.luid,
+        of.ifindex,
+        time,
+        instant,
+        of if row else None,
+        connects,
+        disconnects,
+        inferred,
+    )
+    assert decode(encode(n).encode()) == n
+
+
+@given(INTERFACES, SECONDS, SECONDS)
+def test_a_present_interface_survives_the_recording(
+    interface: Interface, time: float, instant: float
+) -> None:
+    """Any interface that existed at the start is read back equal."""
+    line = encode_present(interface, time, instant)
+    assert decode(line.encode()) == Present(time, instant, interface)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"hello", "not JSON"),
+        (b"[1]", "not a JSON object"),
+        (b"[" * 5000, "not JSON"),
+        (b'{"time":"x"}', "\"time\" is 'x'"),
+        (b'{"time":1e400}', '"time" is inf'),
+        (b'{"time":NaN}', '"time" is nan'),
+        (b'{"time":-1}', '"time" is -1: expected seconds'),
+        (b'{"time":1700000000000}', "before the year 2262"),  # milliseconds
+        (b'{"time":1' + b"0" * 400 + b"}", "before the year 2262"),
+        (LINE.replace(b"add", b"added"), "\"event\" is 'added'"),
+        (LINE.replace(b'"add"', b"[]"), "\"event\" is '[]'"),
+        (LINE.replace(b"ipv4", b"ipx"), 'unknown family "ipx"'),
+        (LINE.replace(b"0x06", b"six"), "\"luid\" is 'six'"),
+        (LINE.replace(b"0x06", b"0x" + b"f" * 17), "64 bits"),
+        (LINE.replace(b":3}", b":-3}"), '"index" is -3'),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e","mtu":1},"row":{}}'), 'member "mtu"'),
+        (LINE.replace(b":3}", b':3,"link":{"kind":"e"},"row":{}}'), 'no "name"'),
+        (LINE.replace(b":3}", b':3,"link":{"name":3},"row":{}}'), "link.name"),
+        (LINE.replace(b":3}", b':3,"link":{"name":"\\ud800"},"row":{}}'), "half of a surrogate"),
+        (
+            LINE.replace(b":3}", b':3,"link":{"name":"\xed\xa0\x80"},"row":{}}'),
+            "half of a surrogate",
+        ),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e","type":-1},"row":{}}'), '"type" is -1'),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e"}}'), '"row" is None'),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":"1"}}'), "mtu_bytes"),
+        (
+            LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":1%s}}' % (b"0" * 400)),
+            "2^63",
+        ),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":NaN}}'), "2^63"),
+        (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"connected":2}}'), "connected"),
+        (LINE.replace(b":3}", b':3,"unobserved":[1]}'), "unobserved"),
+        (b'{"a":"' + b"x" * 70000 + b'"}', "longer than"),
+    ],
+)
+def test_a_bad_line_says_what_is_wrong(line: bytes, says: str) -> None:
+    """Every kind of bad line has a message that names the member and its value."""
+    with pytest.raises(RecordingError) as caught:
+        decode(line)
+    assert says in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = st.sampled_from(
+    ["time", "instant", "event", "family", "luid", "index", "link", "row", "unobserved", "inferred"]
+)
+
+
+@given(st.dictionaries(MEMBERS, JSON), st.binary(max_size=60))
+def test_no_line_breaks_the_reader(changed: dict[str, object], garbage: bytes) -> None:
+    """Whatever a line holds, it is read or refused with RecordingError, nothing else."""
+    for line in (garbage, json.dumps(json.loads(LINE) | changed).encode()):
+        try:
+            decode(line)
+        except RecordingError:
+            continue
+
+
+def drain(source: ReplaySource) -> list[Notification]:
+    """All notifications of a replay."""
+    out: list[Notification] = []
+    while not source.finished.is_set():
+        out += source.receive(0)
+    return out
+
+
+def row(name: str = "eth0") -> Interface:
+    """An interface to record."""
+    return Interface(Family.IPV4, 0x0006000003000000, 3, Link(name), Parameters(connected=True))
+
+
+def recorded(path: Path, *notifications: Notification) -> Path:
+    """A recording of one present interface and of some notifications."""
+    recorder = Recorder(str(path))
+    recorder.begin([row()], 99.0, 9.0)
+    recorder(notifications, ())
+    recorder.close()
+    return path
+
+
+def event(at: float) -> Notification:
+    """A notification at an instant."""
+    return Notification(
+        NotificationType.PARAMETER, Family.IPV4, row().luid, 3, 90.0 + at, at, row()
+    )
+
+
+def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
+    """Present interfaces are listed, notifications received, and the clock is theirs."""
+    source = ReplaySource(str(recorded(tmp_path / "r", event(10.0), event(12.5))))
+    source.open()
+    assert source.interfaces() == [row()]
+    assert source.clock.monotonic() == 9.0
+    assert drain(source) == [event(10.0), event(12.5)]
+    assert (source.clock.wall(), source.clock.monotonic()) == (102.5, 12.5)
+    source.close()
+    with pytest.raises(SourceClosed):
+        source.receive(0)
+
+
+def test_bad_lines_are_counted_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file with bad lines gives all its good ones, and a message with each line's number."""
+    path = recorded(tmp_path / "r", event(10.0))
+    with path.open("ab") as file:
+        file.write(b"\xff\xfe\n\nnot json\n" + b"x" * 300_000 + b"\n")
+        file.write(encode(event(11.0)).encode())
+        file.write(encode(event(12.0)).encode()[:-20])  # a recorder killed in mid-line
+    source = ReplaySource(str(path))
+    source.open()
+    assert drain(source) == [event(10.0), event(11.0)]
+    assert source.health.errors == {"replay": 4}
+    named = [record.getMessage().split(": ")[0] for record in caplog.records]
+    assert named == [f"{path}:{number}" for number in (3, 5, 6, 8)]
+    source.close()
+
+
+def test_the_recorded_pace_keeps_the_distances(tmp_path: Path) -> None:
+    """At the recorded pace a notification comes when its time has come, not before."""
+    source = ReplaySource(str(recorded(tmp_path / "r", event(9.0), event(9.2))), recorded_pace=True)
+    source.open()
+    began = source.clock.monotonic()
+    assert source.receive(5) == [event(9.0)]
+    assert source.receive(0.01) == []
+    assert source.receive(5) == [event(9.2)]
+    assert source.clock.monotonic() - began >= 0.19
+    source.close()
+
+
+def test_close_unblocks_a_waiting_replay(tmp_path: Path) -> None:
+    """A replay at its end waits without a limit, until another thread closes it."""
+    source = ReplaySource(str(recorded(tmp_path / "r")))
+    source.open()
+    ended = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(SourceClosed):
+            source.receive(None)
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert source.finished.wait(5)
+    source.close()
+    source.close()
+    assert ended.wait(5)
+    thread.join()
+
+
+def test_an_appended_recording_is_believed_but_not_counted(tmp_path: Path) -> None:
+    """Two recordings in one file: what the second lists is taken as inferred."""
+    path = recorded(tmp_path / "one", event(10.0))
+    other = recorded(tmp_path / "two", event(20.0))
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    source = ReplaySource(str(path))
+    source.open()
+    kinds = [(n.type, n.inferred) for n in drain(source)]
+    assert kinds == [
+        (NotificationType.PARAMETER, False),
+        (NotificationType.REFRESH, True),
+        (NotificationType.PARAMETER, False),
+    ]
+    source.close()
+
+
+def test_a_recorder_overwrites_nothing(tmp_path: Path) -> None:
+    """An existing file is refused and stays as it was."""
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(FileExistsError):
+        Recorder(str(path))
+    assert path.read_text() == "data"
+
+
+def test_every_line_is_on_its_way_before_the_next(tmp_path: Path) -> None:
+    """A reader of the file sees each line as soon as it was recorded."""
+    path = tmp_path / "r"
+    recorder = Recorder(str(path))
+    for count in range(1, 4):
+        recorder([event(float(count))], ())
+        assert len(path.read_bytes().splitlines()) == count
+    recorder.close()

@@ -1,0 +1,225 @@
+"""The row of an IP interface from what its link says: every member, and absent ones absent."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import messages as build
+from support.messages import READY, RUNNING, UP
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import Link, Parameters
+from exporter.sources.linux import rows
+from exporter.sources.linux.rows import Timers
+
+MULTICAST = nl.IFF_MULTICAST
+TIMERS = Timers(base_reachable_ms=30000, reachable_ms=17500, retransmit_ms=1000, path_mtu_ms=600000)
+
+
+def ipv4(flags: int = RUNNING, mtu: int = 1500, conf: bytes = build.inet_conf()) -> Parameters:
+    """An IPv4 row."""
+    return rows.ipv4_parameters(flags & rows.ROW_FLAGS, mtu, conf, TIMERS)
+
+
+def ipv6(
+    flags: int = RUNNING | MULTICAST,
+    inet6_flags: int = READY,
+    addr_gen_mode: int | None = 0,
+    **conf: int,
+) -> Parameters:
+    """An IPv6 row; `conf` by the names of the bindings."""
+    conf_bytes = build.inet6_conf(**conf)
+    return rows.ipv6_parameters(
+        flags & rows.ROW_FLAGS, inet6_flags, conf_bytes, addr_gen_mode, 7, TIMERS
+    )
+
+
+def test_an_ipv4_row_is_complete() -> None:
+    """Every member Linux has for IPv4 has its value, and all the others are absent."""
+    assert ipv4(mtu=9000, conf=build.inet_conf(FORWARDING=1)) == Parameters(
+        connected=True,
+        mtu_bytes=9000,
+        forwarding_enabled=True,
+        neighbor_unreachability_detection_enabled=True,
+        base_reachable_time_seconds=30.0,
+        retransmit_time_seconds=1.0,
+        path_mtu_discovery_timeout_seconds=600.0,
+        neighbor_discovery_supported=True,
+        reachable_time_seconds=17.5,
+    )
+
+
+def test_an_ipv6_row_is_complete() -> None:
+    """Every member Linux has for IPv6 has its value, and all the others are absent."""
+    assert ipv6(MTU6=1400) == Parameters(
+        connected=True,
+        mtu_bytes=1400,
+        forwarding_enabled=False,
+        neighbor_unreachability_detection_enabled=True,
+        managed_address_configuration_enabled=False,
+        other_stateful_configuration_enabled=False,
+        router_discovery_behavior=1,
+        dad_transmits=1,
+        base_reachable_time_seconds=30.0,
+        retransmit_time_seconds=1.0,
+        path_mtu_discovery_timeout_seconds=600.0,
+        link_local_address_behavior=2,
+        neighbor_discovery_supported=True,
+        router_discovery_supported=True,
+        zone_indices=(0, 7, 7) + (0,) * 13,
+        reachable_time_seconds=17.5,
+    )
+
+
+@pytest.mark.parametrize(("flags", "connected"), [
+    (0, False),
+    (UP, False),
+    (nl.IFF_RUNNING, False),
+    (RUNNING, True),
+])  # fmt: skip
+def test_connected_is_up_and_running(flags: int, connected: bool) -> None:
+    """Neither the administrative state nor the operational one is enough."""
+    assert ipv4(flags).connected is connected
+    assert ipv6(flags).connected is connected
+
+
+@pytest.mark.parametrize(("inet6_flags", "disabled", "connected"), [
+    (READY, 0, True),
+    (0, 0, False),
+    (READY, 1, False),
+])  # fmt: skip
+def test_ipv6_connects_when_ready_and_enabled(
+    inet6_flags: int, disabled: int, connected: bool
+) -> None:
+    """IF_READY and disable_ipv6 decide too."""
+    assert ipv6(inet6_flags=inet6_flags, DISABLE_IPV6=disabled).connected is connected
+
+
+@pytest.mark.parametrize("flag", [nl.IFF_NOARP, nl.IFF_LOOPBACK])
+def test_links_without_neighbours(flag: int) -> None:
+    """Loopback and NOARP links discover no neighbours, so nothing detects their absence."""
+    for row in (ipv4(RUNNING | flag), ipv6(RUNNING | flag)):
+        assert row.neighbor_discovery_supported is False
+        assert row.neighbor_unreachability_detection_enabled is None
+
+
+@pytest.mark.parametrize(("flags", "supported"), [
+    (MULTICAST, True),
+    (0, False),
+    (MULTICAST | nl.IFF_LOOPBACK, False),
+])  # fmt: skip
+def test_routers_are_discovered_by_multicast(flags: int, supported: bool) -> None:
+    """Router discovery needs multicast and somebody else on the link."""
+    assert ipv6(flags).router_discovery_supported is supported
+
+
+@pytest.mark.parametrize(("accept_ra", "forwarding", "behavior"), [
+    (0, 0, 0),
+    (1, 0, 1),
+    (1, 1, 0),
+    (2, 0, 1),
+    (2, 1, 1),
+])  # fmt: skip
+def test_router_discovery_follows_accept_ra(accept_ra: int, forwarding: int, behavior: int) -> None:
+    """accept_ra 1 stops when the host becomes a router, 2 does not."""
+    row = ipv6(ACCEPT_RA=accept_ra, FORWARDING=forwarding)
+    assert row.router_discovery_behavior == behavior
+
+
+@pytest.mark.parametrize(("accept_dad", "dad_transmits", "expected"), [
+    (1, 3, 3),
+    (2, 1, 1),
+    (0, 3, 0),
+    (-1, 1, 0),
+])  # fmt: skip
+def test_dad_is_transmitted_unless_switched_off(
+    accept_dad: int, dad_transmits: int, expected: int
+) -> None:
+    """accept_dad 0 switches it off, and -1 is what the kernel sets on loopback and NOARP."""
+    assert ipv6(ACCEPT_DAD=accept_dad, DAD_TRANSMITS=dad_transmits).dad_transmits == expected
+
+
+@pytest.mark.parametrize(("mode", "behavior"), [(0, 2), (1, 0), (2, 2), (3, 2), (None, None)])
+def test_link_local_addresses_follow_addr_gen_mode(mode: int | None, behavior: int | None) -> None:
+    """Mode 1 (none) makes none, the others always do, and silence is no answer."""
+    assert ipv6(addr_gen_mode=mode).link_local_address_behavior == behavior
+
+
+@pytest.mark.parametrize(("flags", "managed", "other"), [
+    (READY, False, False),
+    (READY | 0x40, True, False),
+    (READY | 0x80, False, True),
+])  # fmt: skip
+def test_router_advertisements_tell_of_dhcp(flags: int, managed: bool, other: bool) -> None:
+    """The M and O flags of the last router advertisement."""
+    row = ipv6(inet6_flags=flags)
+    assert row.managed_address_configuration_enabled is managed
+    assert row.other_stateful_configuration_enabled is other
+
+
+def test_old_kernels_have_shorter_arrays() -> None:
+    """A devconf array that ends early leaves its members absent."""
+    row = rows.ipv6_parameters(RUNNING & rows.ROW_FLAGS, READY, b"\0" * 8, None, 7, Timers())
+    assert row.forwarding_enabled is False
+    for member in ("mtu_bytes", "router_discovery_behavior", "dad_transmits"):
+        assert getattr(row, member) is None
+    assert rows.ipv4_parameters(0, 1500, b"", Timers()).forwarding_enabled is None
+
+
+def test_equal_rows_are_one_object() -> None:
+    """An unchanged row costs no comparison, because it is the same object."""
+    assert ipv4() is ipv4()
+    assert ipv6() is ipv6()
+
+
+@pytest.mark.parametrize(("hardware_type", "type_"), [
+    (1, 6), (772, 24), (512, 23), (768, 131), (776, 131), (65534, 53), (801, 71),
+    (32, 1), (280, 1), (0xFFFF, 1), (519, 1),
+])  # fmt: skip
+def test_hardware_types_as_windows_numbers_them(hardware_type: int, type_: int) -> None:
+    """ARPHRD_x becomes an ifType that a NET_LUID can hold; what Windows lacks is "other"."""
+    assert rows.interface_type(hardware_type, b"no-such-device") == type_
+
+
+@pytest.mark.parametrize("mark", [b"/wireless", b"/phy80211"])
+def test_managed_wireless_is_known_by_sysfs(mark: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wi-Fi in managed mode calls itself Ethernet."""
+    monkeypatch.setattr("os.path.exists", lambda path: path == b"/sys/class/net/wlan0" + mark)
+    assert rows.interface_type(1, b"wlan0") == 71
+    assert rows.interface_type(1, b"eth0") == 6
+
+
+@pytest.mark.parametrize(("name", "shown"), [
+    (b"eth0", "eth0"),
+    (b'a"b\\c', 'a"b\\c'),
+    (b"\n", "\n"),
+    ("größe".encode(), "größe"),
+    (b"\xff\xfe", "\ufffd\ufffd"),
+])  # fmt: skip
+def test_names_become_text(name: bytes, shown: str) -> None:
+    """A name is any bytes; what is not UTF-8 is replaced, never refused."""
+    body = build.link(2, name, alias=name, kind=name)
+    message = nl.parse_link(body, 0, len(body))
+    assert message is not None
+    assert rows.link_facts(message, 6) == Link(shown, shown, shown, 6, "02:00:00:00:00:01")
+
+
+@pytest.mark.parametrize(("content", "milliseconds"), [("600\n", 600000), ("", None), ("x", None)])
+def test_path_mtu_expiry_is_read_from_the_sysctl(
+    content: str, milliseconds: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds in /proc become milliseconds, and what cannot be read is absent."""
+    monkeypatch.setattr(Path, "read_text", lambda _: content)
+    assert rows.path_mtu_timeout("ipv4") == milliseconds
+
+
+def test_a_system_without_the_sysctl_has_no_path_mtu_expiry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No IPv6, or no /proc: absent, not an error."""
+
+    def refuse(*_: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert rows.path_mtu_timeout("ipv6") is None

@@ -1,0 +1,154 @@
+"""Templates: a message that matches one says, but for the numbers read, exactly the same."""
+
+import struct
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import messages as build
+from support import recorded
+
+from exporter.bindings import rtnetlink as nl
+from exporter.sources.linux import templates as layouts
+
+ROOM = bytes(65536)  # what follows a datagram in the receive buffer
+
+LINKS = [
+    data
+    for _, data in recorded.datagrams()
+    if len(list(nl.messages(data, len(data)))) == 1 and layouts.template(data, len(data))
+]
+
+
+def link_of(data: bytes) -> nl.LinkMessage:
+    """What the plain parser reads."""
+    (message,) = nl.messages(data, len(data))
+    link = nl.parse_link(data, message.start, message.end)
+    assert link is not None
+    return link
+
+
+def numbers(link: nl.LinkMessage) -> tuple[object, ...]:
+    """The numbers that a template reads, as the plain parser found them."""
+    counters = () if link.family == nl.AF_INET6 else (link.carrier_up, link.carrier_down)
+    timers = link.inet6_timers and struct.pack("=II", *link.inet6_timers)
+    found = (link.flags, *counters, link.inet6_flags, timers)
+    return tuple(number for number in found if number is not None)
+
+
+def rest(link: nl.LinkMessage) -> nl.LinkMessage:
+    """Everything else."""
+    return link._replace(
+        flags=0, carrier_up=None, carrier_down=None, inet6_flags=None, inet6_timers=None
+    )
+
+
+@cache
+def template_of(data: bytes) -> layouts.Template:
+    """The template of a datagram that has one."""
+    template = layouts.template(data, len(data))
+    assert template is not None
+    return template
+
+
+def agree(data: bytes, other: bytes) -> bool:
+    """Whether `other` matches the template of `data`; if so, it must say what the walk reads."""
+    template = template_of(data)
+    if layouts.head(other + ROOM) != layouts.head(data) or len(other) != len(data):
+        return False
+    if template.pieces(other + ROOM) != template.same:
+        return False
+    walked = link_of(other)
+    assert rest(walked) == rest(link_of(data))
+    assert template.values(other + ROOM) == numbers(walked)
+    return True
+
+
+def test_the_recording_has_templates_of_both_kinds() -> None:
+    """Recorded link messages of both families have templates, or nothing here is proven."""
+    links = [data for data in LINKS if data[4] == nl.RTM_NEWLINK]
+    assert {data[16] for data in links} == {nl.AF_UNSPEC, nl.AF_INET6}
+    assert len(links) > 20
+    assert {data[4] for data in LINKS} >= {nl.RTM_NEWADDR, nl.RTM_DELADDR}
+
+
+@pytest.mark.parametrize("data", [data for data in LINKS if data[4] == nl.RTM_NEWLINK])
+def test_a_message_matches_itself(data: bytes) -> None:
+    """The first repetition of any recorded message is recognised, and read right."""
+    assert agree(data, data)
+
+
+def edited(data: bytes, edits: list[tuple[int, int]]) -> bytes:
+    """The datagram with bytes overwritten."""
+    out = bytearray(data)
+    for position, value in edits:
+        out[position % len(out)] = value
+    return bytes(out)
+
+
+EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3)
+
+
+@given(st.sampled_from([d for d in LINKS if d[4] == nl.RTM_NEWLINK]), EDITS, st.integers(0, 7))
+@settings(max_examples=500)
+def test_what_matches_is_what_the_walk_reads(
+    data: bytes, edits: list[tuple[int, int]], cut: int
+) -> None:
+    """Any bytes overwritten, cut off at will: it does not match, or the walk says the same."""
+    other = edited(data, edits)
+    agree(data, other[: len(other) - cut])
+
+
+@pytest.mark.parametrize("data", [d for d in LINKS if d[4] == nl.RTM_NEWLINK])
+def test_every_byte_matters_or_is_none_of_ours(data: bytes) -> None:
+    """Each single byte changed: it does not match, or the walk says the same."""
+    matching = sum(
+        agree(data, edited(data, [(place, data[place] ^ 0xFF)])) for place in range(len(data))
+    )
+    # Flags and their mask, counters, statistics: more than a third of a veth's message.
+    assert matching >= 8
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_a_flap_changes_matches(
+    flags: int, counts: tuple[int, int], flags6: int, reachable_ms: int
+) -> None:
+    """Flags, carrier counters, IPv6 flags and timers of any value are no new layout."""
+    data, other = (
+        build.datagram((nl.RTM_NEWLINK, build.link(3, **facts)))
+        for facts in (
+            {},
+            {"flags": flags, "counts": counts, "flags6": flags6, "reachable_ms": reachable_ms},
+        )
+    )
+    assert agree(data, other)
+
+
+@given(st.binary(max_size=400))
+def test_random_bytes_have_no_template_or_a_harmless_one(data: bytes) -> None:
+    """Nothing raises, whatever comes."""
+    layouts.template(data, len(data))
+    for kind in (nl.RTM_NEWLINK, nl.RTM_DELADDR):
+        whole = build.datagram((kind, data))
+        template = layouts.template(whole, len(whole))
+        if template is not None:
+            assert template.pieces(whole + ROOM) == template.same
+
+
+@pytest.mark.parametrize("odd", [
+    build.datagram((nl.RTM_NEWLINK, build.link(3)), (nl.RTM_NEWLINK, build.link(4))),
+    build.datagram((nl.RTM_DELLINK, build.link(3))),
+    build.datagram((nl.RTM_NEWLINK, build.link(3, family=nl.AF_BRIDGE))),
+    build.datagram((nl.RTM_NEWLINK, build.link(3)[:60])),
+    build.datagram((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 3))),
+    b"",
+])  # fmt: skip
+def test_what_is_laid_out_oddly_has_no_template(odd: bytes) -> None:
+    """Several messages, other types and families, and messages without counters are walked."""
+    assert layouts.template(odd, len(odd)) is None

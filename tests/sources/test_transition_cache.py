@@ -1,0 +1,274 @@
+"""Looking up what is known gives, to the byte, what working it out would have given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import messages as build
+from support.messages import READY, RUNNING, UP
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import FAMILIES, Notification, NotificationType
+from exporter.sources.linux import transition_cache as repeats
+from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.listing import Listing
+from exporter.sources.linux.transition_cache import Repeats
+
+
+class Twins:
+    """Two tables that are told the same: one through `Repeats`, one plainly."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, bytes] = {}
+        self.quick, self.plain = (LinkTable(FAMILIES, self._read) for _ in range(2))
+        self.repeats = Repeats(self.quick)
+        self.buffer = bytearray(65536)
+        self.now = 0.0
+        self.looked_up = 0
+
+    def _read(self, index: int) -> nl.LinkMessage | None:
+        body = self.answers.get(index)
+        return None if body is None else nl.parse_link(body, 0, len(body))
+
+    def tell(self, *parts: tuple[int, bytes]) -> None:
+        """One datagram."""
+        self.now += 1.0
+        time, data = 1000.0 + self.now, build.datagram(*parts)
+        self.buffer[: len(data)] = data
+        for kind, body in parts:
+            if kind == nl.RTM_NEWLINK and body[0] == nl.AF_UNSPEC:
+                self.answers[int.from_bytes(body[4:8], "little")] = body
+        name = self.repeats.repeat(self.buffer, len(data), time, self.now)
+        self.looked_up += name is not None
+        for message in nl.messages(data, len(data)):
+            kind, start, end = message.type, message.start, message.end
+            assert name in (None, nl.MESSAGE_NAMES[kind])
+            if name is None:
+                self.repeats.apply(message, self.buffer, len(data), time, self.now)
+            self.plain.apply(kind, data, start, end, time, self.now)
+
+    def load(self, bodies: list[bytes]) -> None:
+        """A listing."""
+        links = [link for b in bodies if (link := nl.parse_link(b, 0, len(b))) is not None]
+        existing = {(family, link.ifindex) for link in links for family in FAMILIES}
+        for table in (self.quick, self.plain):
+            table.load(Listing(links, existing, {}), 5000.0, self.now)
+
+    def caught_up(self) -> None:
+        """The queue is empty."""
+        self.quick.caught_up()
+        self.plain.caught_up()
+
+    def take(self) -> list[Notification]:
+        """What both say, which is the same, as are the interfaces."""
+        said = self.quick.take()
+        assert said == self.plain.take()
+        assert self.quick.interfaces() == self.plain.interfaces()
+        return said
+
+    def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
+        """Down and up, as a veth says it; or a part of that."""
+        up, down = number + 1, number + 1
+        counts, running = (up, down), {"flags": RUNNING, **facts}
+        for kind, body in (
+            (nl.RTM_NEWLINK, build.link(index, flags=0, counts=(number, down), **facts)),
+            (nl.RTM_DELADDR, build.address(nl.AF_INET6, index)),
+            (nl.RTM_NEWLINK, build.link(index, counts=counts, flags6=0, **running)),
+            (nl.RTM_NEWLINK, build.link(index, family=nl.AF_INET6, **running)),
+            (nl.RTM_NEWLINK, build.link(index, counts=counts, **running)),
+        )[part]:  # fmt: skip
+            self.tell((kind, body))
+
+
+def having(*indices: int) -> Twins:
+    """Links that are up."""
+    twins = Twins()
+    twins.load([build.link(index, flags=RUNNING) for index in indices])
+    twins.caught_up()
+    twins.take()
+    return twins
+
+
+def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
+    """Every message of a flap that was there before is recognised; the flap says the same."""
+    twins = having(3)
+    for number in range(4):
+        twins.flap(3, number)
+    seen = twins.looked_up
+    twins.take()
+    for number in range(4, 100):
+        twins.flap(3, number)
+        kinds = [(n.type, n.family) for n in twins.take()]
+        assert kinds == [(NotificationType.PARAMETER, family) for family in (*FAMILIES, *FAMILIES)]
+    assert twins.looked_up - seen == 96 * 5
+
+
+def test_counters_may_wrap() -> None:
+    """A carrier counter that wraps around in the middle of a flap is no flap of its own."""
+    twins = having(3)
+    for number in (*range(4), *range(2**32 - 4, 2**32 - 1), 0, 1, 2):
+        twins.flap(3, number)
+        twins.take()
+
+
+def test_a_link_that_was_replaced_is_another() -> None:
+    """What was known of a link does not speak of the next with the same index."""
+    twins = having(3)
+    for number in range(6):
+        twins.flap(3, number)
+    twins.tell((nl.RTM_DELLINK, build.link(3, conf=None, conf6=None)))
+    for family in (nl.AF_INET, nl.AF_INET6):
+        twins.tell((nl.RTM_NEWNETCONF, build.netconf(family, 3)))
+    twins.flap(3, 6)
+    assert NotificationType.ADD in {n.type for n in twins.take()}
+
+
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("second", range(6))
+def test_something_new_in_the_middle_of_a_flap(first: int, second: int) -> None:
+    """A message that was never there before finds the link where the looked-up steps led it."""
+    twins = having(3)
+    for number in range(6):
+        twins.flap(3, number)
+    twins.flap(3, 6, slice(first))
+    twins.tell((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 3, {nl.NETCONFA_FORWARDING: 0})))
+    twins.flap(3, 6, slice(first, max(first, second)))
+    twins.tell((nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)))
+    twins.flap(3, 6, slice(max(first, second), None))
+    twins.take()
+    for number in range(7, 12):
+        twins.flap(3, number)
+        twins.take()
+
+
+def test_two_looks_of_a_link_are_told_apart() -> None:
+    """A link that is given an alias and loses it flaps under the name that it has."""
+    twins = having(3)
+    number = 0
+    for alias in (b"", b"far", b"", b"far", b""):
+        for _ in range(4):
+            twins.flap(3, number, alias=alias)
+            number += 1
+            said = [n for n in twins.take() if n.interface]
+            assert {n.interface.link.alias for n in said if n.interface} >= {alias.decode()}
+
+
+def test_a_lost_address_has_the_link_read_again_each_time() -> None:
+    """What asks for a reading is no step, however often it came without consequence."""
+    twins = having(3)
+    for _ in range(8):
+        twins.take()
+        twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
+        twins.answers[3] = build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
+        twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+    lost = twins.take()[-1]
+    assert lost.interface is not None
+    assert not lost.interface.parameters.connected
+
+
+def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links that come and go leave no templates, and random numbers no steps, behind."""
+    monkeypatch.setattr(repeats, "_SPARE_TEMPLATES", 10)
+    twins = having(3)
+    for index in range(4, 60):
+        for family in (nl.AF_INET, nl.AF_INET6):
+            twins.tell((nl.RTM_NEWNETCONF, build.netconf(family, index)))
+        for number in range(3):
+            twins.flap(index, number)
+        twins.tell((nl.RTM_DELLINK, build.link(index, conf=None, conf6=None)))
+        twins.take()
+        assert len(twins.repeats._known) <= 10 + 8 * 2 + 4
+    for number in range(200):
+        twins.flap(3, number, reachable_ms=number)
+        twins.take()
+    link = twins.quick.known(3)
+    assert link is not None
+    assert len(link._positions) <= 32
+    assert all(len(position.steps) <= 32 for position in link._positions.values())
+
+
+FLAGS = st.sampled_from([0, UP, UP | nl.IFF_LOWER_UP, RUNNING])
+INDEX = st.sampled_from([3, 4])
+COUNTS = st.tuples(st.integers(0, 3), st.integers(0, 3))
+LINKS = st.builds(
+    build.link,
+    INDEX,
+    name=st.sampled_from([b"eth0", b"eth0", b"eth0", b"west"]),
+    flags=FLAGS,
+    mtu=st.sampled_from([1500, 1500, 1500, 1400, None]),
+    alias=st.sampled_from([b"", b"", b"", b"far"]),
+    counts=COUNTS,
+    conf=st.sampled_from([build.inet_conf(), build.inet_conf(), build.inet_conf(FORWARDING=1)]),
+    conf6=st.sampled_from([
+        build.inet6_conf(), build.inet6_conf(), build.inet6_conf(DISABLE_IPV6=1), None,
+    ]),
+    flags6=st.sampled_from([0, READY, READY | 0x10]),
+    reachable_ms=st.sampled_from([30000, 30000, 20000]),
+)  # fmt: skip
+STEPS = st.one_of(
+    st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
+    st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
+    st.tuples(st.just("begin"), INDEX, st.integers(0, 5)),
+    st.tuples(st.just("tell"), st.just(nl.RTM_NEWLINK), LINKS),
+    st.tuples(
+        st.just("tell"),
+        st.just(nl.RTM_NEWLINK),
+        st.builds(
+            build.link,
+            INDEX,
+            flags=FLAGS,
+            family=st.sampled_from([nl.AF_INET6, nl.AF_BRIDGE]),
+            flags6=st.sampled_from([0, READY]),
+        ),
+    ),
+    st.tuples(
+        st.just("tell"),
+        st.sampled_from([nl.RTM_NEWADDR, nl.RTM_DELADDR]),
+        st.builds(build.address, st.sampled_from([nl.AF_INET, nl.AF_INET6]), INDEX),
+    ),
+    st.tuples(
+        st.just("tell"),
+        st.sampled_from([nl.RTM_NEWNETCONF, nl.RTM_DELNETCONF]),
+        st.builds(
+            build.netconf,
+            st.sampled_from([nl.AF_INET, nl.AF_INET6]),
+            INDEX,
+            st.sampled_from([{}, {nl.NETCONFA_FORWARDING: 1}, {2: 0, 4: 0, 5: 0}]),
+        ),
+    ),
+    st.tuples(
+        st.just("tell"),
+        st.just(nl.RTM_DELLINK),
+        st.builds(build.link, INDEX, conf=st.none(), conf6=st.none()),
+    ),
+    st.tuples(st.just("load"), st.lists(LINKS, max_size=2), st.booleans()),
+    st.tuples(st.just("take"), st.none(), st.none()),
+)
+
+
+@given(st.lists(STEPS, max_size=60))
+@settings(max_examples=400)
+def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> None:
+    """Flaps, and between them all else that happens to links, at any time and in any order."""
+    twins = having(3, 4)
+    flaps = 0
+    for what, first, second in steps:
+        match what:
+            case "flap":
+                for _ in range(second):
+                    twins.flap(first, flaps)
+                    flaps += 1
+            case "begin":
+                twins.flap(first, flaps, slice(second))
+            case "tell":
+                twins.tell((first, second))
+            case "load":
+                twins.load([body for body in first if nl.parse_link(body, 0, len(body)).mtu])
+                if second:
+                    twins.caught_up()
+            case "take":
+                twins.take()
+    twins.take()

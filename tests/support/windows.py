@@ -1,0 +1,82 @@
+"""The agent and the tests on Windows: a real Windows CPython under Wine."""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from requirements_here import require
+
+from support.agent import PROJECT, Agent
+
+
+class WindowsAgent(Agent):
+    """The agent under Wine. Its log comes through a pipe, as any other agent's."""
+
+    def __init__(self, *program: str) -> None:
+        super().__init__(*program)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.command = [*program, f"--web.listen-address=127.0.0.1:{port}"]
+
+    def __enter__(self) -> "WindowsAgent":
+        from wine import run
+
+        self.process = run.start(
+            self.command,
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._begin()
+        return self
+
+    def drive(self, name: str, *arguments: Any, **keywords: Any) -> str:
+        """Call a method of the stand-in; its answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        line = json.dumps([name, *arguments, *([keywords] if keywords else [])])
+        self.process.stdin.write(line.encode() + b"\n")
+        return self.process.stdout.readline().decode().strip()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def windows_is_up() -> Iterator[None]:
+    """Wine and the Windows CPython are there, or all of this is skipped.
+
+    Windows stays up from test to test: booting it for each program takes seconds, and a
+    service would be started by every boot.
+    """
+    from wine import provision
+
+    ready = provision.PYTHON.exists() and shutil.which("wine")
+    require(ready, "Wine and Windows CPython: python tests/wine/provision.py")
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    # What Windows starts at boot must not inherit a pipe that a test waits to be closed.
+    for command in (["wineserver", "-p600"], ["wineboot"]):  # one that runs already will do
+        subprocess.run(command, check=False, env=provision.environment(), **quiet)
+    try:
+        yield
+    finally:
+        for command in (["wineserver", "-k"], ["wineserver", "-w"]):
+            subprocess.run(command, check=False, env=provision.environment())
+
+
+def windows(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of the Windows Python."""
+    from wine import run
+
+    process = run.start(
+        arguments,
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = process.communicate(timeout=90)
+    return process.returncode, output.decode("utf-8", "replace")
