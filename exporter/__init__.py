@@ -29,4 +29,6 @@ series set      all time series with the same device, family, index and LUID
 snapshot        the whole state at one instant, as it is published
 """
 
-__version__ = "0.1.0"
+from exporter.version import __version__
+
+__all__ = ["__version__"]

@@ -1,25 +1,21 @@
-"""What exactly is running."""
+"""What exactly is running. It imports nothing of the project: the build runs it, too."""
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from exporter import __version__
+__version__ = "0.1.0"
 
 NAME = "ip-interface-exporter"
 _REVISION = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def revision() -> str:
-    """The commit: of the checkout it runs from, else that it was installed from, else ``unknown``.
-
-    Read from files: a daemon should not have to run ``git`` to know what it is.
-    """
-    for found in (_checked_out(Path(__file__).parent.parent / ".git"), _installed()):
+    """Return the commit: of the checkout it runs from, else of its build, else ``unknown``."""
+    for found in (checked_out(Path(__file__).parent.parent / ".git"), _built()):
         if _REVISION.fullmatch(found):
             return found
     return "unknown"
@@ -34,12 +30,21 @@ def version_text() -> str:
     )
 
 
-def _checked_out(git: Path) -> str:
+def checked_out(git: Path) -> str:
+    """Return the commit that a checkout's .git names, or an empty string.
+
+    It is read from files, because a machine that has a clone need not have git. Of a worktree
+    or a submodule .git is a file that names the folder.
+    """
     with suppress(OSError, ValueError):
+        if git.is_file():
+            git = git.parent / git.read_text().removeprefix("gitdir: ").strip()
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         name = head.removeprefix("ref: ")
+        with suppress(FileNotFoundError):  # a worktree shares the references of its repository
+            git /= (git / "commondir").read_text().strip()
         with suppress(FileNotFoundError):
             return (git / name).read_text().strip()
         for line in (git / "packed-refs").read_text().splitlines():
@@ -48,13 +53,8 @@ def _checked_out(git: Path) -> str:
     return ""
 
 
-def _installed() -> str:
-    """From PEP 610's record of what ``pip install git+…`` fetched.
-
-    Read without importlib.metadata, which costs 0.8 MiB and 30 ms.
-    """
-    record = f"{NAME.replace('-', '_')}-{__version__}.dist-info/direct_url.json"
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        text = (Path(__file__).parent.parent / record).read_text()
-        return str(json.loads(text)["vcs_info"]["commit_id"])
+def _built() -> str:
+    """Return the commit that the build hook has written."""
+    with suppress(OSError, ValueError):
+        return Path(__file__).with_name("revision.txt").read_text().strip()
     return ""

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 from exporter import __version__, cli
 from exporter.settings.command_line import build_parser, parse
 from exporter.settings.schema import OPTIONS, Settings
-from exporter.version import revision
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]
@@ -133,32 +131,6 @@ def test_help_and_check_config_do_not_build_the_agent() -> None:
     )
     path = str(DATA / "full.good.yml")
     subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_the_revision_is_a_commit_or_unknown() -> None:
-    """In a checkout it is the commit that git names, elsewhere a commit or the word unknown."""
-    assert re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}|unknown", revision())
-    if (ROOT / ".git").is_dir() and shutil.which("git"):
-        command = ["git", "-c", f"safe.directory={ROOT}", "rev-parse", "HEAD"]
-        assert revision() == subprocess.check_output(command, cwd=ROOT, text=True).strip()
-
-
-def test_an_installation_from_git_knows_its_commit(tmp_path: Path) -> None:
-    """What pip notes of a git+ URL (PEP 610) is the revision; without it nobody knows."""
-    shutil.copytree(ROOT / "exporter", tmp_path / "exporter")
-    command = [sys.executable, "-c", "from exporter.version import revision; print(revision())"]
-
-    def told() -> str:
-        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
-
-    assert told() == "unknown"
-    record = tmp_path / f"ip_interface_exporter-{__version__}.dist-info" / "direct_url.json"
-    record.parent.mkdir()
-    commit = "5bb9dc7" + "0" * 33
-    record.write_text(json.dumps({"url": "x", "vcs_info": {"vcs": "git", "commit_id": commit}}))
-    assert told() == commit
-    record.write_text(json.dumps({"url": "file:///x", "dir_info": {}}))
-    assert told() == "unknown"
 
 
 # -- exit codes ---------------------------------------------------------------------------
