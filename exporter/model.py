@@ -1,8 +1,7 @@
-"""What one notification says: family, kind, LUID, and the row of the IP interface it is about.
+"""The types that every other module uses: a notification, and the IP interface it is about.
 
-Every other module speaks in these types. They are immutable, hold base units (bytes,
-seconds), and this module imports nothing of ours. (They are tuples, because they are made
-for every notification; a field ``index`` then hides a tuple method that nobody needs.)
+They are immutable and hold base units (bytes, seconds). They are tuples, because one is made
+for every notification. This module imports nothing of ours.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
 """
@@ -61,7 +60,7 @@ class NotificationType(IntEnum):
         return self.name.lower()
 
 
-#: The kinds that are counted, in the order in which they are shown.
+#: The types that are counted, in the order in which they are shown.
 COUNTED_TYPES = (NotificationType.ADD, NotificationType.DELETE, NotificationType.PARAMETER)
 
 
@@ -82,8 +81,8 @@ class Link(NamedTuple):
     description: str = ""
 
 
-class Parameters(NamedTuple):
-    """The members of MIB_IPINTERFACE_ROW, in base units. ``None``: this system has no such thing.
+class InterfaceRow(NamedTuple):
+    """The row: MIB_IPINTERFACE_ROW in base units. ``None``: this system has no such member.
 
     The reserved members (MaxReassemblySize, InterfaceIdentifier) are left out.
     """
@@ -126,7 +125,7 @@ class Parameters(NamedTuple):
 
 
 #: Members that can change, and so be the value of the label ``parameter``.
-CHANGING = tuple(name for name in Parameters._fields if name != "reachable_time_seconds")
+CHANGING = tuple(name for name in InterfaceRow._fields if name != "reachable_time_seconds")
 
 
 class Change(NamedTuple):
@@ -137,7 +136,7 @@ class Change(NamedTuple):
     after: object
 
 
-def changes(before: Parameters, after: Parameters) -> tuple[Change, ...]:
+def changes(before: InterfaceRow, after: InterfaceRow) -> tuple[Change, ...]:
     """The members in which two rows differ, in declaration order."""
     if before is after:
         return ()
@@ -152,7 +151,7 @@ class Interface(NamedTuple):
     luid: int
     ifindex: int
     link: Link
-    parameters: Parameters
+    parameters: InterfaceRow
 
 
 class Notification(NamedTuple):

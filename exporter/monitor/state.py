@@ -25,10 +25,10 @@ from exporter.model import (
     Change,
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     changes,
 )
 from exporter.monitor.series import Histogram, SeriesSet
@@ -43,7 +43,7 @@ Key = tuple[Family, int]
 
 def _unread(n: Notification) -> Interface:
     """A stand-in for an interface that nobody could read yet: no name, no row."""
-    return Interface(n.family, n.luid, n.ifindex, Link(""), Parameters())
+    return Interface(n.family, n.luid, n.ifindex, Link(""), InterfaceRow())
 
 
 class Delta(NamedTuple):

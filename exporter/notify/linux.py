@@ -25,7 +25,7 @@ from exporter.bindings.errors import (
 )
 from exporter.bindings.netioapi import IF_OPER_STATUS
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
-from exporter.model import FAMILIES, Family, Interface, Link, Parameters, make_luid
+from exporter.model import FAMILIES, Family, Interface, InterfaceRow, Link, make_luid
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources import system_source
 from exporter.sources.contract import Source
@@ -83,7 +83,7 @@ class LinuxBackend:
 
     def initial_entry(self) -> Interface:
         """Nothing is set: what Linux does not have is ``None``, not 0."""
-        return Interface(Family.UNSPEC, 0, 0, Link(""), Parameters())
+        return Interface(Family.UNSPEC, 0, 0, Link(""), InterfaceRow())
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
         """The link decides between 2 (there is none) and 1168 (it has no such family)."""

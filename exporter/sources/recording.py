@@ -22,10 +22,10 @@ from exporter.errors import is_text
 from exporter.model import (
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     format_luid,
 )
 
@@ -193,11 +193,11 @@ def _link(data: dict[str, Any]) -> Link:
     return Link(**value)
 
 
-def _row(data: dict[str, Any]) -> Parameters:
-    value = dict(_object(data, "row", Parameters._fields))
+def _row(data: dict[str, Any]) -> InterfaceRow:
+    value = dict(_object(data, "row", InterfaceRow._fields))
     zones = value.pop("zone_indices", None)
     for name, number in value.items():
-        boolean = isinstance(Parameters._field_defaults[name], bool)
+        boolean = isinstance(InterfaceRow._field_defaults[name], bool)
         if not isinstance(number, bool if boolean else int | float):
             raise RecordingError(f'"row.{name}" is {number!r}: expected a number or a boolean')
         if not abs(number) < _END_OF_NUMBERS:
@@ -208,4 +208,4 @@ def _row(data: dict[str, Any]) -> Parameters:
         ):
             raise RecordingError(f'"row.zone_indices" is {zones!r}: expected a list of numbers')
         value["zone_indices"] = tuple(zones[:16])
-    return Parameters(**value)
+    return InterfaceRow(**value)

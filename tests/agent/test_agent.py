@@ -18,10 +18,10 @@ from support.waiting import wait_until
 from exporter.model import (
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     make_luid,
 )
 from exporter.sources.recording import encode
@@ -395,7 +395,7 @@ def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_pa
     with file.open("w") as out:
         for i in range(1, count + 1):
             veth = Interface(
-                Family.IPV4, make_luid(6, i), i, Link(f"veth{i}", kind="veth"), Parameters()
+                Family.IPV4, make_luid(6, i), i, Link(f"veth{i}", kind="veth"), InterfaceRow()
             )
             for kind, at in ((NotificationType.ADD, float(i)), (NotificationType.DELETE, i + 0.5)):
                 out.write(encode(Notification(kind, veth.family, veth.luid, i, at, at, veth)))

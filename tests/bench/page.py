@@ -10,10 +10,10 @@ from exporter.model import (
     FAMILIES,
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     make_luid,
 )
 from exporter.monitor.state import State
@@ -68,5 +68,5 @@ class _TimedLock:
 def _row(family: Family, n: int) -> Interface:
     address = f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}"
     link = Link(f"veth{n}", kind="veth", type=6, address=address)
-    row = Parameters(True, 1500, 256, False, False)
+    row = InterfaceRow(True, 1500, 256, False, False)
     return Interface(family, make_luid(6, n), n, link, row)

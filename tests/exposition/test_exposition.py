@@ -24,10 +24,10 @@ from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     make_luid,
 )
 from exporter.monitor.state import State
@@ -43,7 +43,7 @@ NAMES = st.one_of(
     st.binary(min_size=1, max_size=15).map(lambda raw: raw.decode("utf-8", "replace")),
 )
 ROWS = st.builds(
-    partial(Parameters),
+    partial(InterfaceRow),
     connected=st.booleans(),
     mtu_bytes=st.none() | st.integers(0, 2**32 - 1),
     forwarding_enabled=st.none() | st.booleans(),
@@ -159,7 +159,7 @@ def test_hostile_names_stay_label_values() -> None:
     fixture = Fixture()
     names = ['a"b', "x\ny", "back\\slash", "\\n", "né\ufffd", "} 1\nfake 2"]
     rows = [
-        Interface(FAMILIES[0], make_luid(6, i), i, Link(name), Parameters())
+        Interface(FAMILIES[0], make_luid(6, i), i, Link(name), InterfaceRow())
         for i, name in enumerate(names, 1)
     ]
     fixture.state.load(rows, 0.0)
@@ -171,7 +171,7 @@ def test_hostile_names_stay_label_values() -> None:
 def test_time_in_state_moves_without_any_notification() -> None:
     """Between two scrapes with nothing in between, exactly the time in state has grown."""
     fixture = Fixture()
-    row = Interface(FAMILIES[0], make_luid(6, 1), 1, Link("eth0"), Parameters(connected=True))
+    row = Interface(FAMILIES[0], make_luid(6, 1), 1, Link("eth0"), InterfaceRow(connected=True))
     fixture.state.load([row], 0.0)
     first = fixture.page.render().splitlines()
     fixture.now = 2.5
@@ -186,7 +186,7 @@ def test_a_scrape_sees_one_state() -> None:
     """While notifications pour in, the sum over interfaces equals the total on every page."""
     fixture = Fixture()
     rows = [
-        Interface(FAMILIES[0], make_luid(6, i), i, Link(f"v{i}"), Parameters()) for i in (1, 2, 3)
+        Interface(FAMILIES[0], make_luid(6, i), i, Link(f"v{i}"), InterfaceRow()) for i in (1, 2, 3)
     ]
     fixture.state.load(rows, 0.0)
     done = threading.Event()
@@ -217,7 +217,7 @@ def test_departed_series_leave_the_cache() -> None:
     """The page forgets what the state forgot: its cache does not grow with churn."""
     fixture = Fixture()
     for i in range(1, 400):
-        row = Interface(FAMILIES[0], make_luid(6, i), i, Link(f"v{i}"), Parameters())
+        row = Interface(FAMILIES[0], make_luid(6, i), i, Link(f"v{i}"), InterfaceRow())
         at = float(i)
         fixture.state.apply(
             [

@@ -8,12 +8,12 @@ import threading
 import pytest
 from support.waiting import wait_until
 
-from exporter.model import Family, Interface, Link, Notification, NotificationType, Parameters
+from exporter.model import Family, Interface, InterfaceRow, Link, Notification, NotificationType
 from exporter.monitor.state import Delta, State
 from exporter.monitor.thread import Monitor
 from exporter.sources.contract import Health, SourceClosed
 
-ROW = Interface(Family.IPV4, 0x0006000003000000, 3, Link("eth0"), Parameters(connected=True))
+ROW = Interface(Family.IPV4, 0x0006000003000000, 3, Link("eth0"), InterfaceRow(connected=True))
 
 
 def bare(kind: NotificationType, luid: int = ROW.luid) -> Notification:

@@ -12,10 +12,10 @@ from exporter.model import (
     FAMILIES,
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
     make_luid,
 )
 from exporter.monitor.series import Histogram, SeriesSet
@@ -34,7 +34,7 @@ def interface(
     **parameters: object,
 ) -> Interface:
     """An interface as a source would describe it."""
-    row = Parameters(connected=connected, **parameters)  # type: ignore[arg-type]
+    row = InterfaceRow(connected=connected, **parameters)  # type: ignore[arg-type]
     return Interface(family, make_luid(6, index), index, Link(name, kind=kind, type=6), row)
 
 

@@ -13,10 +13,10 @@ from exporter.model import (
     Change,
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
 )
 from exporter.monitor.state import Delta, State
 from exporter.otel.destinations import destinations
@@ -46,7 +46,7 @@ def delta(
 ) -> Delta:
     """One notification of eth0 (or of another LUID), whose MTU becomes `number`."""
     at = SYSTEM.monotonic() if instant is None else instant
-    row = Interface(family, luid, 7, Link("eth0"), Parameters(True, number))
+    row = Interface(family, luid, 7, Link("eth0"), InterfaceRow(True, number))
     n = Notification(
         type, family, luid, 7, 1_700_000_000.0 + number / 1000, at, row, *unobserved, inferred
     )

@@ -11,7 +11,7 @@ from support.waiting import wait_until
 
 from exporter import __version__
 from exporter.clock import SYSTEM
-from exporter.model import Change, Family, Interface, Link, NotificationType, Parameters
+from exporter.model import Change, Family, Interface, InterfaceRow, Link, NotificationType
 from exporter.monitor.state import State
 
 Receiver = HttpReceiver | GrpcReceiver
@@ -216,7 +216,7 @@ def test_headers_and_compression_come_from_the_environment(
 def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -> None:
     """Counters are cumulative sums, gauges gauges, histograms histograms; nothing is renamed."""
     state = State()
-    row = Interface(Family.IPV4, LUID, 7, Link("eth0"), Parameters(True, 1500, None, False))
+    row = Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(True, 1500, None, False))
     state.load([row], 0.0)
     with pushing(settings(receiver.endpoint, protocol), state) as push:
         assert balance(push, "metrics")["accepted"] == 0
@@ -251,7 +251,7 @@ def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: s
     state = State(max_interfaces=10_000)
     state.load(
         [
-            Interface(Family.IPV4, LUID + n, n, Link(f"veth{n:06}"), Parameters(True, 1500))
+            Interface(Family.IPV4, LUID + n, n, Link(f"veth{n:06}"), InterfaceRow(True, 1500))
             for n in range(3000)
         ],
         0.0,

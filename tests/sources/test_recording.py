@@ -15,10 +15,10 @@ from exporter.model import (
     FAMILIES,
     Family,
     Interface,
+    InterfaceRow,
     Link,
     Notification,
     NotificationType,
-    Parameters,
 )
 from exporter.monitor.recorder import Recorder
 from exporter.sources.contract import SourceClosed
@@ -28,7 +28,7 @@ from exporter.sources.replay import ReplaySource
 TEXT = st.text(max_size=15)
 SECONDS = st.floats(0, 9e9)
 PARAMETERS = st.builds(
-    partial(Parameters),
+    partial(InterfaceRow),
     connected=st.booleans(),
     mtu_bytes=st.none() | st.integers(0, 2**32 - 1),
     base_reachable_time_seconds=st.none() | st.floats(0, 1e6),
@@ -174,7 +174,7 @@ def drain(source: ReplaySource) -> list[Notification]:
 
 def row(name: str = "eth0") -> Interface:
     """An interface to record."""
-    return Interface(Family.IPV4, 0x0006000003000000, 3, Link(name), Parameters(connected=True))
+    return Interface(Family.IPV4, 0x0006000003000000, 3, Link(name), InterfaceRow(connected=True))
 
 
 def recorded(path: Path, *notifications: Notification) -> Path:

@@ -8,7 +8,7 @@ from support import messages as build
 from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import Link, Parameters
+from exporter.model import InterfaceRow, Link
 from exporter.sources.linux import rows
 from exporter.sources.linux.rows import Timers
 
@@ -16,7 +16,7 @@ MULTICAST = nl.IFF_MULTICAST
 TIMERS = Timers(base_reachable_ms=30000, reachable_ms=17500, retransmit_ms=1000, path_mtu_ms=600000)
 
 
-def ipv4(flags: int = RUNNING, mtu: int = 1500, conf: bytes = build.inet_conf()) -> Parameters:
+def ipv4(flags: int = RUNNING, mtu: int = 1500, conf: bytes = build.inet_conf()) -> InterfaceRow:
     """An IPv4 row."""
     return rows.ipv4_parameters(flags & rows.ROW_FLAGS, mtu, conf, TIMERS)
 
@@ -26,7 +26,7 @@ def ipv6(
     inet6_flags: int = READY,
     addr_gen_mode: int | None = 0,
     **conf: int,
-) -> Parameters:
+) -> InterfaceRow:
     """An IPv6 row; `conf` by the names of the bindings."""
     conf_bytes = build.inet6_conf(**conf)
     return rows.ipv6_parameters(
@@ -36,7 +36,7 @@ def ipv6(
 
 def test_an_ipv4_row_is_complete() -> None:
     """Every member Linux has for IPv4 has its value, and all the others are absent."""
-    assert ipv4(mtu=9000, conf=build.inet_conf(FORWARDING=1)) == Parameters(
+    assert ipv4(mtu=9000, conf=build.inet_conf(FORWARDING=1)) == InterfaceRow(
         connected=True,
         mtu_bytes=9000,
         forwarding_enabled=True,
@@ -51,7 +51,7 @@ def test_an_ipv4_row_is_complete() -> None:
 
 def test_an_ipv6_row_is_complete() -> None:
     """Every member Linux has for IPv6 has its value, and all the others are absent."""
-    assert ipv6(MTU6=1400) == Parameters(
+    assert ipv6(MTU6=1400) == InterfaceRow(
         connected=True,
         mtu_bytes=1400,
         forwarding_enabled=False,

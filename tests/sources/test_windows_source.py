@@ -28,7 +28,7 @@ from exporter.bindings import errors
 from exporter.bindings.errors import IpHelperError
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC, GUID, MIB_IPINTERFACE_ROW
 from exporter.clock import SYSTEM, Clock
-from exporter.model import Family, Link, Notification, NotificationType, Parameters, make_luid
+from exporter.model import Family, InterfaceRow, Link, Notification, NotificationType, make_luid
 from exporter.sources.contract import Source, SourceClosed
 from exporter.sources.windows import registration as windows_registration
 from exporter.sources.windows import source as windows
@@ -468,7 +468,7 @@ def test_every_member_is_read() -> None:
     zones = (0, 3, *[0] * 12, 5, 0)
     assert parameters_from(row) == nothing._replace(zone_indices=zones, **special)
     checked = {ours for ours, *_ in numbers.values()} | set(flags.values()) | set(special)
-    assert checked | {"zone_indices"} == set(Parameters._fields)
+    assert checked | {"zone_indices"} == set(InterfaceRow._fields)
 
 
 def test_read(standin: Standin, open_source: Open) -> None:

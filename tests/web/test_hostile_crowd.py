@@ -9,7 +9,7 @@ from support.agent import Agent
 from support.crowd import Crowd
 from support.waiting import wait_until
 
-from exporter.model import Family, Interface, Link, Parameters, make_luid
+from exporter.model import Family, Interface, InterfaceRow, Link, make_luid
 from exporter.sources.recording import encode_present
 
 CLIENTS = 500
@@ -23,7 +23,7 @@ def recording(tmp_path: Path) -> Path:
     with path.open("w") as out:
         for i in range(1, INTERFACES + 1):
             link = Link(f"veth{i}", kind="veth")
-            veth = Interface(Family.IPV4, make_luid(6, i), i, link, Parameters(connected=True))
+            veth = Interface(Family.IPV4, make_luid(6, i), i, link, InterfaceRow(connected=True))
             out.write(encode_present(veth, 1.0, 1.0))
     return path
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import Family, Interface, Parameters, make_luid
+from exporter.model import Family, Interface, InterfaceRow, make_luid
 from exporter.sources.linux import rows
 from exporter.sources.linux.carrier import CarrierAccount
 from exporter.sources.linux.rows import Timers
@@ -107,7 +107,7 @@ class LinkState:
                 reachable_ms=reachable_ms, retransmit_ms=retransmit_ms
             )
 
-    def parameters(self, family: Family) -> Parameters:
+    def parameters(self, family: Family) -> InterfaceRow:
         """The row of one family, from all that was taken."""
         if family is Family.IPV4:
             return rows.ipv4_parameters(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import Link, Parameters
+from exporter.model import InterfaceRow, Link
 
 
 class Timers(NamedTuple):
@@ -41,10 +41,10 @@ def _bool(number: int | None) -> bool | None:
 
 
 @lru_cache(maxsize=256)
-def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> Parameters:
+def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> InterfaceRow:
     """The IPv4 row; `flags` are the link's, masked with `ROW_FLAGS`."""
     neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
-    return Parameters(
+    return InterfaceRow(
         connected=flags & (nl.IFF_UP | nl.IFF_RUNNING) == nl.IFF_UP | nl.IFF_RUNNING,
         mtu_bytes=mtu,
         forwarding_enabled=_bool(nl.conf_value(conf, nl.IPV4_FORWARDING)),
@@ -60,14 +60,14 @@ def ipv4_parameters(flags: int, mtu: int, conf: bytes, timers: Timers) -> Parame
 @lru_cache(maxsize=256)
 def ipv6_parameters(
     flags: int, inet6_flags: int, conf: bytes, addr_gen_mode: int | None, index: int, timers: Timers
-) -> Parameters:
+) -> InterfaceRow:
     """The IPv6 row; `inet6_flags` are those of the inet6_dev."""
     up = nl.IFF_UP | nl.IFF_RUNNING
     neighbours = not flags & (nl.IFF_NOARP | nl.IFF_LOOPBACK)
     forwarding = _bool(nl.conf_value(conf, nl.IPV6_FORWARDING))
     accept_ra = nl.conf_value(conf, nl.IPV6_ACCEPT_RA)
     accept_dad = nl.conf_value(conf, nl.IPV6_ACCEPT_DAD)
-    return Parameters(
+    return InterfaceRow(
         connected=flags & up == up and bool(inet6_flags & nl.IF_READY) and not ipv6_disabled(conf),
         mtu_bytes=nl.conf_value(conf, nl.IPV6_MTU6),
         forwarding_enabled=forwarding,

@@ -6,17 +6,17 @@ Windows has every member, so none is ``None``. Its times are milliseconds; ours 
 from __future__ import annotations
 
 from exporter.bindings.netioapi import MIB_IF_ROW2, MIB_IPINTERFACE_ROW, decode_string
-from exporter.model import Link, Parameters
+from exporter.model import InterfaceRow, Link
 
 _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 
 
-def parameters_from(row: MIB_IPINTERFACE_ROW) -> Parameters:
+def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
     """The members of a row, in base units.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
     """
-    return Parameters(
+    return InterfaceRow(
         connected=bool(row.Connected),
         mtu_bytes=row.NlMtu,
         metric=row.Metric,
