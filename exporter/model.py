@@ -56,7 +56,7 @@ class NotificationType(IntEnum):
 
     @property
     def label(self) -> str:
-        """The value of the label ``type``: ``parameter``, ``add``, ``delete``, …"""
+        """The value of the label ``type``, for example ``add``."""
         return self.name.lower()
 
 

@@ -1,5 +1,6 @@
-"""The agent as a process: put together, started, told to stop, supervised.
+"""The agent as a process: assembled, started, supervised and stopped.
 
-Read `agent` (the parts), then `run` (the commands that last until a signal); `signals`,
-`systemd`, `windows_service` and `memory` serve them. Internal.
+Read `agent` (assembles the parts), then `run` (the commands that run until a signal). They use
+`signals`, `systemd` and `memory`; `windows_service` runs the agent as a Windows service.
+Internal.
 """

@@ -1,7 +1,7 @@
-"""Puts the parts together, starts them in order, and stops them in reverse.
+"""Assembles the parts of the agent, starts them in order, and stops them in reverse order.
 
-It has two threads: ``collector`` (see `monitor`) and ``web`` (see `web.server`). With an OTLP
-push there is one more for each signal (see `otel.workers`).
+Threads: the monitor thread (see `monitor.thread`), ``web`` (see `web.server`) and, with an
+OTLP push, one for each signal (see `otel.workers`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from exporter import __version__, logs
 from exporter.agent.systemd import passed_sockets
 from exporter.clock import SYSTEM, Clock
+from exporter.errors import SettingsError
 from exporter.exposition.page import Page
 from exporter.logs import event
 from exporter.metrics.catalogue import series_metrics
@@ -34,9 +35,15 @@ from exporter.web.tls import Tls
 
 log = logging.getLogger(__name__)
 
+#: Reads the settings again. Raises SettingsError.
+Load = Callable[[], Settings]
+
 
 class Agent:
-    """A source, what is known from it, and the endpoint that publishes it."""
+    """A source, the state derived from it, and the publishers of that state.
+
+    Thread: `open`, `start`, `reload` and `stop` from one thread, the others from any.
+    """
 
     def __init__(
         self,
@@ -46,14 +53,16 @@ class Agent:
         observers: Sequence[Observer] = (),
     ) -> None:
         event(log, logging.INFO, f"Starting {NAME}", version=__version__, revision=revision())
-        #: Whether the configuration file was good when last read; ``None`` without one.
-        self.config_ok: bool | None = True if settings.config_file else None
         collector, web = settings.collector, settings.web
         self.source = source
+        self._settings = settings
         self._clock = clock
-        seen = namespace() if clock is SYSTEM else None  # a recording is of somewhere else
+        #: Whether the last reload succeeded; ``None`` without a configuration file.
+        self._config_ok: bool | None = True if settings.config_file else None
+        # A recording comes from another place, so this namespace says nothing about it.
+        netns = namespace() if clock is SYSTEM else None
         self._build = BuildInfo(
-            __version__, revision(), platform.python_version(), source.backend, seen
+            __version__, revision(), platform.python_version(), source.backend, netns
         )
         self._state = State(
             collector.selection, collector.max_interfaces, collector.retention_seconds
@@ -79,14 +88,18 @@ class Agent:
         handler, tls = _protected(application, web)
         self._server = WebServer(addresses, handler, web.max_requests, sockets=sockets, tls=tls)
 
+    def __repr__(self) -> str:
+        return f"<Agent source={self.source!r} addresses={self.addresses}>"
+
     def open(self) -> None:
-        """Take what exists. Raises OSError."""
+        """Open the source and load the current interfaces. Raises OSError."""
         self._monitor.open()
 
-    def start(self, pulse_seconds: float | None = None) -> None:
-        """Begin to count, then to serve. Raises OSError, and has stopped again then.
+    def start(self, heartbeat_seconds: float | None = None) -> None:
+        """Start to serve, to push and to count. Raises OSError; nothing runs then.
 
-        With `pulse_seconds`, `hanging` can tell idleness from a collector that hangs.
+        `heartbeat_seconds`: the longest sleep of the monitor thread, without which `hung`
+        cannot tell a hang from idleness.
         """
         try:
             self._server.start()
@@ -95,7 +108,7 @@ class Agent:
             raise
         if self._push:
             self._push.start()
-        self._monitor.start(pulse_seconds)
+        self._monitor.start(heartbeat_seconds)
         if self._build.namespace:
             event(log, logging.INFO, "Watching", netns=self._build.namespace)
         for address in self._server.addresses:
@@ -103,8 +116,18 @@ class Agent:
             message = f"TLS is {'enabled' if self._server.secured else 'disabled'}"
             event(log, logging.INFO, message, http2=False, address=str(address))
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Take what can change while it runs: filters, groups, limit, retention, log."""
+    def reload(self, load: Load) -> None:
+        """Load the settings again and apply those that can change at run time.
+
+        These are the filters, groups, limit, retention and log. If `load` fails, everything
+        stays as it is.
+        """
+        try:
+            settings = load()
+        except SettingsError as error:
+            self._config_ok = False
+            log.error("Configuration reload failed, keeping the previous one: %s", error)  # noqa: TRY400
+            return
         logs.set_up(settings.log.level, settings.log.format)
         collector = settings.collector
         self._state.reconfigure(
@@ -113,12 +136,11 @@ class Agent:
             collector.retention_seconds,
             self._clock.monotonic(),
         )
+        self._config_ok = True if settings.config_file else None
+        log.info("Configuration reloaded; web, source and OTLP options need a restart")
 
     def stop(self) -> None:
-        """Stop serving, then counting: what is known stays true as long as it is served.
-
-        The push comes last, and pushes the rest.
-        """
+        """Stop to serve, then to count, then to push, so that the last counts are pushed."""
         self._server.stop()
         self._monitor.stop()
         if self._push:
@@ -131,34 +153,34 @@ class Agent:
             self._build,
             self._clock.monotonic(),
             self._monitor.lag if self._clock is SYSTEM else None,
-            self.config_ok,
+            self._config_ok,
             self._push.items() if self._push else {},
         )
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, with the real ports."""
+        """The addresses that the server listens on, with the real ports."""
         return [str(address) for address in self._server.addresses]
 
     def unready(self) -> str:
-        """Why what is served is not the whole truth yet; empty once it is."""
+        """Return why ``/-/ready`` answers 503, or "" once the agent is ready."""
         if not self._monitor.alive:
-            return "the collector is not running"
+            return "the monitor thread is not running"
         if not self.source.health.up:
             return "the system has not confirmed that it will send notifications"
         if not self._monitor.ready.is_set():
-            return "the first notification is still being taken"
+            return "the first notification is still being processed"
         return ""
 
-    def hanging(self, allowed_seconds: float) -> str:
-        """What has not moved for so long though it should; empty while all is well."""
+    def hung(self, limit_seconds: float) -> str:
+        """Return which part has made no progress for `limit_seconds`, or "" if none."""
         if not self._monitor.alive:
-            return "the collector is not running"
-        silent = self._monitor.silent_seconds
-        if silent > allowed_seconds:
-            return f"the collector has not moved for {silent:.0f} s"
-        if not self._server.answers(min(1.0, allowed_seconds)):
-            return "the web server does not move"
+            return "the monitor thread is not running"
+        seconds = self._monitor.silent_seconds
+        if seconds > limit_seconds:
+            return f"the monitor thread has made no progress for {seconds:.0f} s"
+        if not self._server.answers(min(1.0, limit_seconds)):
+            return "the web server makes no progress"
         return ""
 
     def _is_ready(self) -> tuple[bool, str]:
@@ -167,10 +189,10 @@ class Agent:
 
 
 def _protected(application: Handler, web: WebSettings) -> tuple[Handler, Callable[[], Tls] | None]:
-    """What the web configuration file puts before the application, and around a connection."""
+    """Return the application behind the web configuration, and its TLS if it has any."""
     if not web.config_file:
         return application, None
-    # bcrypt and PyYAML: 50 ms and 3 MiB that others need not pay.
+    # Imported only here: bcrypt and PyYAML cost 50 ms and 3 MiB.
     from exporter.web.gate import Gate
     from exporter.web.live_configuration import Policy
 

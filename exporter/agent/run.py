@@ -1,8 +1,8 @@
 """The commands that run until a signal: the agent, the agent with a recorder, a replay.
 
-They are the same `Agent` with another source. The main thread only waits: SIGTERM and
-SIGINT stop the agent, SIGHUP (where there is one) reads the configuration file again. What
-becomes of that, systemd is told if it wants to know.
+All three are an `Agent`, each with another source or observer. The main thread only waits:
+SIGTERM and SIGINT stop the agent, SIGHUP (where it exists) reloads the configuration file.
+Under systemd, the state of the agent is reported to it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from collections.abc import Callable
 from contextlib import closing
 
 from exporter.agent import memory
-from exporter.agent.agent import Agent
-from exporter.agent.signals import RELOAD, Wishes
-from exporter.agent.systemd import Supervisor
+from exporter.agent.agent import Agent, Load
+from exporter.agent.signals import RELOAD, SignalQueue
+from exporter.agent.systemd import Notifier
 from exporter.clock import SYSTEM
-from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.monitor.recorder import Recorder
 from exporter.settings.schema import Settings
@@ -28,33 +27,30 @@ from exporter.sources.replay import ReplaySource
 
 log = logging.getLogger(__name__)
 
-#: Reads the settings again. Raises SettingsError.
-Load = Callable[[], Settings]
 
+def run_agent(load: Load, requests: SignalQueue | None = None) -> int:
+    """Publish this computer's IP interfaces until a signal or another request to stop.
 
-def run_agent(load: Load, wishes: Wishes | None = None) -> int:
-    """Publish this computer's IP interfaces until a signal, or a wish from elsewhere.
-
-    Raises OSError and SettingsError at start-up.
+    Return the exit code. Raises OSError and SettingsError at start-up.
     """
     settings = load()
     agent = Agent(settings, _system_source(settings))
-    return _serve(agent, load, wishes or Wishes())
+    return _serve(agent, load, requests or SignalQueue())
 
 
 def run_record(load: Load, path: str) -> int:
-    """The same, and write every notification to a new file. Raises like `run_agent`."""
+    """Run the agent and write every notification to a new file. Raises like `run_agent`."""
     settings = load()
-    wishes = Wishes()
-    # Half a recording misleads: when writing fails, all stops.
-    recorder = Recorder(path, lambda: wishes.put("recording failed"))
+    requests = SignalQueue()
+    # An incomplete recording misleads, so the agent stops when writing fails.
+    recorder = Recorder(path, lambda: requests.put("recording failed"))
     source = _system_source(settings)
     agent = Agent(settings, source, observers=(recorder,))
     try:
         code = _serve(
             agent,
             load,
-            wishes,
+            requests,
             lambda: recorder.begin(source.interfaces(), SYSTEM.wall(), SYSTEM.monotonic()),
         )
     finally:
@@ -67,14 +63,14 @@ def run_record(load: Load, path: str) -> int:
 
 
 def run_replay(load: Load, path: str) -> int:
-    """Publish a recording. Raises like `run_agent`."""
+    """Publish the metrics of a recording. Raises like `run_agent`."""
     settings = load()
     pace = settings.replay.pace
     source = ReplaySource(path, recorded_pace=pace == "recorded")
     return _serve(
         Agent(settings, source, source.clock),
         load,
-        Wishes(),
+        SignalQueue(),
         lambda: event(log, logging.INFO, "Replaying", file=path, pace=pace),
     )
 
@@ -84,31 +80,35 @@ def _system_source(settings: Settings) -> Source:
 
 
 def _serve(
-    agent: Agent, load: Load, wishes: Wishes, opened: Callable[[], object] = lambda: None
+    agent: Agent, load: Load, requests: SignalQueue, opened: Callable[[], object] = lambda: None
 ) -> int:
-    """Run until a signal, or another wish to stop; then the wishes are closed."""
+    """Run the agent until a request to stop; `opened` is called before it starts to serve.
+
+    Closes `requests`.
+    """
     if agent.source.backend != ReplaySource.backend:
         _warn_of_root()
-    supervisor = Supervisor()
-    interval = supervisor.interval
-    allowed = interval or 0.0
+    notifier = Notifier()
+    watchdog_seconds = notifier.watchdog_seconds
+    # The monitor must wake up in time for each watchdog ping, also when nothing happens.
+    heartbeat_seconds = None if watchdog_seconds is None else watchdog_seconds / 2
 
-    def attend() -> float | None:
-        return supervisor.attend(agent.unready, lambda: agent.hanging(allowed))
+    def poll() -> float | None:
+        return notifier.poll(agent.unready, lambda: agent.hung(watchdog_seconds or 0.0))
 
-    with closing(wishes), wishes.of_signals():
+    with closing(requests), requests.capture():
         try:
             agent.open()
             opened()
-            memory.settle()
-            agent.start(pulse_seconds=interval and interval / 2)
-            supervisor.status(f"Listening on {', '.join(agent.addresses)}")
-            while (wish := _next(wishes, attend)) == RELOAD:
-                supervisor.reloading()
-                _reload(agent, load)
-                supervisor.reloaded()
-            event(log, logging.INFO, "Stopping", reason=wish)
-            supervisor.stopping()
+            memory.tune()
+            agent.start(heartbeat_seconds)
+            notifier.status(f"Listening on {', '.join(agent.addresses)}")
+            while (request := _next(requests, poll)) == RELOAD:
+                notifier.reloading()
+                agent.reload(load)
+                notifier.reloaded()
+            event(log, logging.INFO, "Stopping", reason=request)
+            notifier.stopping()
         finally:
             agent.stop()
     log.info("Stopped")
@@ -118,25 +118,14 @@ def _serve(
 def _warn_of_root() -> None:
     if sys.platform != "win32" and os.geteuid() == 0:
         log.warning(
-            "Running as root, which is not needed: run it as another user. A receive buffer "
-            "beyond net.core.rmem_max takes CAP_NET_ADMIN, a port below 1024 "
-            "CAP_NET_BIND_SERVICE, all else no privilege"
+            "Running as root, which is not needed. Another user needs CAP_NET_ADMIN for a receive "
+            "buffer larger than net.core.rmem_max, CAP_NET_BIND_SERVICE for a port below 1024, "
+            "and no other privilege"
         )
 
 
-def _next(wishes: Wishes, attend: Callable[[], float | None]) -> str:
-    while (wish := wishes.get(attend())) is None:
+def _next(requests: SignalQueue, poll: Callable[[], float | None]) -> str:
+    """Wait for the next request; `poll` does periodic work and returns the seconds to wait."""
+    while (request := requests.get(poll())) is None:
         pass
-    return wish
-
-
-def _reload(agent: Agent, load: Load) -> None:
-    try:
-        settings = load()
-    except SettingsError as error:
-        agent.config_ok = False
-        log.error("Reloading the configuration failed, the old one stays: %s", error)  # noqa: TRY400
-        return
-    agent.reconfigure(settings)
-    agent.config_ok = True if settings.config_file else None
-    log.info("Configuration reloaded; web, source and OTLP options change with a restart only")
+    return request

@@ -1,4 +1,4 @@
-"""What the main thread waits for: signals, and what other threads want. It never polls."""
+"""Signals and stop requests as a queue that the main thread waits on. It never polls."""
 
 from __future__ import annotations
 
@@ -12,68 +12,73 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-#: Asks for the configuration to be read again; every other wish is a reason to stop.
+#: Requests a reload of the configuration; every other request is a reason to stop.
 RELOAD = "SIGHUP"
 
 
-class Wishes:
-    """A queue of names of signals and of other reasons. Thread: `put` from any, `get` from one.
+class SignalQueue:
+    """A queue of requests: names of signals, or other texts.
 
-    A queue alone would not do: a signal that comes between looking into it and beginning to
-    wait would be noticed by nobody, and on Windows Ctrl-C does not end a wait at all. So the
-    wait is for a socket, into which Python writes the moment a signal comes.
+    Thread: `put` from any, `get` from one.
+
+    A `queue.Queue` is not enough: a signal that arrives between a look into the queue and the
+    wait would go unnoticed, and on Windows Ctrl-C does not end a wait on a lock. So `get`
+    waits on a socket, to which Python writes as soon as a signal arrives.
     """
 
     def __init__(self) -> None:
-        self._names: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._awakened, self._awaken = socket.socketpair()
-        self._awakened.setblocking(False)
-        self._awaken.setblocking(False)
+        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for sock in (self._wake_reader, self._wake_writer):
+            sock.settimeout(0.0)  # non-blocking
 
-    def put(self, name: str) -> None:
-        """Wish something. Never waits; after `close` it does nothing."""
-        self._names.put(name)
-        with suppress(OSError):  # full: it is awake already
-            self._awaken.send(b"\0")
+    def __repr__(self) -> str:
+        return f"<SignalQueue length={self._requests.qsize()}>"
+
+    def put(self, request: str) -> None:
+        """Queue a request. Never blocks; a no-op after `close`."""
+        self._requests.put(request)
+        with suppress(OSError):  # the buffer is full: `get` wakes up anyway
+            self._wake_writer.send(b"\0")
 
     def get(self, timeout: float | None = None) -> str | None:
-        """The next wish; ``None`` if there was none for so many seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
+        """Return the next request, or ``None`` after `timeout` seconds without one."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with suppress(queue.Empty):
-                return self._names.get_nowait()
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([self._awakened], [], [], left)[0]:
+                return self._requests.get_nowait()
+            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._wake_reader], [], [], wait)[0]:
                 return None
             with suppress(BlockingIOError):
-                self._awakened.recv(4096)
+                self._wake_reader.recv(4096)
 
     def close(self) -> None:
         """Release the sockets."""
-        self._awaken.close()
-        self._awakened.close()
+        self._wake_writer.close()
+        self._wake_reader.close()
 
     @contextmanager
-    def of_signals(self) -> Iterator[None]:
-        """For the length of the block, SIGTERM, SIGINT and SIGHUP are wishes.
+    def capture(self) -> Iterator[None]:
+        """Queue SIGTERM, SIGINT and SIGHUP while the block runs, instead of handling them.
 
-        Only in the main thread; in another, as in a Windows service, nothing changes. The
-        handlers do nothing else: logging may be what they interrupted.
+        Outside the main thread, as in a Windows service, it changes nothing. The handlers do
+        nothing else, because they may interrupt the logging module.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def wish(number: int, _: FrameType | None) -> None:
+        def enqueue(number: int, _: FrameType | None) -> None:
             self.put(signal.Signals(number).name)
 
         names = ("SIGTERM", "SIGINT", RELOAD)
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        awakened = signal.set_wakeup_fd(self._awaken.fileno(), warn_on_full_buffer=False)
-        before = {number: signal.signal(number, wish) for number in numbers}
+        wakeup_fd = signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, enqueue) for number in numbers}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
-            signal.set_wakeup_fd(awakened)
+            signal.set_wakeup_fd(wakeup_fd)

@@ -1,8 +1,8 @@
-"""What systemd, which started us, is told: ready, reloading, alive, stopping.
+"""systemd's protocols: readiness, reload, watchdog and stop (sd_notify), and passed sockets.
 
-Without systemd (no NOTIFY_SOCKET) it does nothing. It has no thread: the main thread, which
-only waits, calls `attend` when `attend` asked for it. After the start that is never, unless
-the unit has WatchdogSec=; then it is every half of it, as systemd recommends.
+Without NOTIFY_SOCKET the notifier does nothing. It has no thread of its own: the main thread
+calls `Notifier.poll`, which returns when to call it again. After the start that is never,
+unless the unit has WatchdogSec=; then it is twice in that time, as systemd recommends.
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -21,94 +21,99 @@ from exporter.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-#: How often to look again while we are not ready, or something hangs. Seconds.
-_SOON = 0.05
-_RETRY = 1.0
+#: Seconds between two polls while the agent is not ready.
+_READY_POLL_SECONDS = 0.05
+#: The longest time between two polls while a part of the agent hangs. Seconds.
+_HUNG_POLL_SECONDS = 1.0
 _LISTEN_FDS_START = 3  # SD_LISTEN_FDS_START
 
 
-class Supervisor:
-    """Whoever started us and wants to know how we are. Thread: the main one."""
+class Notifier:
+    """Tells systemd the state of this process. Thread: the main thread."""
 
     def __init__(self, environment: MutableMapping[str, str] = os.environ) -> None:
         names = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-        # No child process may speak for us.
+        # Removed, so that no child process can notify in our name.
         address, usec, pid = (environment.pop(name, "") for name in names)
         #: "@" stands for the zero byte of Linux' abstract sockets.
         self._address = address.replace("@", "\0", 1) if address[:1] in ("/", "@") else ""
-        watched = self._address and re.fullmatch("[1-9][0-9]{0,15}", usec)
-        #: Seconds from one sign of life to the next; ``None`` if nobody wants any.
-        self.interval = int(usec) / 2e6 if watched and pid in ("", str(os.getpid())) else None
+        valid = self._address and re.fullmatch("[1-9][0-9]{0,15}", usec)
+        #: Seconds between two watchdog pings; ``None`` without a watchdog.
+        self.watchdog_seconds = int(usec) / 2e6 if valid and pid in ("", str(os.getpid())) else None
         self._ready = False
-        self._status = self._hanging = ""
+        self._status = self._hung_reason = ""
 
-    def attend(self, unready: Callable[[], str], hanging: Callable[[], str]) -> float | None:
-        """Say what is true; seconds until this should be called again, ``None``: never.
+    def __repr__(self) -> str:
+        address = self._address.replace("\0", "@")
+        return f"<Notifier {address or 'off'} watchdog_seconds={self.watchdog_seconds}>"
 
-        `unready` and `hanging` give the reason, or nothing.
+    def poll(self, unready: Callable[[], str], hung: Callable[[], str]) -> float | None:
+        """Send what is due; return the seconds until the next call, or ``None`` for never.
+
+        `unready` and `hung` return the reason why the agent is not ready, or hangs, or "".
         """
         if not self._address:
             return None
         if not self._ready:
             if unready():
-                return _SOON
+                return _READY_POLL_SECONDS
             self._ready = True
-            self._tell("READY=1")
-        if self.interval is None:
+            self._notify("READY=1")
+        if self.watchdog_seconds is None:
             return None
-        reason = hanging()
+        reason = hung()
         if reason:
-            if not self._hanging:
-                log.error("No sign of life goes to systemd while this lasts: %s", reason)
-                self._tell(f"STATUS={reason}")
-            self._hanging = reason
-            return min(_RETRY, self.interval)
-        if self._hanging:
-            log.warning("This is over: %s", self._hanging)
-            self._tell(f"STATUS={self._status}")
-            self._hanging = ""
-        self._tell("WATCHDOG=1")
-        return self.interval
+            if not self._hung_reason:
+                log.error("Watchdog pings to systemd suspended: %s", reason)
+                self._notify(f"STATUS={reason}")
+            self._hung_reason = reason
+            return min(_HUNG_POLL_SECONDS, self.watchdog_seconds)
+        if self._hung_reason:
+            log.warning("Watchdog pings to systemd resumed after: %s", self._hung_reason)
+            self._notify(f"STATUS={self._status}")
+            self._hung_reason = ""
+        self._notify("WATCHDOG=1")
+        return self.watchdog_seconds
 
     def reloading(self) -> None:
-        """The configuration is being read again; `reloaded` must follow."""
+        """Announce that a reload begins; `reloaded` must follow."""
         if self._ready:
-            self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def reloaded(self) -> None:
-        """It has been read, for better or worse."""
+        """Announce that the reload has ended, successfully or not."""
         if self._ready:
-            self._tell("READY=1")
+            self._notify("READY=1")
 
     def stopping(self) -> None:
-        """The end has begun."""
-        self._tell("STOPPING=1")
+        """Announce that shutdown has begun."""
+        self._notify("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for ``systemctl status``."""
+        """Set the line that ``systemctl status`` shows."""
         self._status = text
-        self._tell(f"STATUS={text}")
+        self._notify(f"STATUS={text}")
 
-    def _tell(self, *lines: str) -> None:
+    def _notify(self, *lines: str) -> None:
         if not self._address or sys.platform == "win32":
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(1.0)  # systemd's queue is full: it is busy, we are, too
+                sock.settimeout(1.0)  # systemd may be too busy to empty its queue
                 sock.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
         except OSError as error:
-            log.warning("Telling systemd %s failed: %s", lines[0], error)
+            log.warning("Sending %s to systemd failed: %s", lines[0], error)
 
 
 def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
-    """The listening sockets that systemd passed to this process. Call it once.
+    """Return the listening sockets that systemd passed to this process. Call it once.
 
-    Raises SettingsError when there are none. No child process inherits them, or the variables.
+    No child process inherits the sockets or the variables. Raises SettingsError without sockets.
     Source: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
     """
     pid, count = (environment.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS"))
     if sys.platform != "linux":
-        raise SettingsError("--web.systemd-socket: only Linux has systemd")
+        raise SettingsError("--web.systemd-socket: systemd exists on Linux only")
     if pid != str(os.getpid()) or not re.fullmatch("[1-9][0-9]{0,3}", count):
         raise SettingsError(
             "--web.systemd-socket: systemd passed no socket to this process: "
@@ -125,7 +130,7 @@ def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[s
             listens = 0
         if not listens:
             raise SettingsError(
-                f"--web.systemd-socket: the passed descriptor {descriptor} is no listening TCP "
+                f"--web.systemd-socket: file descriptor {descriptor} is not a listening TCP "
                 "socket: write for example ListenStream=10190 in the .socket unit"
             )
         passed.append(sock)

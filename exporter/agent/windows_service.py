@@ -1,6 +1,6 @@
-"""The agent as a Windows service: install, remove, start, stop; and run, which Windows calls.
+"""The agent as a Windows service: install, remove, start, stop; and run, for Windows' use.
 
-Standard error of a service leads nowhere, so the log goes to the Application event log.
+A service has no standard error, so its log goes to the Application event log.
 
 Source: https://learn.microsoft.com/windows/win32/services/about-services
 """
@@ -21,7 +21,8 @@ import win32serviceutil
 
 from exporter import logs
 from exporter.agent import run
-from exporter.agent.signals import Wishes
+from exporter.agent.agent import Load
+from exporter.agent.signals import SignalQueue
 from exporter.errors import SettingsError
 from exporter.version import NAME
 
@@ -29,21 +30,23 @@ log = logging.getLogger(__name__)
 
 DISPLAY_NAME = "IP interface exporter"
 DESCRIPTION = "Publishes every change of this computer's IP interfaces as metrics."
-_SECONDS = 30
-#: It is as was wanted: ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_NOT_ACTIVE.
+#: How long `command` waits until the service has started or stopped.
+_WAIT_SECONDS = 30
+#: The service is in the requested state: ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_NOT_ACTIVE.
 _ALREADY = (1056, 1062)
 _NOT_STARTED_BY_WINDOWS = 1063  # ERROR_FAILED_SERVICE_CONTROLLER_CONNECT
 
 
-def command(action: str, load: run.Load, flags: Sequence[str]) -> int:
-    """Do it; `install` gives the service these flags. The exit code.
+def command(action: str, load: Load, flags: Sequence[str]) -> int:
+    """Run `action` (one of `SERVICE_ACTIONS`) and return the exit code.
 
-    Raises OSError with Windows' own words, and SettingsError.
+    `install` sets `flags` as the flags of the service. Raises SettingsError, and OSError with
+    Windows' text.
     """
     try:
         match action:
             case "install":
-                load()  # what could not start is not installed
+                load()  # fail now if the service could not start
                 _install(flags)
             case "remove":
                 win32serviceutil.RemoveService(NAME)
@@ -58,7 +61,7 @@ def command(action: str, load: run.Load, flags: Sequence[str]) -> int:
                 return 0
     except pywintypes.error as error:
         if error.winerror == _NOT_STARTED_BY_WINDOWS:
-            raise OSError(f"only Windows runs this: try {NAME} service start") from None
+            raise OSError(f"only Windows can call service run: use {NAME} service start") from None
         if error.winerror not in _ALREADY:
             raise OSError(f"service {action}: {error.strerror}") from None
     print(f"service {NAME}: {action} done")
@@ -66,7 +69,7 @@ def command(action: str, load: run.Load, flags: Sequence[str]) -> int:
 
 
 def _wait_for(status: int) -> None:
-    win32serviceutil.WaitForServiceStatus(NAME, status, _SECONDS)
+    win32serviceutil.WaitForServiceStatus(NAME, status, _WAIT_SECONDS)
 
 
 def _install(flags: Sequence[str]) -> None:
@@ -83,13 +86,13 @@ def _install(flags: Sequence[str]) -> None:
 
 
 def _interpreter() -> str:
-    # A virtual environment's python.exe only starts another process, and Windows insists on
-    # talking to the one that it started itself.
+    # A virtual environment's python.exe starts the real interpreter as a child process, but
+    # Windows talks only to the process that it started itself.
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def _module() -> list[str]:
-    """What makes the interpreter run us, also from within a virtual environment."""
+    """Return the arguments that run this program, also if it is in a virtual environment."""
     packages = Path(__file__).parents[2]
     folders = [str(packages), *(f for f in site.getsitepackages() if Path(f) != packages)]
     code = (
@@ -99,7 +102,7 @@ def _module() -> list[str]:
     return ["-c", code]
 
 
-def _run(load: run.Load) -> None:
+def _run(load: Load) -> None:
     WindowsService.load = load
     servicemanager.Initialize(NAME, servicemanager.__file__)
     servicemanager.PrepareToHostSingle(WindowsService)
@@ -107,40 +110,41 @@ def _run(load: run.Load) -> None:
 
 
 class WindowsService(win32serviceutil.ServiceFramework):
-    """What Windows talks to. Thread: `SvcDoRun` in one of Windows' own, `SvcStop` in another."""
+    """The service as Windows sees it. Windows calls `SvcDoRun` and `SvcStop` in two threads."""
 
     _svc_name_ = NAME
     _svc_display_name_ = DISPLAY_NAME
-    load: run.Load
+    #: Set before Windows creates the instance, whose arguments are Windows' own.
+    load: Load
 
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(args)
-        self._wishes = Wishes()
+        self._requests = SignalQueue()
 
-    def SvcStop(self) -> None:  # noqa: N802 - the framework's name
-        """Windows wants it to stop; it says so when it has."""
+    def SvcStop(self) -> None:  # noqa: N802 (the framework's name)
+        """Request a stop; Windows is told when it is complete."""
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING)
-        self._wishes.put("service stop")
+        self._requests.put("service stop")
 
     SvcShutdown = SvcStop
 
-    def SvcDoRun(self) -> None:  # noqa: N802 - the framework's name
+    def SvcDoRun(self) -> None:  # noqa: N802 (the framework's name)
         """Run until `SvcStop`."""
         handler = _EventLog()
         handler.setFormatter(logs.LogfmtFormatter())
         logging.getLogger().addHandler(handler)
         try:
-            run.run_agent(WindowsService.load, self._wishes)
+            run.run_agent(WindowsService.load, self._requests)
         except (OSError, SettingsError) as error:
-            log.error("Cannot start: %s", error)  # noqa: TRY400 - one clear line
+            log.error("Cannot start: %s", error)  # noqa: TRY400 (no traceback)
             self.ReportServiceStatus(win32service.SERVICE_STOPPED, win32ExitCode=1)
 
 
 class _EventLog(logging.Handler):
-    """Puts records into the Application event log."""
+    """Writes log records to the Application event log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; never raises."""
+        """Write one record. Never raises."""
         try:
             text = self.format(record)
             if record.levelno >= logging.ERROR:
@@ -149,5 +153,5 @@ class _EventLog(logging.Handler):
                 servicemanager.LogWarningMsg(text)
             else:
                 servicemanager.LogInfoMsg(text)
-        except Exception:  # noqa: BLE001 - there is nobody left to tell
+        except Exception:  # noqa: BLE001 (there is nowhere left to report it)
             self.handleError(record)

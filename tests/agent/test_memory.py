@@ -9,7 +9,7 @@ from requirements_here import require
 
 PROGRAM = """
 import resource, sys, threading
-from exporter.agent.memory import settle
+from exporter.agent.memory import tune
 
 def use():
     "Twice what a page of 1,000 links takes on its way: pieces, and chunks of them."
@@ -24,8 +24,8 @@ def measured():
         use()
     print((resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before) / 10)
 
-if sys.argv[1] == "settled":
-    settle()
+if sys.argv[1] == "tuned":
+    tune()
 thread = threading.Thread(target=measured)
 thread.start()
 thread.join()
@@ -43,4 +43,4 @@ def test_what_was_freed_is_used_again_without_asking_the_system() -> None:
     """The second time that as much memory is used as by a scrape, there are no page faults."""
     require(platform.libc_ver()[0] == "glibc", "it is glibc's allocator's way")
     assert faults("as it is") > 100
-    assert faults("settled") < 5
+    assert faults("tuned") < 5

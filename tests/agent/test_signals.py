@@ -7,35 +7,35 @@ import threading
 
 import pytest
 
-from exporter.agent.signals import RELOAD, Wishes
+from exporter.agent.signals import RELOAD, SignalQueue
 
 
-def test_wishes_come_in_order_and_one_at_a_time() -> None:
+def test_requests_come_in_order_and_one_at_a_time() -> None:
     """What was put before anybody waited is not lost, and nothing comes twice."""
-    wishes = Wishes()
+    requests = SignalQueue()
     for name in ("a", "b", "c"):
-        wishes.put(name)
-    assert [wishes.get() for _ in range(3)] == ["a", "b", "c"]
-    assert wishes.get(timeout=0) is None
-    wishes.close()
-    wishes.put("too late")
+        requests.put(name)
+    assert [requests.get() for _ in range(3)] == ["a", "b", "c"]
+    assert requests.get(timeout=0) is None
+    requests.close()
+    requests.put("too late")
 
 
-def test_more_wishes_than_the_socket_holds_are_kept() -> None:
-    """Nobody who wishes waits, however many wishes there are."""
-    wishes = Wishes()
+def test_more_requests_than_the_socket_holds_are_kept() -> None:
+    """Nobody who requests waits, however many requests there are."""
+    requests = SignalQueue()
     wanted = [str(number) for number in range(100_000)]
     for name in wanted:
-        wishes.put(name)
-    assert [wishes.get(timeout=0) for _ in wanted] == wanted
-    assert wishes.get(timeout=0) is None
-    wishes.close()
+        requests.put(name)
+    assert [requests.get(timeout=0) for _ in wanted] == wanted
+    assert requests.get(timeout=0) is None
+    requests.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP to send")
 def test_no_signal_is_missed() -> None:
     """A signal at any moment, also just before the wait begins, ends the wait."""
-    wishes = Wishes()
+    requests = SignalQueue()
     heard = threading.Event()
     rounds = 3000
 
@@ -47,14 +47,14 @@ def test_no_signal_is_missed() -> None:
 
     sender = threading.Thread(target=send, name="sender")
     before = signal.getsignal(signal.SIGHUP)
-    with wishes.of_signals():
+    with requests.capture():
         sender.start()
         for _ in range(rounds):
-            assert wishes.get(timeout=30) == RELOAD
+            assert requests.get(timeout=30) == RELOAD
             heard.set()
         sender.join()
     assert signal.getsignal(signal.SIGHUP) is before
-    wishes.close()
+    requests.close()
 
 
 def test_in_another_thread_signals_stay_as_they_are() -> None:
@@ -63,10 +63,10 @@ def test_in_another_thread_signals_stay_as_they_are() -> None:
     seen = []
 
     def use() -> None:
-        wishes = Wishes()
-        with wishes.of_signals():
+        requests = SignalQueue()
+        with requests.capture():
             seen.append(signal.getsignal(signal.SIGTERM))
-        wishes.close()
+        requests.close()
 
     thread = threading.Thread(target=use)
     thread.start()

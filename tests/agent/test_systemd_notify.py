@@ -17,8 +17,8 @@ from support.waiting import wait_until
 
 from exporter.agent import run
 from exporter.agent.agent import Agent as App
-from exporter.agent.signals import Wishes
-from exporter.agent.systemd import Supervisor
+from exporter.agent.signals import SignalQueue
+from exporter.agent.systemd import Notifier
 from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.settings.schema import Settings, WebSettings
 from exporter.sources.contract import Health, SourceClosed
@@ -133,14 +133,14 @@ class BlockingSource:
 def served(source: BlockingSource) -> Iterator[App]:
     """An agent over this source, in a thread as a Windows service has it."""
     settings = Settings(web=WebSettings(listen_addresses=("127.0.0.1:0",)))
-    app, wishes = App(settings, source), Wishes()
-    thread = threading.Thread(target=run._serve, args=(app, lambda: settings, wishes))
+    app, requests = App(settings, source), SignalQueue()
+    thread = threading.Thread(target=run._serve, args=(app, lambda: settings, requests))
     thread.start()
     try:
         yield app
     finally:
         source.free.set()
-        wishes.put("the end of the test")
+        requests.put("the end of the test")
         thread.join(10)
         assert not thread.is_alive()
 
@@ -153,7 +153,7 @@ def test_a_collector_that_hangs_ends_the_signs_of_life(
     with served(source):
         manager.wait_for("WATCHDOG=1", 3)
         source.free.clear()
-        manager.wait_for("STATUS=the collector has not moved for")
+        manager.wait_for("STATUS=the monitor thread has made no progress for")
         pings = manager.heard.count("WATCHDOG=1")
         stuck = time.monotonic()
         wait_until(lambda: time.monotonic() > stuck + 0.5)  # more than the watchdog's time
@@ -162,8 +162,8 @@ def test_a_collector_that_hangs_ends_the_signs_of_life(
         manager.wait_for("WATCHDOG=1", pings + 2)
         assert manager.heard[-1] != "STOPPING=1"
     messages = [record.getMessage() for record in caplog.records]
-    assert sum("No sign of life" in message for message in messages) == 1
-    assert sum("This is over" in message for message in messages) == 1
+    assert sum("pings to systemd suspended" in message for message in messages) == 1
+    assert sum("pings to systemd resumed" in message for message in messages) == 1
 
 
 def test_without_a_watchdog_nobody_wakes_up_for_it(
@@ -208,16 +208,16 @@ def test_a_web_server_that_hangs_is_found_out() -> None:
 
 def test_what_hangs_is_asked_again_soon_and_ready_comes_once(manager: Manager) -> None:
     """Not ready: no word. Then READY=1 and pings, none while something hangs."""
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "60000000"})
-    assert supervisor.interval == 30
-    assert 0 < (supervisor.attend(lambda: "starting", str) or 0) < 1
+    notifier = Notifier({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "60000000"})
+    assert notifier.watchdog_seconds == 30
+    assert 0 < (notifier.poll(lambda: "starting", str) or 0) < 1
     assert manager.listen() == []
-    supervisor.reloading()
-    supervisor.reloaded()
+    notifier.reloading()
+    notifier.reloaded()
     assert manager.listen() == [], "READY=1 would be a lie"
-    assert supervisor.attend(str, str) == 30
-    assert supervisor.attend(str, lambda: "stuck") == 1
-    assert supervisor.attend(str, str) == 30
+    assert notifier.poll(str, str) == 30
+    assert notifier.poll(str, lambda: "stuck") == 1
+    assert notifier.poll(str, str) == 30
     assert manager.listen() == [
         "READY=1",
         "WATCHDOG=1",
@@ -240,7 +240,7 @@ def test_what_hangs_is_asked_again_soon_and_ready_comes_once(manager: Manager) -
 def test_a_watchdog_for_nobody_or_for_another_process(watchdog: dict[str, str]) -> None:
     """WATCHDOG_PID of another process, and times that are none, ask for nothing."""
     environment = {"NOTIFY_SOCKET": "/run/systemd/notify", "PATH": "/bin", **watchdog}
-    assert Supervisor(environment).interval is None
+    assert Notifier(environment).watchdog_seconds is None
     assert environment == {"PATH": "/bin"}, "no child process may speak for us"
 
 
@@ -248,20 +248,20 @@ def test_a_watchdog_for_nobody_or_for_another_process(watchdog: dict[str, str]) 
 def test_without_a_socket_nothing_happens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No socket, or a kind that is not supported: nothing is asked, opened or sent."""
     monkeypatch.setattr(socket, "socket", None)
-    supervisor = Supervisor({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
-    assert supervisor.interval is None
-    assert supervisor.attend(lambda: pytest.fail("asked"), lambda: pytest.fail("asked")) is None
-    supervisor.reloading()
-    supervisor.stopping()
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
+    assert notifier.watchdog_seconds is None
+    assert notifier.poll(lambda: pytest.fail("asked"), lambda: pytest.fail("asked")) is None
+    notifier.reloading()
+    notifier.stopping()
 
 
 def test_a_manager_that_is_gone_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A socket that nobody reads any more is a line in the log, not an exception."""
-    supervisor = Supervisor({"NOTIFY_SOCKET": f"{tmp_path}/gone"})
-    assert supervisor.attend(str, str) is None
-    assert "Telling systemd READY=1 failed" in caplog.text
+    notifier = Notifier({"NOTIFY_SOCKET": f"{tmp_path}/gone"})
+    assert notifier.poll(str, str) is None
+    assert "Sending READY=1 to systemd failed" in caplog.text
 
 
 @pytest.mark.parametrize("user", [0, 1000])

@@ -56,7 +56,7 @@ def run(size: Size) -> None:
 
 def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     world = World(links)
-    memory.settle()  # as the agent does
+    memory.tune()  # as the agent does
     first = _cpu(world.page.pieces)
     megabytes = sum(map(len, world.page.pieces())) / 1e6
     world.page.pieces(gzip=True)

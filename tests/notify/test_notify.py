@@ -245,7 +245,7 @@ def test_computer_without_ipv6(backend: LinuxBackend, monkeypatch: pytest.Monkey
 
 
 def test_no_interfaces(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table without rows is ERROR_NOT_FOUND. (A namespace has at least its loopback.)"""
+    """A table without rows is ERROR_NOT_FOUND; a namespace has at least its loopback."""
     monkeypatch.setattr(Requester, "netconfs", lambda *_: [])
     with pytest.raises(IpHelperError) as caught:
         backend.interface_table(Family.UNSPEC)

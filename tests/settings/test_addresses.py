@@ -140,5 +140,5 @@ def test_passed_sockets_are_taken(listening: bool) -> None:
             check=True,
         )
         expected = f"{sock.getsockname()[1]} False False"
-        refused = "--web.systemd-socket: the passed descriptor 3 is no listening TCP socket: "
+        refused = "--web.systemd-socket: file descriptor 3 is not a listening TCP socket: "
         assert done.stdout.startswith(expected if listening else refused)
