@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.model import (
     Family,
@@ -341,7 +341,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=deadline(30),
         check=False,
     )
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from support.waiting import deadline
 
 from exporter.agent.signals import RELOAD, SignalQueue
 
@@ -42,7 +43,7 @@ def test_no_signal_is_missed() -> None:
     def send() -> None:
         for _ in range(rounds):
             os.kill(os.getpid(), signal.SIGHUP)
-            heard.wait(30)
+            heard.wait(deadline(30))
             heard.clear()
 
     sender = threading.Thread(target=send, name="sender")
@@ -50,7 +51,7 @@ def test_no_signal_is_missed() -> None:
     with requests.capture():
         sender.start()
         for _ in range(rounds):
-            assert requests.get(timeout=30) == RELOAD
+            assert requests.get(timeout=deadline(30)) == RELOAD
             heard.set()
         sender.join()
     assert signal.getsignal(signal.SIGHUP) is before

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.agent import Agent
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.agent import run
 from exporter.agent.agent import Agent as App
@@ -141,7 +141,7 @@ def served(source: BlockingSource) -> Iterator[App]:
     finally:
         source.free.set()
         requests.put("the end of the test")
-        thread.join(10)
+        thread.join(deadline(10))
         assert not thread.is_alive()
 
 
@@ -196,7 +196,7 @@ def test_a_web_server_that_hangs_is_found_out() -> None:
         assert server.answers(5.0)
         with socket.create_connection(("127.0.0.1", server.addresses[0].port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert entered.wait(5.0)
+            assert entered.wait(deadline(5.0))
             assert not server.answers(0.05)
             leave.set()
             assert server.answers(5.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from clauses import clause, only
+from support.waiting import deadline
 from worlds import KernelWorld, World
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -22,7 +23,7 @@ def run(world: World, way: str) -> tuple[int, list[str], str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=deadline(60),
         check=False,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr

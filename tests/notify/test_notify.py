@@ -11,7 +11,7 @@ import pytest
 from calls import Calls
 from standin import Standin
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.bindings.errors import IpHelperError
 from exporter.bindings.netioapi import AF_INET
@@ -279,12 +279,12 @@ def test_lost_notifications_are_made_good(
 
     def block(_call: object) -> None:
         entered.set()
-        blocked.wait(10)
+        blocked.wait(deadline(10))
 
     calls = Calls(block)
     handle = NotificationHandle(backend.register(Family.IPV4), calls, None, True)
     handle.start()
-    assert entered.wait(10)
+    assert entered.wait(deadline(10))
     namespace.batch(f"link add if{n} type bridge" for n in range(50))
     blocked.set()
     wait_until(lambda: len({c.row.ifindex for c in calls.all if c.row}) == 50, 30)

@@ -12,7 +12,7 @@ from support.agent import Agent
 from support.debian import program
 from support.namespace import Namespace
 from support.processes import end
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 AGENT, STORE = "127.0.0.1:10190", "127.0.0.1:8428"  # in a namespace every port is free
 
@@ -65,7 +65,7 @@ class Store:
     def get(self, path: str) -> bytes:
         """The body of an answer; nothing while it cannot be had."""
         with self.namespace.enter():
-            connection = http.client.HTTPConnection(STORE, timeout=5)
+            connection = http.client.HTTPConnection(STORE, timeout=deadline(5))
             try:
                 connection.request("GET", path)
                 return connection.getresponse().read()

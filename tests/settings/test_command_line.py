@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.waiting import deadline
 
 from exporter import __version__, cli
 from exporter.settings.command_line import build_parser, parse
@@ -28,7 +29,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env=inherited | environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=deadline(60),
         check=False,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import deadline
 
 from exporter.model import (
     FAMILIES,
@@ -249,10 +250,10 @@ def test_close_unblocks_a_waiting_replay(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert source.finished.wait(5)
+    assert source.finished.wait(deadline(5))
     source.close()
     source.close()
-    assert ended.wait(5)
+    assert ended.wait(deadline(5))
     thread.join()
 
 

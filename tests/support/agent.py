@@ -18,7 +18,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 PROJECT = Path(__file__).parents[2]
 _ADDRESS = re.compile(r"address=\S*?([0-9.]+|\[[0-9a-f:]+\]):([0-9]+)")
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer to a GET request to this computer, or to the namespace the thread is in."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=deadline(10))
     try:
         names = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         connection.request("GET", path, headers=names)
@@ -130,12 +130,12 @@ class Agent:
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(deadline(timeout))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"still running after {timeout} s\n{''.join(self.log)}") from None
-        self._reader.join(5)
+        self._reader.join(deadline(5))
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream:
                 stream.close()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -17,7 +17,7 @@ def end(process: "subprocess.Popen[bytes]", timeout: float = 30.0) -> None:
     """End a process with SIGTERM, and with SIGKILL if it still runs after `timeout` seconds."""
     process.terminate()
     try:
-        process.wait(timeout)
+        process.wait(deadline(timeout))
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

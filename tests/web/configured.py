@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serving import page
 from support import certificates
+from support.waiting import deadline
 
 from exporter.web.admission import Limits
 from exporter.web.gate import Gate
@@ -52,8 +53,10 @@ class Site:
     def connect(self, context: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
         """A connection, with TLS if there is a context."""
         if context is None:
-            return http.client.HTTPConnection("localhost", self.port, timeout=10)
-        return http.client.HTTPSConnection("localhost", self.port, timeout=10, context=context)
+            return http.client.HTTPConnection("localhost", self.port, timeout=deadline(10))
+        return http.client.HTTPSConnection(
+            "localhost", self.port, timeout=deadline(10), context=context
+        )
 
     def get(
         self,

@@ -14,7 +14,7 @@ import pytest
 from configured import ALICE, HASH_4, HASH_10, configured
 from hypothesis import given
 from hypothesis import strategies as st
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.web.authentication import REMEMBERED, Authenticator, BusyError, parse_basic
 
@@ -226,7 +226,7 @@ def test_a_crowd_does_not_keep_a_known_scraper_waiting(
         tried.append(site.get(Authorization=basic(b"alice", b"%d" % number))[0])
 
     def checkpw(password: bytes, hashed: bytes) -> bool:
-        assert allowed.wait(20)
+        assert allowed.wait(deadline(20))
         return really(password, hashed)
 
     with configured(tmp_path, f"basic_auth_users: {{alice: {HASH_10}}}") as site:
@@ -251,7 +251,7 @@ def test_a_comparison_delays_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return [thread.name for thread in threading.enumerate() if thread.name == "bcrypt"]
 
     def checkpw(*_: bytes) -> bool:
-        return allowed.wait(20)
+        return allowed.wait(deadline(20))
 
     def ask() -> None:
         with suppress(OSError, http.client.HTTPException):

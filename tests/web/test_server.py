@@ -16,7 +16,7 @@ from requirements_here import require
 from serving import GET, PAGE, Client, echo, page, scrape, serving
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.web.admission import Limits
 from exporter.web.listening import Address, ListenError
@@ -33,7 +33,7 @@ def server() -> Iterator[WebServer]:
 
 def fetch(address: Address | tuple[str, int], path: str = "/") -> int:
     """The status of an answer that an ordinary client gets."""
-    with closing(http.client.HTTPConnection(*address, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection(*address, timeout=deadline(5))) as connection:
         connection.request("GET", path)
         return connection.getresponse().status
 
@@ -128,7 +128,7 @@ def test_a_passed_socket_that_is_no_port_is_refused() -> None:
     command = [sys.executable, "-c", _ACTIVATE, "unix", "1"]
     command += [sys.executable, "-m", "exporter", "--web.systemd-socket"]
     done = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=deadline(20), check=False
     )
     assert done.returncode == 1, done.stderr
     assert "ListenStream=" in done.stderr
@@ -275,7 +275,7 @@ def test_too_many_requests_at_once_are_told_to_come_again() -> None:
     with serving(slow, max_requests=2) as server, ExitStack() as stack:
         first = [stack.enter_context(Client(server, GET)) for _ in range(2)]
         for _ in first:
-            assert slow.asked.acquire(timeout=5)
+            assert slow.asked.acquire(timeout=deadline(5))
         third = stack.enter_context(Client(server))
         answer = third.ask()
         assert answer.status == 503
@@ -291,7 +291,7 @@ def test_zero_means_without_a_limit() -> None:
     with serving(slow, max_requests=0) as server, ExitStack() as stack:
         clients = [stack.enter_context(Client(server, GET)) for _ in range(100)]
         for _ in clients:
-            assert slow.asked.acquire(timeout=5)
+            assert slow.asked.acquire(timeout=deadline(5))
         slow.go.set()
         assert {client.answer().status for client in clients} == {200}
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving import GET
 from support import certificates
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 from exporter.errors import SettingsError
 from exporter.web.admission import Limits
@@ -34,7 +34,7 @@ GO_256 = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
 
 def secured(site: Site, context: ssl.SSLContext) -> ssl.SSLSocket:
     """A connection with its handshake done. Raises OSError."""
-    plain = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+    plain = socket.create_connection(("127.0.0.1", site.port), timeout=deadline(10))
     try:
         return context.wrap_socket(plain, server_hostname="localhost")
     except BaseException:
@@ -265,14 +265,14 @@ def test_a_resumed_session_opens_no_more_than_a_new_one(folder: Path) -> None:
         with secured(site, context) as client:
             session = client.session
         for reused in (True, False):
-            plain = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+            plain = socket.create_connection(("127.0.0.1", site.port), timeout=deadline(10))
             with context.wrap_socket(plain, server_hostname="localhost", session=session) as again:
                 assert again.session_reused is reused
                 again.sendall(GET)
                 assert again.recv(100).startswith(b"HTTP/1.1 200")
             os.utime(folder / "ca.pem")
         replace(folder / "ca.pem", stranger.cert_pem.bytes())
-        plain = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", site.port), timeout=deadline(10))
         with plain, pytest.raises(ssl.SSLError, match="unknown ca"):
             context.wrap_socket(plain, server_hostname="localhost", session=session)
 
@@ -362,7 +362,7 @@ def test_no_bytes_stop_the_server(folder: Path, caplog: pytest.LogCaptureFixture
         @settings(max_examples=60)
         @given(st.sampled_from(begins), st.binary(max_size=200))
         def survive(begin: bytes, data: bytes) -> None:
-            with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", site.port), timeout=deadline(10)) as client:
                 try:
                     client.sendall(begin + data)
                     client.shutdown(socket.SHUT_WR)
@@ -387,7 +387,7 @@ def test_slow_handshakes_keep_no_scraper_waiting(folder: Path) -> None:
     with configured(folder, TLS % "", limits=limits) as site, ExitStack() as held:
         slow = []
         for number in range(300):
-            client = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+            client = socket.create_connection(("127.0.0.1", site.port), timeout=deadline(10))
             slow.append(held.enter_context(client))
             client.sendall((b"", start[:50], start)[number % 3])
         began = time.monotonic()

@@ -15,7 +15,7 @@ from support import certificates
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
 from support.prometheus import Prometheus
-from support.waiting import wait_until
+from support.waiting import deadline, wait_until
 
 USERS = f"basic_auth_users: {{alice: {certificates.WONDERLAND}}}\n"
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
@@ -90,7 +90,7 @@ def test_a_bad_file_stops_the_start(text: str, error: str, folder: Path) -> None
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=deadline(30),
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
