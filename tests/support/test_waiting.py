@@ -1,6 +1,7 @@
 """Waiting: one factor stretches every deadline of the suite."""
 
 import pytest
+
 from support import waiting
 
 
