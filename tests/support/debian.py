@@ -5,16 +5,14 @@ own apt configuration and signature checks. Tests look them up with `program`.
 """
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]  # as pytest has them
 
-from support.cache import cache_directory  # noqa: E402 - the path first
-
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+from support.apt import Packages  # noqa: E402 - the path first
+from support.cache import cache_directory  # noqa: E402
 
 #: Name in the cache → suite and packages. Debian 12's own Prometheus is 2.42, with promtool; the
 #: newer suite has a 3.x in two packages, which run on Debian 12 as they are.
@@ -45,53 +43,14 @@ def program(package: str, name: str) -> str | None:
     return shutil.which(name) if PACKAGES[package][0] == "bookworm" else None
 
 
-def _apt(state: Path, *arguments: str) -> str:
-    options = {
-        "Dir::State::lists": state / "lists",
-        "Dir::Cache": state / "cache",
-        "Dir::Etc::sourcelist": state / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "APT::Sandbox::User": "root",
-    }
-    flags = [f"-o{key}={value}" for key, value in options.items()]
-    command = ["apt-get", "-q", *flags, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=state).stdout
-
-
-def archive() -> str:
-    """The address of the Debian archive that this machine uses, whatever its release."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN) $(LABEL)"]
-    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for line in listing.splitlines():
-        address, _, origin = line.partition(" ")
-        if origin == "Debian Debian":  # "Debian Debian-Security" is an archive of its own
-            return address
-    raise SystemExit("this machine's apt knows no Debian archive: run apt-get update first")
-
-
 def fetch(names: list[str]) -> None:
     """Download and unpack what the cache lacks."""
     missing = [name for name in names if not unpacked(name).exists()]
-    if not missing:
-        return
-    address = archive()
     for suite in sorted({PACKAGES[name][0] for name in missing}):
-        state = cache_directory() / "apt" / suite
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (state / folder).mkdir(parents=True, exist_ok=True)
-        (state / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {address} {suite} main\n")
-        _apt(state, "update")
+        packages = Packages(suite)
         for name in (name for name in missing if PACKAGES[name][0] == suite):
-            for old in state.glob("*.deb"):
-                old.unlink()
-            _apt(state, "download", *PACKAGES[name][1:])
-            partial = unpacked(f"{name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            for deb in sorted(state.glob("*.deb")):
-                subprocess.run(["dpkg", "-x", deb, partial], check=True)
-                print(f"{name}: {deb.name}", flush=True)
-            partial.rename(unpacked(name))
+            files = packages.unpack(PACKAGES[name][1:], unpacked(name))
+            print(f"{name}: {', '.join(files)}", flush=True)
 
 
 if __name__ == "__main__":
