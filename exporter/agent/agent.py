@@ -16,9 +16,9 @@ from exporter.agent.systemd import passed_sockets
 from exporter.clock import SYSTEM, Clock
 from exporter.errors import SettingsError
 from exporter.exposition.page import Page
+from exporter.exposition.process_metrics import ProcessMetrics
 from exporter.logs import event
 from exporter.metrics.catalogue import series_metrics
-from exporter.metrics.collector import library_page
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer
@@ -73,10 +73,10 @@ class Agent:
         page = Page(
             self._read,
             series_metrics(collector.all_parameters),
-            *(() if web.disable_exporter_metrics else (library_page(),)),
+            *(() if web.disable_exporter_metrics else (ProcessMetrics().render,)),
         )
         application = Application(
-            page.pieces,
+            page.chunks,
             self._is_ready,
             lambda: landing_data(self._read, clock.wall()),
             web.telemetry_path,

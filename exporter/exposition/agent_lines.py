@@ -1,4 +1,4 @@
-"""The lines of what is not about one IP interface: few, and rendered at every scrape."""
+"""Renders the metrics of the computer and the exporter: few lines, at every scrape."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from exporter.exposition.negotiation import Format
 from exporter.exposition.text_format import header, labels, sample
 from exporter.metrics.catalogue import AgentMetric, HistogramMetric
 from exporter.metrics.snapshot import Snapshot
@@ -22,20 +23,20 @@ class AgentSamples(NamedTuple):
 
 
 def agent_samples(
-    metrics: Sequence[AgentMetric | HistogramMetric], reading: Snapshot
+    metrics: Sequence[AgentMetric | HistogramMetric], snapshot: Snapshot
 ) -> list[AgentSamples]:
-    """What the metrics say now. The caller holds the lock of the state."""
+    """Read the metrics. The caller holds the lock of the state."""
     read = []
     for metric in metrics:
         if isinstance(metric, AgentMetric):
             samples = [
                 (metric.name, metric.labels, values, value)
-                for values, value in metric.read(reading)
+                for values, value in metric.read(snapshot)
             ]
             read.append(AgentSamples(metric.name, metric.type, metric.help, samples))
         else:
             samples = []
-            for values, histogram in metric.read(reading):
+            for values, histogram in metric.read(snapshot):
                 names, count = (*metric.labels, "le"), 0
                 for bound, count in histogram.cumulative():
                     samples.append((f"{metric.name}_bucket", names, (*values, bound), count))
@@ -45,12 +46,12 @@ def agent_samples(
     return read
 
 
-def agent_lines(read: Sequence[AgentSamples], openmetrics: bool) -> bytes:
-    """The lines of what was read."""
+def agent_lines(read: Sequence[AgentSamples], format: Format) -> bytes:
+    """Render the lines of what was read."""
     out: list[str] = []
     for metric in read:
         if metric.samples:
-            out.append(header(metric.name, metric.type, metric.help, openmetrics))
+            out.append(header(metric.name, metric.type, metric.help, format))
             for name, names, values, value in metric.samples:
                 out.append(sample(name, _labels(names, values), value))
     return "".join(out).encode()

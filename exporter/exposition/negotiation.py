@@ -1,8 +1,8 @@
-"""Which format and which coding a client gets: `Accept` and `Accept-Encoding`, with q-values.
+"""Choose the format and the coding of a response: `Accept` and `Accept-Encoding`, with q-values.
 
 Parsed here because prometheus_client takes the first match whatever its q, echoes any
 version it is asked for, and raises TypeError on ``version=abc``. Nothing here ever raises:
-what cannot be understood was not said.
+an element that cannot be parsed is ignored.
 
 Source: https://www.rfc-editor.org/rfc/rfc9110#section-12.5
 """
@@ -10,11 +10,22 @@ Source: https://www.rfc-editor.org/rfc/rfc9110#section-12.5
 from __future__ import annotations
 
 import re
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+class Format(Enum):
+    """A format of the scrape page."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+    @property
+    def content_type(self) -> str:
+        """The value of the header `Content-Type`."""
+        return self.value
+
 
 # Separators inside quotes separate nothing.
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
@@ -40,22 +51,23 @@ class _Preference(NamedTuple):
 
 
 @lru_cache(maxsize=16)  # a scraper says the same thing every time
-def prefers_openmetrics(accept: str) -> bool:
-    """Whether to answer in OpenMetrics 1.0.0 rather than text 0.0.4.
+def negotiate(accept: str) -> Format:
+    """Choose between OpenMetrics 1.0.0 and text 0.0.4.
 
     Text is the default, also where both are equally welcome and where neither is: a scrape
     in the wrong format is of more use than a 406.
     """
     elements = _parse(accept)
+    text = _media_preference(elements, "text/plain", "0.0.4")
     openmetrics = _media_preference(elements, "application/openmetrics-text", "1.0.0")
-    return openmetrics.quality > 0 and openmetrics > _media_preference(
-        elements, "text/plain", "0.0.4"
-    )
+    if openmetrics.quality > 0 and openmetrics > text:
+        return Format.OPENMETRICS
+    return Format.TEXT
 
 
 @lru_cache(maxsize=16)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether to compress: the client takes gzip, and does not like identity better."""
+    """Return whether to compress: the client takes gzip, and does not prefer identity."""
     wanted = {element.name: element.quality for element in _parse(accept_encoding)}
     other = wanted.get("*", 0.0)
     gzip = wanted.get("gzip", wanted.get("x-gzip", other))
@@ -63,7 +75,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def _media_preference(elements: list[_Element], media_type: str, version: str) -> _Preference:
-    """What was said of one format: the most exact range counts, not the most generous one."""
+    """Return the preference for one format: the most exact range counts, not the highest q."""
     exactness = {"*/*": 1, media_type.partition("/")[0] + "/*": 2, media_type: 3}
     found = _Preference(0.0, 0)
     for element in elements:

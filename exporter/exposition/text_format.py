@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exporter.exposition.negotiation import Format
+
 _SPECIAL = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 
 
 def escape_label(value: str) -> str:
-    """A label value, as it stands between quotes."""
+    """Escape a label value, which stands between quotes."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def format_value(value: float) -> str:
-    """A number the way Go prints it, which is what every Prometheus client does."""
+    """Format a number as Go prints it, which every Prometheus client does."""
     text = repr(float(value))
     dot = text.find(".")
     if value > 0 and dot > 6:
@@ -27,21 +29,21 @@ def format_value(value: float) -> str:
 
 
 def labels(names: Iterable[str], values: Iterable[str]) -> str:
-    """``a="1",b="2"``, without braces, sorted by name as prometheus_client does it."""
+    """Format ``a="1",b="2"``, without braces, sorted by name as prometheus_client does it."""
     return ",".join(
         f'{name}="{escape_label(value)}"' for name, value in sorted(zip(names, values, strict=True))
     )
 
 
 def sample(name: str, label_text: str, value: float) -> str:
-    """One line."""
+    """Format a sample with its newline."""
     braces = f"{{{label_text}}}" if label_text else ""
     return f"{name}{braces} {format_value(value)}\n"
 
 
-def header(name: str, type_: str, help_: str, openmetrics: bool) -> str:
-    """The HELP and TYPE lines. OpenMetrics names a counter without its ``_total``."""
-    if openmetrics:
+def header(name: str, type_: str, help_: str, format: Format) -> str:
+    """Format the HELP and TYPE lines. OpenMetrics names a counter without its ``_total``."""
+    if format is Format.OPENMETRICS:
         if type_ == "counter":
             name = name.removesuffix("_total")
         help_ = escape_label(help_)

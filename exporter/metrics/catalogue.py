@@ -10,7 +10,7 @@ with their ``_total``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from exporter.metrics.snapshot import Snapshot
 from exporter.model import COUNTED_TYPES, FAMILIES, NotificationType
@@ -27,9 +27,11 @@ class SeriesMetric(NamedTuple):
     type: str
     help: str
     labels: tuple[str, ...]
-    read: Callable[[SeriesSet], Iterable[Sample]]
-    #: Reads nothing but `SeriesSet.interface`: as long as that stays equal, so does the metric.
-    of_row: bool = False
+    #: The samples at an instant, in seconds on the clock of `Notification.instant`.
+    read: Callable[[SeriesSet, float], Iterable[Sample]]
+    #: What the samples change with: ``row``, nothing but `SeriesSet.interface`; ``counts``, any
+    #: notification; ``time``, also the instant.
+    depends_on: Literal["row", "counts", "time"] = "counts"
 
 
 class AgentMetric(NamedTuple):
@@ -115,7 +117,7 @@ HOST_METRICS = (
 # -- one IP interface -------------------------------------------------------------------
 
 
-def _info(s: SeriesSet) -> Iterator[Sample]:
+def _info(s: SeriesSet, _: float) -> Iterator[Sample]:
     if s.interface is not None:
         link = s.interface.link
         yield (link.alias, link.kind, str(link.type), link.address, link.guid), 1
@@ -126,16 +128,12 @@ def _by_state(pair: list[int]) -> Iterator[Sample]:
         yield (STATES[connected],), pair[connected]
 
 
-def _last_notification(s: SeriesSet) -> Iterator[Sample]:
+def _last_notification(s: SeriesSet, _: float) -> Iterator[Sample]:
     if s.interface is not None and s.last_notification is not None:
         yield (), s.last_notification
 
 
-STATE_SECONDS = "ip_interface_state_seconds_total"
-
-
-def state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
-    """The one metric that changes without a notification: time in state, up to `instant`."""
+def _state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
     for connected in (True, False):
         yield (STATES[connected],), s.seconds(connected, instant)
 
@@ -143,14 +141,14 @@ def state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
 def _parameter(member: str, help_: str) -> SeriesMetric:
     """A gauge of one member of the row, where the system has it."""
 
-    def read(s: SeriesSet) -> Iterable[Sample]:
+    def read(s: SeriesSet, _: float) -> Iterable[Sample]:
         if s.interface is not None:
             value = getattr(s.interface.parameters, member)
             if value is not None:
                 return (((), value),)
         return ()
 
-    return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read, of_row=True)
+    return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read, depends_on="row")
 
 
 SERIES_METRICS = (
@@ -160,35 +158,36 @@ SERIES_METRICS = (
         "Facts about an IP interface to join on; type is the IANA ifType.",
         ("alias", "kind", "type", "address", "guid"),
         _info,
-        of_row=True,
+        depends_on="row",
     ),
     SeriesMetric(
         "ip_interface_notifications_total",
         "counter",
         "Notifications of this IP interface.",
         ("type",),
-        lambda s: [((kind.label,), s.notifications[kind]) for kind in COUNTED_TYPES],
+        lambda s, _: [((kind.label,), s.notifications[kind]) for kind in COUNTED_TYPES],
     ),
     SeriesMetric(
         "ip_interface_transitions_total",
         "counter",
         "Changes of Connected that a notification showed, by the state that began.",
         ("state",),
-        lambda s: _by_state(s.transitions),
+        lambda s, _: _by_state(s.transitions),
     ),
     SeriesMetric(
         "ip_interface_unobserved_transitions_total",
         "counter",
         "Changes of Connected that no notification showed, proven by the system's counters.",
         ("state",),
-        lambda s: _by_state(s.unobserved),
+        lambda s, _: _by_state(s.unobserved),
     ),
     SeriesMetric(
-        STATE_SECONDS,
+        "ip_interface_state_seconds_total",
         "counter",
         "Time spent connected and disconnected since the IP interface was first seen.",
         ("state",),
-        lambda s: (),  # see `state_seconds`
+        _state_seconds,
+        depends_on="time",
     ),
     SeriesMetric(
         "ip_interface_last_notification_timestamp_seconds",
@@ -202,7 +201,7 @@ SERIES_METRICS = (
         "counter",
         "Changes of each member of the interface row; born with the first change.",
         ("parameter",),
-        lambda s: _named(s.parameter_changes),
+        lambda s, _: _named(s.parameter_changes),
     ),
 )
 

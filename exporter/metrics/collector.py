@@ -1,31 +1,24 @@
 """The catalogue as a prometheus_client collector, for programs with a registry of their own.
 
-It is also the oracle of the scrape page: prometheus_client's encoders must print from it
-what `exposition` prints from its cache.
+The tests compare the scrape page with it: prometheus_client's encoders must print from this
+collector what `exposition` prints from its cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client.exposition import generate_latest
-from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 
 from exporter.metrics.catalogue import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,
-    STATE_SECONDS,
     AgentMetric,
     HistogramMetric,
     SeriesMetric,
     identity,
-    state_seconds,
 )
 from exporter.metrics.snapshot import Snapshot, snapshot
 
@@ -38,11 +31,11 @@ class CatalogueCollector(Collector):
         self._metrics = tuple(metrics)
 
     def collect(self) -> Iterable[Metric]:
-        """Every family that has samples now, all of one state."""
-        with snapshot(self._read) as reading:
-            families = [_agent_family(metric, reading) for metric in HOST_METRICS]
-            families += [_series_family(metric, reading) for metric in self._metrics]
-            families += [_agent_family(metric, reading) for metric in EXPORTER_METRICS]
+        """Return every family that has samples now, all of one state."""
+        with snapshot(self._read) as taken:
+            families = [_agent_family(metric, taken) for metric in HOST_METRICS]
+            families += [_series_family(metric, taken) for metric in self._metrics]
+            families += [_agent_family(metric, taken) for metric in EXPORTER_METRICS]
         return [family for family in families if family.samples]
 
 
@@ -50,44 +43,23 @@ def _family(name: str, type_: str, help_: str) -> Metric:
     return Metric(name.removesuffix("_total") if type_ == "counter" else name, help_, type_)
 
 
-def _agent_family(metric: AgentMetric | HistogramMetric, reading: Snapshot) -> Metric:
+def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Metric:
     if isinstance(metric, HistogramMetric):
         histograms = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for values, histogram in metric.read(reading):
+        for values, histogram in metric.read(taken):
             histograms.add_metric(values, histogram.cumulative(), histogram.sum)
         return histograms
     family = _family(metric.name, metric.type, metric.help)
-    for values, value in metric.read(reading):
+    for values, value in metric.read(taken):
         family.add_sample(metric.name, dict(zip(metric.labels, values, strict=True)), value)
     return family
 
 
-def _series_family(metric: SeriesMetric, reading: Snapshot) -> Metric:
+def _series_family(metric: SeriesMetric, taken: Snapshot) -> Metric:
     family = _family(metric.name, metric.type, metric.help)
-    for series in reading.state.series():
+    for series in taken.state.series():
         who = dict(zip(IDENTITY, identity(series), strict=True))
-        samples = (
-            state_seconds(series, reading.instant)
-            if metric.name == STATE_SECONDS
-            else metric.read(series)
-        )
-        for values, value in samples:
+        for values, value in metric.read(series, taken.instant):
             extra = dict(zip(metric.labels, values, strict=True))
             family.add_sample(metric.name, who | extra, value)
     return family
-
-
-def library_page() -> Callable[[bool], bytes]:
-    """Renders prometheus_client's own metrics of this process and its Python (no EOF)."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-
-    def render(openmetrics: bool) -> bytes:
-        if openmetrics:
-            page: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
-            return page.removesuffix(b"# EOF\n")
-        return generate_latest(registry)
-
-    return render

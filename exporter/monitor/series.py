@@ -9,6 +9,9 @@ from exporter.model import COUNTED_TYPES, Family, Interface, format_luid
 #: The label values of ``state``, by the value of Connected.
 STATES = ("disconnected", "connected")
 
+#: ``(offset, rate)``: at an instant, ``offset + rate * instant`` have passed. Nanoseconds.
+Growth = tuple[int, int]
+
 
 class SeriesSet:
     """Counters and gauges of one IP interface, or of several that share a label set.
@@ -126,11 +129,11 @@ class SeriesSet:
         return (self._connected if connected else self._members - self._connected) > 0
 
     def seconds(self, connected: bool, instant: float) -> float:
-        """Seconds in a state up to `instant`, those of all interfaces together."""
-        return seconds_at(self.seconds_terms(connected), nanoseconds(instant))
+        """Return the time in a state up to `instant`, of all interfaces together, in seconds."""
+        return seconds_at(self.growth(connected), nanoseconds(instant))
 
-    def seconds_terms(self, connected: bool) -> tuple[int, int]:
-        """All that `seconds` depends on besides the instant."""
+    def growth(self, connected: bool) -> Growth:
+        """Return how the time in a state grows."""
         if connected:
             return self._connected_offset, self._connected
         return self._offset - self._connected_offset, self._members - self._connected
@@ -145,10 +148,10 @@ def nanoseconds(instant: float) -> int:
     return round(instant * 1e9)
 
 
-def seconds_at(terms: tuple[int, int], nanosecond: int) -> float:
-    """Time in state up to an instant, from `SeriesSet.seconds_terms`."""
-    offset, members = terms
-    return max(0, offset + members * nanosecond) / 1e9
+def seconds_at(growth: Growth, nanosecond: int) -> float:
+    """Return the time in a state up to an instant, in seconds."""
+    offset, rate = growth
+    return max(0, offset + rate * nanosecond) / 1e9
 
 
 class Histogram:

@@ -33,13 +33,10 @@ from exporter.metrics.catalogue import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,
-    STATE_SECONDS,
     AgentMetric,
     HistogramMetric,
-    Sample,
     SeriesMetric,
     identity,
-    state_seconds,
 )
 from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.monitor.series import Histogram, SeriesSet
@@ -136,10 +133,7 @@ def _series_samples(
 ) -> Iterator[_Labelled]:
     for series in all_series:
         who = _labels(IDENTITY, identity(series))
-        samples: Iterable[Sample] = (
-            state_seconds(series, instant) if metric.name == STATE_SECONDS else metric.read(series)
-        )
-        for values, value in samples:
+        for values, value in metric.read(series, instant):
             yield who | _labels(metric.labels, values), value
 
 

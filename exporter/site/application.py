@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from exporter.exposition.negotiation import OPENMETRICS, TEXT, accepts_gzip, prefers_openmetrics
+from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
 from exporter.site.landing import HEADERS as LANDING_HEADERS
 from exporter.site.landing import LandingData, render_page
 from exporter.web.message import Request, Response, text_response
@@ -16,6 +17,13 @@ _WORTH_COMPRESSING = 1400
 _GZIPPED = (("Content-Encoding", "gzip"),)
 
 
+class Render(Protocol):
+    """Renders the scrape page."""
+
+    def __call__(self, format: Format, *, gzip: bool) -> bytes | Sequence[bytes]:
+        """Return the page, or its parts."""
+
+
 class Application:
     """The routes of the agent. Thread: any; what it is given is called where it is called.
 
@@ -24,12 +32,12 @@ class Application:
 
     def __init__(
         self,
-        render: Callable[[bool, bool], bytes | Sequence[bytes]],
+        render: Render,
         is_ready: Callable[[], tuple[bool, str]],
         overview: Callable[[], LandingData],
         telemetry_path: str = "/metrics",
     ) -> None:
-        """`render` is told whether in OpenMetrics and whether in gzip; `is_ready` says why not.
+        """`is_ready` also says why not.
 
         Raises ValueError for a telemetry path that does not begin with a slash.
         """
@@ -57,14 +65,14 @@ class Application:
         return route(request)
 
     def _metrics(self, request: Request) -> Response:
-        openmetrics = prefers_openmetrics(request.header("accept"))
+        format = negotiate(request.header("accept"))
         compress = accepts_gzip(request.header("accept-encoding"))
         headers = (
-            ("Content-Type", OPENMETRICS if openmetrics else TEXT),
+            ("Content-Type", format.content_type),
             ("Vary", "Accept, Accept-Encoding"),
             *(_GZIPPED if compress else ()),
         )
-        return Response(200, headers, self._render(openmetrics, compress))
+        return Response(200, headers, self._render(format, gzip=compress))
 
     def _landing(self, request: Request) -> Response:
         headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"))

@@ -22,6 +22,7 @@ from support.namespace import Namespace
 from support.waiting import wait_until
 
 from exporter.agent import memory
+from exporter.exposition.negotiation import Format
 from exporter.metrics.collector import CatalogueCollector
 from fleet import flapping, fleet
 
@@ -57,15 +58,15 @@ def run(size: Size) -> None:
 def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     world = World(links)
     memory.tune()  # as the agent does
-    first = _cpu(world.page.pieces)
-    megabytes = sum(map(len, world.page.pieces())) / 1e6
-    world.page.pieces(gzip=True)
+    first = _cpu(lambda: world.page.chunks(Format.TEXT))
+    megabytes = sum(map(len, world.page.chunks(Format.TEXT))) / 1e6
+    world.page.chunks(Format.TEXT, gzip=True)
 
     def after(share: float, gzip: bool = False) -> float:
         took = []
         for _ in range(rounds):
             world.flap(share)
-            took.append(_cpu(lambda: world.page.pieces(gzip=gzip)))
+            took.append(_cpu(lambda: world.page.chunks(Format.TEXT, gzip=gzip)))
         return median(took)
 
     plain = [after(share) for share in SHARES]

@@ -1,4 +1,4 @@
-"""The gzip member that is put together from pieces."""
+"""The gzip member that is put together from chunks."""
 
 import gzip
 import zlib
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 
 from exporter.exposition import compression
-from exporter.exposition.compression import Piece, gzipped
+from exporter.exposition.compression import GzipChunk, gzipped
 
 bodies = st.lists(
     st.binary(max_size=200) | st.binary(min_size=1, max_size=9).map(lambda b: b * 999)
@@ -19,12 +19,12 @@ bodies = st.lists(
 
 @pytest.mark.parametrize("library", [isal_zlib, zlib])
 @given(bodies=bodies)
-def test_pieces_make_one_member(library: Any, bodies: list[bytes]) -> None:
-    """Whichever library compresses, pieces make one whole gzip member and nothing else."""
+def test_chunks_make_one_member(library: Any, bodies: list[bytes]) -> None:
+    """Whichever library compresses, chunks make one whole gzip member and nothing else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compression, "compressobj", library.compressobj)
         patch.setattr(compression, "crc32", library.crc32)
-        packed = b"".join(gzipped(map(Piece, bodies)))
+        packed = b"".join(gzipped(map(GzipChunk, bodies)))
     whole = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     assert whole.decompress(packed) == b"".join(bodies)
     assert whole.eof
@@ -33,8 +33,8 @@ def test_pieces_make_one_member(library: Any, bodies: list[bytes]) -> None:
 
 
 def test_what_was_replaced_is_compressed_anew() -> None:
-    """A piece with another body is sent with that body."""
-    piece = Piece(b"before")
-    gzipped([piece])
-    piece.replace(b"after")
-    assert gzip.decompress(b"".join(gzipped([piece]))) == b"after"
+    """A chunk with another body is sent with that body."""
+    chunk = GzipChunk(b"before")
+    gzipped([chunk])
+    chunk.replace(b"after")
+    assert gzip.decompress(b"".join(gzipped([chunk]))) == b"after"

@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
+from support.rendering import rendered
 
+from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
 from exporter.exposition.text_format import format_value
 from exporter.metrics.catalogue import series_metrics
@@ -114,10 +116,7 @@ def test_the_cached_page_is_what_prometheus_client_prints(
 
     So does a page that renders all of it for the first time, and what gzip makes of it.
     """
-    with (
-        patch("exporter.exposition.blocks.SIZE", block_size),
-        patch("exporter.exposition.page.SIZE", block_size),
-    ):
+    with patch("exporter.exposition.blocks.SIZE", block_size):
         check_every_page(Fixture(limit), steps, limit)
 
 
@@ -131,11 +130,13 @@ def check_every_page(
         fixture.state.expire(fixture.now)
         if selection is not None:
             fixture.state.reconfigure(selection, limit, 100.0, fixture.now)
-        assert fixture.page.render().split(b"\n") == generate_latest(fixture.registry).split(b"\n")
-        openmetrics = fixture.page.render(openmetrics=True)
+        assert rendered(fixture.page).split(b"\n") == generate_latest(fixture.registry).split(b"\n")
+        openmetrics = rendered(fixture.page, Format.OPENMETRICS)
         assert openmetrics.split(b"\n") == generate_openmetrics(fixture.registry).split(b"\n")
-        assert Page(fixture.read, fixture.page._metrics).render(openmetrics=True) == openmetrics
-        assert one_member(fixture.page.render(openmetrics=True, gzip=True)) == openmetrics
+        assert (
+            rendered(Page(fixture.read, fixture.page._metrics), Format.OPENMETRICS) == openmetrics
+        )
+        assert one_member(rendered(fixture.page, Format.OPENMETRICS, gzip=True)) == openmetrics
 
 
 def one_member(packed: bytes) -> bytes:
@@ -163,7 +164,7 @@ def test_hostile_names_stay_label_values() -> None:
         for i, name in enumerate(names, 1)
     ]
     fixture.state.load(rows, 0.0)
-    families = {f.name: f for f in text_string_to_metric_families(fixture.page.render().decode())}
+    families = {f.name: f for f in text_string_to_metric_families(rendered(fixture.page).decode())}
     assert [s.labels["device"] for s in families["ip_interface_connected"].samples] == names
     assert "fake" not in families
 
@@ -173,9 +174,9 @@ def test_time_in_state_moves_without_any_notification() -> None:
     fixture = Fixture()
     row = Interface(FAMILIES[0], make_luid(6, 1), 1, Link("eth0"), InterfaceRow(connected=True))
     fixture.state.load([row], 0.0)
-    first = fixture.page.render().splitlines()
+    first = rendered(fixture.page).splitlines()
     fixture.now = 2.5
-    second = fixture.page.render().splitlines()
+    second = rendered(fixture.page).splitlines()
     changed = [new for old, new in zip(first, second, strict=True) if old != new]
     assert len(changed) == 1
     assert changed[0].startswith(b"ip_interface_state_seconds_total{")
@@ -202,7 +203,7 @@ def test_a_scrape_sees_one_state() -> None:
     thread.start()
     try:
         for _ in range(200):
-            page = fixture.page.render().decode()
+            page = rendered(fixture.page).decode()
             counts = {"ip_interface_churn": 0.0, "ip_interface_notifications": 0.0}
             for family in text_string_to_metric_families(page):
                 if family.name in counts:
@@ -226,8 +227,8 @@ def test_departed_series_leave_the_cache() -> None:
             ]
         )
         fixture.state.expire(at)
-        fixture.page.render()
+        rendered(fixture.page)
     fixture.state.expire(1e6)
-    assert b'device="' not in fixture.page.render()
+    assert b'device="' not in rendered(fixture.page)
     assert not fixture.page._places
     assert not fixture.page._own

@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+from support.rendering import rendered
 from support.waiting import wait_until
 
+from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
 from exporter.metrics.catalogue import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
@@ -21,8 +23,8 @@ DATA = Path(__file__).parents[1] / "data" / "golden"
 
 
 @pytest.mark.parametrize("all_parameters", [False, True], ids=["core", "all"])
-@pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
-def test_a_replay_gives_the_golden_page(all_parameters: bool, openmetrics: bool) -> None:
+@pytest.mark.parametrize("format", list(Format), ids=lambda format: format.name.lower())
+def test_a_replay_gives_the_golden_page(all_parameters: bool, format: Format) -> None:
     """A recording with every kind of event, replayed, gives exactly the page on file."""
     source = ReplaySource(str(DATA / "recording.jsonl"))
     state = State()
@@ -35,11 +37,11 @@ def test_a_replay_gives_the_golden_page(all_parameters: bool, openmetrics: bool)
     monitor.open()
     monitor.start()
     wait_until(source.finished.is_set)
-    rendered = page.render(openmetrics)
+    body = rendered(page, format)
     monitor.stop()
 
-    suffix = "openmetrics" if openmetrics else "prom"
+    suffix = "openmetrics" if format is Format.OPENMETRICS else "prom"
     golden = DATA / f"page-{'all' if all_parameters else 'core'}.{suffix}"
     if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_bytes(rendered)
-    assert rendered.decode() == golden.read_text()
+        golden.write_bytes(body)
+    assert body.decode() == golden.read_text()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition.negotiation import accepts_gzip, prefers_openmetrics
+from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
 
 OM = "application/openmetrics-text"
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"
@@ -46,7 +46,7 @@ PROMETHEUS_3_NATIVE = f"{PROTOBUF};encoding=delimited;q=0.6,{PROMETHEUS_3_5}"
 )
 def test_openmetrics_for_those_who_like_it_better(accept: str) -> None:
     """OpenMetrics 1.0.0 is chosen where its q is higher, or equal and it was named itself."""
-    assert prefers_openmetrics(accept)
+    assert negotiate(accept) is Format.OPENMETRICS
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_openmetrics_for_those_who_like_it_better(accept: str) -> None:
 )
 def test_text_for_everyone_else(accept: str) -> None:
     """Text is the default: for silence, ties, unknown versions, q=0 and what makes no sense."""
-    assert not prefers_openmetrics(accept)
+    assert negotiate(accept) is Format.TEXT
 
 
 def test_a_q_above_one_counts_as_one() -> None:
     """Nobody is heard more for shouting: q=1.9 ties with 1, and a tie means text."""
-    assert not prefers_openmetrics(f"{OM};q=1.9, text/plain;q=1")
+    assert negotiate(f"{OM};q=1.9, text/plain;q=1") is Format.TEXT
 
 
 @given(
@@ -98,7 +98,7 @@ def test_the_higher_q_wins_in_any_order(om: int, text: int, order: list[str]) ->
         "text": f"text/plain;version=0.0.4;q={text / 1000:.3f}",
     }
     accept = ",".join(said.get(element, element) for element in order)
-    assert prefers_openmetrics(accept) is (om > text)
+    assert negotiate(accept) is (Format.OPENMETRICS if om > text else Format.TEXT)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ HEADERS = st.text(max_size=80) | st.text('aplicton/xmresvu;,=q.10*" \\\t\n', max
 @given(HEADERS)
 def test_no_header_breaks_the_choice(header: str) -> None:
     """Whatever a client sends, there is a choice and no exception."""
-    assert prefers_openmetrics(header) in (True, False)
+    assert negotiate(header) in Format
     assert accepts_gzip(header) in (True, False)
 
 
@@ -142,4 +142,4 @@ def test_no_header_breaks_the_choice(header: str) -> None:
 def test_garbage_does_not_hide_what_follows(garbage: str) -> None:
     """An element that makes no sense is skipped, and the next one still counts."""
     garbage = garbage.replace('"', "").replace("text", "").replace("*", "")
-    assert prefers_openmetrics(f"{garbage}, {OM};version=1.0.0;q=0.3")
+    assert negotiate(f"{garbage}, {OM};version=1.0.0;q=0.3") is Format.OPENMETRICS

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.rendering import rendered
 
 from exporter.exposition.page import Page
 from exporter.metrics.catalogue import series_metrics
@@ -58,4 +59,4 @@ def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> No
     state.load(source.interfaces(), 0.0)
     state.count(given_out)
     reading = Snapshot(state, source.health, BuildInfo("", "", "", "replay"), 0.0)
-    assert Page(lambda: reading, series_metrics(all_parameters=True)).render().endswith(b"\n")
+    assert rendered(Page(lambda: reading, series_metrics(all_parameters=True))).endswith(b"\n")

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from support import recorded
 from support.agent import Metrics
 from support.consistency import contradictions, contradictions_between
+from support.rendering import rendered
 
 from exporter.bindings import rtnetlink as nl
 from exporter.exposition.page import Page
@@ -55,7 +56,7 @@ class Pipeline:
 
     def scrape(self) -> Metrics:
         """The page as a scraper reads it."""
-        return Metrics(self.page.render().decode())
+        return Metrics(rendered(self.page).decode())
 
 
 @given(st.lists(streams(), max_size=12))

@@ -1,10 +1,11 @@
 """From request to response, without a socket."""
 
-import gzip
 from dataclasses import replace
+from gzip import compress, decompress
 
 import pytest
 
+from exporter.exposition.negotiation import Format
 from exporter.site.application import Application
 from exporter.site.landing import LandingData
 from exporter.web.message import Request, Response, split_target
@@ -19,9 +20,9 @@ def application(
 ) -> Application:
     """The routes over fixed answers."""
 
-    def render(openmetrics: bool, compress: bool) -> bytes:
-        page = body + (b"# EOF\n" if openmetrics else b"")
-        return gzip.compress(page) if compress else page
+    def render(format: Format, *, gzip: bool) -> bytes:
+        page = body + (b"# EOF\n" if format is Format.OPENMETRICS else b"")
+        return compress(page) if gzip else page
 
     return Application(
         render,
@@ -105,7 +106,7 @@ def test_compressed_and_plain_are_the_same_page(path: str) -> None:
     assert header(packed, "Content-Encoding") == "gzip"
     assert header(plain, "Content-Encoding") == ""
     assert len(packed.body) < len(plain.body)
-    assert gzip.decompress(packed.body) == plain.body
+    assert decompress(packed.body) == plain.body
     assert "Accept-Encoding" in header(plain, "Vary")
     assert header(packed, "Vary") == header(plain, "Vary")
 
