@@ -38,7 +38,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def _copy(source: Any, target: Any) -> None:
-    while piece := source.interface(65536):
+    while piece := source.read(65536):
         target.write(piece)
         target.flush()
 
