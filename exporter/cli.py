@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from exporter import logs
 from exporter.check_config import check_any_file, load
-from exporter.errors import SettingsError, escaped
+from exporter.errors import SettingsError, escaped, reason
 from exporter.settings.command_line import Invocation, flag_arguments, parse
 from exporter.settings.schema import Settings
 from exporter.version import NAME
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(invocation, lambda: load(invocation.flags, os.environ))
     except (OSError, SettingsError) as error:
         failed = "Failed" if invocation.command == "service" else "Cannot start"
-        logs.event(log, logging.ERROR, failed, error=_reason(error))
+        logs.event(log, logging.ERROR, failed, error=reason(error))
         return 1
     except KeyboardInterrupt:  # before the agent could take care of it
         return 0
@@ -75,10 +75,3 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
             )
         case _:
             return run.run_agent(reload)
-
-
-def _reason(error: OSError | SettingsError) -> str:
-    """The text of an error without Python's ``[Errno 2]``, and with the file it is about."""
-    if not isinstance(error, OSError) or not error.strerror:
-        return str(error) or type(error).__name__
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -15,6 +15,16 @@ class SettingsError(ValueError):
         super().__init__(escaped(message))
 
 
+def reason(error: Exception) -> str:
+    """Return the text of an error: without Python's ``[Errno 2]``, and with the file it is about.
+
+    An error class that has a text of its own, such as `IpHelperError`, keeps it.
+    """
+    if isinstance(error, OSError) and error.strerror and type(error).__str__ is OSError.__str__:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
 def is_text(value: str) -> bool:
     r"""Whether it can be written anywhere: YAML and JSON make a str of ``"\ud800"`` that cannot."""
     try:

@@ -28,14 +28,17 @@ from exporter.sources.replay import ReplaySource
 log = logging.getLogger(__name__)
 
 
-def run_agent(load: Load, requests: SignalQueue | None = None) -> int:
+def run_agent(
+    load: Load, requests: SignalQueue | None = None, serving: Callable[[], object] = lambda: None
+) -> int:
     """Publish this computer's IP interfaces until a signal or another request to stop.
 
-    Return the exit code. Raises OSError and SettingsError at start-up.
+    `serving` is called once the agent listens; `requests` is closed at the end. Return the exit
+    code. Raises OSError and SettingsError at start-up.
     """
     settings = load()
     agent = Agent(settings, _system_source(settings))
-    return _serve(agent, load, requests or SignalQueue())
+    return _serve(agent, load, requests or SignalQueue(), serving=serving)
 
 
 def run_record(load: Load, path: str) -> int:
@@ -80,9 +83,13 @@ def _system_source(settings: Settings) -> Source:
 
 
 def _serve(
-    agent: Agent, load: Load, requests: SignalQueue, opened: Callable[[], object] = lambda: None
+    agent: Agent,
+    load: Load,
+    requests: SignalQueue,
+    opened: Callable[[], object] = lambda: None,
+    serving: Callable[[], object] = lambda: None,
 ) -> int:
-    """Run the agent until a request to stop; `opened` is called before it starts to serve.
+    """Run the agent until a request to stop; call `opened` before it listens, `serving` after.
 
     Closes `requests`.
     """
@@ -103,6 +110,7 @@ def _serve(
             memory.tune()
             agent.start(heartbeat_seconds)
             notifier.status(f"Listening on {', '.join(agent.addresses)}")
+            serving()
             while (request := _next(requests, poll)) == RELOAD:
                 notifier.reloading()
                 agent.reload(load)

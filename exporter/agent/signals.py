@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import queue
 import select
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 #: Requests a reload of the configuration; every other request is a reason to stop.
 RELOAD = "SIGHUP"
+
+#: The console events after which Windows ends the process as soon as the handler returns.
+#: Source: https://learn.microsoft.com/windows/console/handlerroutine
+_CONSOLE_EVENTS = {2: "CTRL_CLOSE_EVENT", 5: "CTRL_LOGOFF_EVENT", 6: "CTRL_SHUTDOWN_EVENT"}
+#: How long the handler may wait: Windows' own limit is 5 s.
+_CONSOLE_SECONDS = 4.8
 
 
 class SignalQueue:
@@ -28,6 +36,7 @@ class SignalQueue:
 
     def __init__(self) -> None:
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self._wake_reader, self._wake_writer = socket.socketpair()
         for sock in (self._wake_reader, self._wake_writer):
             sock.settimeout(0.0)  # non-blocking
@@ -60,10 +69,11 @@ class SignalQueue:
 
     @contextmanager
     def capture(self) -> Iterator[None]:
-        """Queue SIGTERM, SIGINT and SIGHUP while the block runs, instead of handling them.
+        """Queue SIGTERM, SIGINT, SIGHUP and Ctrl-Break while the block runs.
 
-        Outside the main thread, as in a Windows service, it changes nothing. The handlers do
-        nothing else, because they may interrupt the logging module.
+        On Windows the end of the console, too: the process has as long as the block runs to
+        stop in order, at most 5 s. Outside the main thread, as in a Windows service, it changes
+        nothing. The handlers do nothing else, because they may interrupt the logging module.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -72,13 +82,44 @@ class SignalQueue:
         def enqueue(number: int, _: FrameType | None) -> None:
             self.put(signal.Signals(number).name)
 
-        names = ("SIGTERM", "SIGINT", RELOAD)
+        names = ("SIGTERM", "SIGINT", "SIGBREAK", RELOAD)
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
         wakeup_fd = signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         handlers = {number: signal.signal(number, enqueue) for number in numbers}
         try:
-            yield
+            with _console_handler(self.console_event):
+                yield
         finally:
+            self._ended.set()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wakeup_fd)
+
+    def console_event(self, event: int) -> bool:
+        """Queue the end of the console and wait until the captured block has ended.
+
+        Return whether the event is handled. Thread: one that Windows makes for each event.
+        """
+        name = _CONSOLE_EVENTS.get(event)
+        if name is None:  # Ctrl-C and Ctrl-Break are signals
+            return False
+        self.put(name)
+        self._ended.wait(_CONSOLE_SECONDS)
+        return True
+
+
+@contextmanager
+def _console_handler(handle: Callable[[int], bool]) -> Iterator[None]:
+    """Windows: call `handle` with each console event while the block runs.
+
+    Source: https://learn.microsoft.com/windows/console/setconsolectrlhandler
+    """
+    if sys.platform != "win32":
+        yield
+        return
+    routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)(handle)
+    ctypes.windll.kernel32.SetConsoleCtrlHandler(routine, 1)
+    try:
+        yield
+    finally:
+        ctypes.windll.kernel32.SetConsoleCtrlHandler(routine, 0)

@@ -1,6 +1,7 @@
 """The agent as a Windows service: install, remove, start, stop; and run, for Windows' use.
 
-A service has no standard error, so its log goes to the Application event log.
+A service has no standard error, so its log goes to the Application event log. The reason of a
+failed start is kept in the registry as well: ``service start`` prints it.
 
 Source: https://learn.microsoft.com/windows/win32/services/about-services
 """
@@ -11,6 +12,8 @@ import logging
 import site
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,17 +26,35 @@ from exporter import logs
 from exporter.agent import run
 from exporter.agent.agent import Load
 from exporter.agent.signals import SignalQueue
-from exporter.errors import SettingsError
+from exporter.bindings.errors import (
+    ERROR_INVALID_HANDLE,
+    ERROR_NO_SYSTEM_RESOURCES,
+    ERROR_NOT_ENOUGH_MEMORY,
+    IpHelperError,
+)
+from exporter.errors import SettingsError, reason
 from exporter.version import NAME
 
 log = logging.getLogger(__name__)
 
 DISPLAY_NAME = "IP interface exporter"
 DESCRIPTION = "Publishes every change of this computer's IP interfaces as metrics."
-#: How long `command` waits until the service has started or stopped.
-_WAIT_SECONDS = 30
+#: The services behind iphlpapi.dll: Network Store Interface and TCP/IP.
+DEPENDENCIES = ("nsi", "Tcpip")
+#: How long `command` waits until the service has started or stopped, and between two looks.
+_WAIT_SECONDS, _POLL_SECONDS = 90.0, 0.25
+#: How long a start tries again after an error that may be temporary, and between two tries.
+_START_SECONDS, _RETRY_SECONDS = 60.0, 1.0
+_TEMPORARY = (ERROR_INVALID_HANDLE, ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES)
+#: Seconds until Windows restarts the service after its first, second and later failures.
+_RESTART_SECONDS = (5, 30, 60)
+#: Seconds without a failure after which Windows counts failures from 0 again.
+_RESET_SECONDS = 24 * 60 * 60
+#: The registry value that keeps the reason of a failed start.
+_STOP_REASON = "StopReason"
 #: The service is in the requested state: ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_NOT_ACTIVE.
 _ALREADY = (1056, 1062)
+_INVALID_LEVEL = 124  # ERROR_INVALID_LEVEL, of Wine
 _NOT_STARTED_BY_WINDOWS = 1063  # ERROR_FAILED_SERVICE_CONTROLLER_CONNECT
 
 
@@ -51,11 +72,10 @@ def command(action: str, load: Load, flags: Sequence[str]) -> int:
             case "remove":
                 win32serviceutil.RemoveService(NAME)
             case "start":
-                win32serviceutil.StartService(NAME)
-                _wait_for(win32service.SERVICE_RUNNING)
+                _start()
             case "stop":
                 win32serviceutil.StopService(NAME)
-                _wait_for(win32service.SERVICE_STOPPED)
+                _wait_while(win32service.SERVICE_STOP_PENDING)
             case _:
                 _run(load)
                 return 0
@@ -68,21 +88,63 @@ def command(action: str, load: Load, flags: Sequence[str]) -> int:
     return 0
 
 
-def _wait_for(status: int) -> None:
-    win32serviceutil.WaitForServiceStatus(NAME, status, _WAIT_SECONDS)
+def _start() -> None:
+    """Start the service and wait until it serves. Raises OSError with the reason if it stops."""
+    win32serviceutil.SetServiceCustomOption(NAME, _STOP_REASON, "")
+    win32serviceutil.StartService(NAME)
+    if _wait_while(win32service.SERVICE_START_PENDING) != win32service.SERVICE_RUNNING:
+        why = win32serviceutil.GetServiceCustomOption(NAME, _STOP_REASON)
+        raise OSError(f"service start: {why or 'see the Application event log'}")
+
+
+def _wait_while(pending: int) -> int:
+    """Wait until the service leaves the state `pending`, and return its new state."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while (state := int(win32serviceutil.QueryServiceStatus(NAME)[1])) == pending:
+        if time.monotonic() > deadline:
+            raise OSError(f"service {NAME}: no result after {_WAIT_SECONDS:g} s")
+        time.sleep(_POLL_SECONDS)
+    return state
 
 
 def _install(flags: Sequence[str]) -> None:
-    arguments = [*_module(), "service", "run", *flags]
     win32serviceutil.InstallService(
         f"{__name__}.WindowsService",
         NAME,
         DISPLAY_NAME,
         startType=win32service.SERVICE_AUTO_START,
+        serviceDeps=list(DEPENDENCIES),
         exeName=_interpreter(),
-        exeArgs=subprocess.list2cmdline(arguments),
+        exeArgs=subprocess.list2cmdline(_arguments(flags)),
         description=DESCRIPTION,
     )
+    _restart_after_failures()
+
+
+def _restart_after_failures() -> None:
+    """Make Windows restart the service, also after a failure that is not a crash.
+
+    Source: https://learn.microsoft.com/windows/win32/api/winsvc/ns-winsvc-service_failure_actionsw
+    """
+    restart = win32service.SC_ACTION_RESTART
+    failure_actions = {
+        "ResetPeriod": _RESET_SECONDS,
+        "RebootMsg": "",
+        "Command": "",
+        "Actions": [(restart, 1000 * seconds) for seconds in _RESTART_SECONDS],
+    }
+    manager = win32service.OpenSCManager(None, None, win32service.SC_MANAGER_CONNECT)
+    service = win32service.OpenService(manager, NAME, win32service.SERVICE_ALL_ACCESS)
+    for info, value in (
+        (win32service.SERVICE_CONFIG_FAILURE_ACTIONS, failure_actions),
+        (win32service.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, True),
+    ):
+        try:
+            win32service.ChangeServiceConfig2(service, info, value)
+        except pywintypes.error as error:
+            if error.winerror != _INVALID_LEVEL:
+                raise
+            log.warning("This system cannot restart the service after every failure")
 
 
 def _interpreter() -> str:
@@ -91,15 +153,19 @@ def _interpreter() -> str:
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
-def _module() -> list[str]:
-    """Return the arguments that run this program, also if it is in a virtual environment."""
+def _arguments(flags: Sequence[str]) -> list[str]:
+    """Return the arguments that run this program, also if it is in a virtual environment.
+
+    The flags are part of the code: Windows expands ``%NAME%`` in the command line of a service
+    and knows no way to quote a percent sign, so the code writes it as an escape.
+    """
     packages = Path(__file__).parents[2]
     folders = [str(packages), *(f for f in site.getsitepackages() if Path(f) != packages)]
     code = (
         f"import site, sys; [site.addsitedir(f) for f in {folders!r}]; "
-        "from exporter.cli import main; sys.exit(main())"
+        f"from exporter.cli import main; sys.exit(main({['service', 'run', *flags]!r}))"
     )
-    return ["-c", code]
+    return ["-c", code.replace("%", r"\x25")]
 
 
 def _run(load: Load) -> None:
@@ -120,24 +186,52 @@ class WindowsService(win32serviceutil.ServiceFramework):
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(args)
         self._requests = SignalQueue()
+        self._stopping = threading.Event()
 
     def SvcStop(self) -> None:  # noqa: N802 (the framework's name)
         """Request a stop; Windows is told when it is complete."""
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING)
+        self._stopping.set()
         self._requests.put("service stop")
 
     SvcShutdown = SvcStop
 
-    def SvcDoRun(self) -> None:  # noqa: N802 (the framework's name)
-        """Run until `SvcStop`."""
+    def SvcRun(self) -> None:  # noqa: N802 (the framework's name)
+        """Run until `SvcStop`. The state is START_PENDING until the agent listens.
+
+        After an exception the framework reports an exit code, and Windows restarts the service.
+        """
         handler = _EventLog()
         handler.setFormatter(logs.LogfmtFormatter())
         logging.getLogger().addHandler(handler)
         try:
-            run.run_agent(WindowsService.load, self._requests)
-        except (OSError, SettingsError) as error:
-            log.error("Cannot start: %s", error)  # noqa: TRY400 (no traceback)
-            self.ReportServiceStatus(win32service.SERVICE_STOPPED, win32ExitCode=1)
+            self._run_agent()
+        except Exception as error:
+            known = isinstance(error, OSError | SettingsError)
+            why = reason(error) if known else f"{type(error).__name__}: {error}"
+            log.error("Stopped: %s", why, exc_info=not known)  # noqa: TRY400 (a defect only)
+            win32serviceutil.SetServiceCustomOption(NAME, _STOP_REASON, why)
+            raise
+        self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING)
+
+    def _run_agent(self) -> None:
+        """Run the agent; while it starts, try again after errors that may be temporary."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._stopping.is_set():
+            self.ReportServiceStatus(win32service.SERVICE_START_PENDING, waitHint=10_000)
+            try:
+                run.run_agent(WindowsService.load, self._requests, self._report_running)
+            except IpHelperError as error:
+                if error.winerror not in _TEMPORARY or time.monotonic() > deadline:
+                    raise
+                log.warning("Starting failed, trying again: %s", error)
+            else:
+                return
+            self._requests = SignalQueue()  # the agent has closed the last one
+            self._stopping.wait(_RETRY_SECONDS)
+
+    def _report_running(self) -> None:
+        self.ReportServiceStatus(win32service.SERVICE_RUNNING)
 
 
 class _EventLog(logging.Handler):

@@ -23,6 +23,7 @@ ERROR_INSUFFICIENT_BUFFER = 122
 ERROR_PROC_NOT_FOUND = 127
 ERROR_POSSIBLE_DEADLOCK = 1131
 ERROR_NOT_FOUND = 1168
+ERROR_NO_SYSTEM_RESOURCES = 1450
 
 #: FormatMessage's texts, for systems that have no FormatMessage.
 _TEXTS = {
@@ -37,6 +38,9 @@ _TEXTS = {
     ERROR_PROC_NOT_FOUND: "The specified procedure could not be found.",
     ERROR_POSSIBLE_DEADLOCK: "A potential deadlock condition has been detected.",
     ERROR_NOT_FOUND: "Element not found.",
+    ERROR_NO_SYSTEM_RESOURCES: (
+        "Insufficient system resources exist to complete the requested service."
+    ),
 }
 
 #: The `errno` that Python on Windows gives these codes; it gives the others above EINVAL.
@@ -68,7 +72,7 @@ class IpHelperError(OSError):
         self.function = function
 
     def __str__(self) -> str:
-        return f"{self.function}: [WinError {self.winerror}] {self.strerror}"
+        return f"{self.function} failed: {self.winerror}, {self.strerror}"
 
     def __reduce__(self) -> tuple[type[IpHelperError], tuple[int, str]]:
         return type(self), (self.winerror, self.function)

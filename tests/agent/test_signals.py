@@ -73,3 +73,25 @@ def test_in_another_thread_signals_stay_as_they_are() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_the_end_of_the_console_waits_for_the_end_of_the_block() -> None:
+    """Windows ends the process when its handler returns: not before what is captured ended."""
+    requests = SignalQueue()
+    close, ctrl_break = 2, 1
+    results: list[bool] = []
+    ended = threading.Event()
+
+    def windows() -> None:
+        results.append(requests.console_event(close))
+        results.append(ended.is_set())
+
+    handler = threading.Thread(target=windows, name="console")
+    with requests.capture():
+        handler.start()
+        assert requests.get(timeout=30) == "CTRL_CLOSE_EVENT"
+        ended.set()
+    handler.join()
+    assert results == [True, True]
+    assert not requests.console_event(ctrl_break), "that is a signal"
+    requests.close()

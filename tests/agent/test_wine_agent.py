@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.agent import Agent, Metrics
@@ -114,26 +115,75 @@ def test_the_windows_tests_pass_on_windows() -> None:
     assert "passed" in output
 
 
-def test_it_is_installed_started_stopped_and_removed_as_a_service() -> None:
-    """Windows starts the service with the flags of its installation, and it serves."""
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Agent]:
+    """The installed service, as an agent to scrape; removed afterwards.
+
+    Its configuration file has a name that Windows would expand in a command line.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    configuration = tmp_path / "%OS%.yml"
+    configuration.write_text(f"web: {{listen-address: '127.0.0.1:{port}'}}\n")
     agent = Agent()
     agent.port = port
-    steps = [("install", f"--web.listen-address=127.0.0.1:{port}"), ("start",)]
+    flag = f"--config.file=Z:{configuration}"
     try:
-        for step in steps:
-            code, output = windows("-m", "exporter", "service", *step)
-            assert code == 0, output
-        wait_until(lambda: answers(agent), 30, "the service listens")
-        assert agent.scrape().sum("ip_interface_exporter_build_info", backend="iphlpapi") == 1
+        code, output = windows("-m", "exporter", "service", "install", flag)
+        assert code == 0, output
+        yield agent
     finally:
-        stopped = windows("-m", "exporter", "service", "stop")
+        windows("-m", "exporter", "service", "stop")
         removed = windows("-m", "exporter", "service", "remove")
-    assert stopped[0] == 0, stopped
     assert removed[0] == 0, removed
-    assert not answers(agent)
+
+
+def test_the_service_serves_as_soon_as_it_has_started(service: Agent) -> None:
+    """A start returns when the service serves, with the flags of its installation."""
+    code, output = windows("-m", "exporter", "service", "start")
+    assert code == 0, output
+    page = service.scrape()
+    assert page.sum("ip_interface_exporter_build_info", backend="iphlpapi") == 1
+    stopped = windows("-m", "exporter", "service", "stop")
+    assert stopped[0] == 0, stopped
+    assert not answers(service)
+
+
+def test_a_start_that_fails_says_why(service: Agent) -> None:
+    """The reason of the service, not only that it stopped, is printed by the start."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", service.port))
+        taken.listen()
+        code, output = windows("-m", "exporter", "service", "start")
+    assert code == 1
+    assert f"127.0.0.1:{service.port}" in output
+    code, output = windows("-m", "exporter", "service", "start")
+    assert code == 0, output
+
+
+#: Prints what Windows is asked to do after a failure; Wine itself cannot do it.
+QUERY = r"""
+import winreg
+import win32service as w
+from exporter.agent import windows_service
+from exporter.version import NAME
+key = winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"System\CurrentControlSet\Services" + "\\" + NAME)
+print("dependencies", winreg.QueryValueEx(key, "DependOnService")[0])
+w.ChangeServiceConfig2 = lambda service, info, value: print(info, value)
+windows_service._restart_after_failures()
+"""
+FAILURE_ACTIONS_FLAG, RESTART = 4, 1  # winsvc.h
+
+
+def test_the_service_depends_on_the_network_and_is_restarted(service: Agent) -> None:
+    """Windows starts it after the services that it needs, and again after every failure."""
+    code, output = windows("-c", QUERY)
+    assert code == 0, output
+    assert "dependencies ['nsi', 'Tcpip']" in output
+    restarts = [(RESTART, 5000), (RESTART, 30000), (RESTART, 60000)]
+    assert f"'Actions': {restarts}" in output
+    assert f"{FAILURE_ACTIONS_FLAG} True" in output
 
 
 def test_a_service_run_by_a_person_is_one_clear_line() -> None:

@@ -92,7 +92,7 @@ def test_error_is_the_documented_one(status: int) -> None:
     error = IpHelperError(status, "GetIpInterfaceEntry")
     assert isinstance(error, OSError)
     assert error.winerror == status
-    assert str(error) == f"GetIpInterfaceEntry: [WinError {status}] {error.strerror}"
+    assert str(error) == f"GetIpInterfaceEntry failed: {status}, {error.strerror}"
     if sys.platform == "win32":
         windows = OSError(0, "", None, status)
         assert error.errno == windows.errno
