@@ -1,4 +1,4 @@
-"""``python -m exporter``: the same as the command ``ip-interface-exporter``."""
+"""Runs the command ``ip-interface-exporter`` as ``python -m exporter``."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Loads settings with every file that they name, and checks configuration files.
+"""Validates configuration files, and loads settings with the web configuration validated.
 
-The settings do not know the web server; this module hands its check in.
+The package `settings` does not import `web`, so its check is passed in from here.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ def check_file(path: str) -> Settings:
 def check_any_file(path: str) -> None:
     """Check a configuration file or a web configuration file. Raises SettingsError.
 
-    The top-level keys tell which it is: even misspelt, they resemble those of one kind only.
+    The top-level keys tell the two apart, also misspelled ones.
     """
-    ours = {option.flag.partition(".")[0] for option in OPTIONS.values()} | {"groups"}
+    known = {option.flag.partition(".")[0] for option in OPTIONS.values()} | {"groups"}
     from exporter.settings.strict_yaml import read_yaml
 
-    others = read_yaml(path).mapping().keys() - ours
-    if others:
+    unknown = read_yaml(path).mapping().keys() - known
+    if unknown:
         from exporter.web.configuration_reader import KEYS
 
-        if any(get_close_matches(key, KEYS, 1) for key in others):
+        if any(get_close_matches(key, KEYS, 1) for key in unknown):
             _check_web_configuration(path)
             return
     check_file(path)
 
 
 def _check_web_configuration(path: str) -> None:
-    # Imported only if needed: bcrypt and ssl take a while to load.
+    # Imported late: bcrypt and ssl take a while to load.
     from exporter.web.live_configuration import check_web_configuration
 
     check_web_configuration(path)

@@ -1,4 +1,4 @@
-"""From the command line to an exit code: 0 fine, 1 cannot start or failed, 2 wrong usage."""
+"""Runs the command of a command line. Exit codes: 0 success, 1 failure, 2 usage error."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what `argv` (without the program's name) asks for; the exit code.
+    """Run the command of `argv` (without the program's name) and return the exit code.
 
-    Raises SystemExit: 2 after a usage error, 0 after help or version.
+    Raises SystemExit: 2 for a usage error, 0 after help or version.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # any file name can be shown
+            stream.reconfigure(errors="backslashreplace")  # prints any file name
     invocation = parse(argv)
     if invocation.command == "check-config":
-        return _check(invocation.files)
+        return _check(invocation.arguments)
     try:
         settings = load(invocation.flags, os.environ)
     except SettingsError as error:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed = "Failed" if invocation.command == "service" else "Cannot start"
         logs.event(log, logging.ERROR, failed, error=reason(error))
         return 1
-    except KeyboardInterrupt:  # before the agent could take care of it
+    except KeyboardInterrupt:  # before the agent captures signals
         return 0
 
 
@@ -58,20 +58,21 @@ def _check(paths: Sequence[str]) -> int:
 
 
 def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
-    from exporter.agent import run  # not before it is needed: help and check-config are quick
+    from exporter.agent import run  # imported late, so that help and check-config are quick
+
+    arguments = invocation.arguments
 
     match invocation.command:
         case "record":
-            return run.run_record(reload, invocation.files[0])
+            return run.run_record(reload, arguments[0])
         case "replay":
-            return run.run_replay(reload, invocation.files[0])
+            return run.run_replay(reload, arguments[0])
         case "service":
             if sys.platform != "win32":
-                raise OSError("only Windows has such services; here, systemd can run the agent")
+                raise OSError("the service command exists on Windows only; use a systemd unit here")
             from exporter.agent import windows_service
 
-            return windows_service.command(
-                invocation.files[0], reload, flag_arguments(invocation.flags)
-            )
+            flags = flag_arguments(invocation.flags)
+            return windows_service.command(arguments[0], reload, flags)
         case _:
             return run.run_agent(reload)

@@ -1,15 +1,15 @@
-"""Errors for a person to act on, and text that cannot break out of its line."""
+"""The error of wrong settings, and quoting that keeps any text on one line."""
 
 from __future__ import annotations
 
 import json
 
-#: Enough of a wrong value to recognise it by.
-_CITED = 60
+#: The length of a wrong value in an error message. Characters.
+_CITED_LENGTH = 60
 
 
 class SettingsError(ValueError):
-    """One line: where something is wrong, what, and what would be right."""
+    """One line that says where a setting is wrong, why, and what would be right."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escaped(message))
@@ -26,7 +26,7 @@ def reason(error: Exception) -> str:
 
 
 def is_text(value: str) -> bool:
-    r"""Whether it can be written anywhere: YAML and JSON make a str of ``"\ud800"`` that cannot."""
+    r"""Return whether `value` can be encoded: ``"\ud800"``, valid YAML and JSON, cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -35,17 +35,22 @@ def is_text(value: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    r"""`text` in one line: characters that do not print become JSON escapes (``\u001b``)."""
+    r"""Return `text` with JSON escapes (``\u001b``) for the characters that do not print."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def quoted(text: str) -> str:
-    """`text` as a JSON string: it reads back exactly, and is one line whatever it holds."""
+    """Return `text` as a JSON string of printable characters, which is one line."""
     return escaped(json.dumps(text, ensure_ascii=False))
 
 
 def cited(text: str) -> str:
-    """A wrong value, quoted for an error message and shortened when long."""
-    return quoted(text if len(text) <= _CITED else text[: _CITED - 1] + "…")
+    """Quote a wrong value for an error message, and shorten it if it is long."""
+    return quoted(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """Return `text`, or its beginning and ``…`` if it is long."""
+    return text if len(text) <= _CITED_LENGTH else text[: _CITED_LENGTH - 1] + "…"

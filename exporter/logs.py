@@ -1,7 +1,7 @@
-"""Log lines on standard error: logfmt for people and collectors, or JSON.
+"""Writes the log to standard error, as logfmt or JSON.
 
-One record is one line, whatever names and messages hold. Writing never raises: an agent that
-counts must not stop because nobody reads its log.
+A record is one line, whatever its message and values contain. Writing never raises, so that
+the agent goes on when standard error is closed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ _NOT_A_KEY = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def set_up(level: str = "info", format: str = "logfmt") -> None:
-    """Log from `level` on, in ``logfmt`` or ``json``. A second call replaces the first."""
+    """Log records of `level` and above as ``logfmt`` or ``json``. Replaces an earlier set-up."""
     handler = _StderrHandler()
-    handler.setFormatter(JsonFormatter() if format == "json" else LogfmtFormatter(level == "debug"))
+    handler.setFormatter(
+        JsonFormatter() if format == "json" else LogfmtFormatter(tracebacks=level == "debug")
+    )
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    # Libraries below us only have a say when something is wrong.
+    # Of libraries only warnings and errors.
     root.setLevel(max(LEVELS[level], logging.WARNING))
     logging.getLogger("exporter").setLevel(LEVELS[level])
 
@@ -46,50 +48,50 @@ def event(log: logging.Logger, level: int, message: str, /, **fields: object) ->
 
 
 class LogfmtFormatter(logging.Formatter):
-    """``time=… level=… msg=… key=value …``; tracebacks only if asked for."""
+    """Formats a record as ``time=… level=… msg=… key=value …``, with or without tracebacks."""
 
-    def __init__(self, tracebacks: bool = False) -> None:
+    def __init__(self, *, tracebacks: bool = False) -> None:
         super().__init__()
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without its end."""
-        fields = _fields(record, self._tracebacks)
+        """Return one line, without a newline."""
+        fields = _fields(record, tracebacks=self._tracebacks)
         return " ".join(f"{key}={_logfmt(value)}" for key, value in fields.items())
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line, in ASCII."""
+    """Formats a record as a JSON object, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without its end."""
+        """Return one line, without a newline."""
         fields = _fields(record, tracebacks=True)
         return json.dumps({key: _json(value) for key, value in fields.items()})
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to whatever `sys.stderr` is at that moment; a service may have none."""
+    """Writes to the `sys.stderr` of the moment, which can be ``None`` in a Windows service."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            # In one piece: other threads' and processes' lines stay whole, too.
+            # In one write, so that the lines of threads and processes do not mix.
             line = self.format(record) + "\n"
             if sys.stderr is not None:
                 sys.stderr.write(line)
                 sys.stderr.flush()
-        except Exception:  # noqa: BLE001, S110  (there is nobody left to tell)
+        except Exception:  # noqa: BLE001, S110  (there is nowhere left to report it)
             pass
 
 
-def _fields(record: logging.LogRecord, tracebacks: bool) -> dict[str, object]:
+def _fields(record: logging.LogRecord, *, tracebacks: bool) -> dict[str, object]:
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     fields: dict[str, object] = {
         "time": time.removesuffix("+00:00") + "Z",
         "level": _level(record.levelno),
         "msg": _message(record),
     }
-    given = getattr(record, "fields", None)
-    for key, value in given.items() if isinstance(given, Mapping) else ():
+    extra = getattr(record, "fields", None)
+    for key, value in extra.items() if isinstance(extra, Mapping) else ():
         name = _NOT_A_KEY.sub("_", str(key)) or "_"
         while name in fields:
             name += "_"
@@ -109,7 +111,7 @@ def _level(number: int) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001  (wrong arguments: the message still tells most of it)
+    except Exception:  # noqa: BLE001  (wrong arguments: the format string is better than nothing)
         return _text(record.msg)
 
 
@@ -131,5 +133,5 @@ def _text(value: object) -> str:
         return json.dumps(value)
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  (another's __str__)
+    except Exception:  # noqa: BLE001  (raised by an object's __str__)
         return f"<{type(value).__name__}>"

@@ -1,4 +1,4 @@
-"""What exactly is running. It imports nothing of the project: the build runs it, too."""
+"""Version and revision of the program. The build imports this module, so it imports no other."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _REVISION = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def revision() -> str:
-    """Return the commit: of the checkout it runs from, else of its build, else ``unknown``."""
-    for found in (checked_out(Path(__file__).parent.parent / ".git"), _built()):
-        if _REVISION.fullmatch(found):
-            return found
+    """Return the commit of the checkout that runs, else of its build, else ``unknown``."""
+    for commit in (checked_out(Path(__file__).parent.parent / ".git"), _built()):
+        if _REVISION.fullmatch(commit):
+            return commit
     return "unknown"
 
 
 def version_text() -> str:
-    """Several lines for a person: version, commit, Python, platform."""
+    """Return version, commit, Python and platform as lines of text."""
     return (
         f"{NAME}, version {__version__} (revision: {revision()})\n"
         f"  python:    {platform.python_implementation()} {platform.python_version()}\n"
@@ -31,10 +31,10 @@ def version_text() -> str:
 
 
 def checked_out(git: Path) -> str:
-    """Return the commit that a checkout's .git names, or an empty string.
+    """Return the commit that a checkout's .git names, or "".
 
-    It is read from files, because a machine that has a clone need not have git. Of a worktree
-    or a submodule .git is a file that names the folder.
+    It is read from files, because a machine that has a clone may have no git. In a worktree or
+    a submodule, .git is a file that names the folder.
     """
     with suppress(OSError, ValueError):
         if git.is_file():
@@ -54,7 +54,7 @@ def checked_out(git: Path) -> str:
 
 
 def _built() -> str:
-    """Return the commit that the build hook has written."""
+    """Return the commit that the build hook wrote, or ""."""
     with suppress(OSError, ValueError):
         return Path(__file__).with_name("revision.txt").read_text().strip()
     return ""

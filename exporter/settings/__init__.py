@@ -1,5 +1,7 @@
-"""What people write, on the command line and in the configuration file, as typed values.
+"""The settings: what users write on the command line and in files, as typed values.
 
-`schema` declares every option once; `options` says how one is declared and parsed,
-`command_line` and `loader` read flags and file. Internal.
+Read `schema` (every option, declared once), then `options` (how one is declared and parsed),
+`command_line` (flags and help) and `loader` (flags, file and environment together). `units`,
+`addresses` and `regex` parse values; `files` and `strict_yaml` read files; `selection` filters
+and groups interfaces. Internal.
 """

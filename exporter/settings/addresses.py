@@ -1,4 +1,4 @@
-"""Parses the addresses to listen on, as people write them."""
+"""Parses listen addresses: ``:10190``, ``127.0.0.1:10190``, ``[::1]:10190``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:
-    """Host and port. Host "" is every address of the computer, port 0 any free one.
+    """Return host and port. Host "" means every address of this computer, port 0 any free port.
 
-    Raises ValueError, saying what would be right.
+    Raises ValueError with an example of what would be right.
     """
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):

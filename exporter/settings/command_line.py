@@ -1,4 +1,4 @@
-"""The command line: its grammar and its help, made from the declared options."""
+"""Parses the command line, and makes its help from the declared options."""
 
 from __future__ import annotations
 
@@ -15,38 +15,37 @@ Publishes every change of this computer's IP interfaces as metrics.
 
 commands:
   (none), agent
-        Watch the IP interfaces of this computer and serve metrics.
+        Watch the IP interfaces of this computer and serve their metrics.
   record FILE
-        The same, and write every notification to a new file.
+        Do the same, and write every notification to a new file.
   replay FILE
-        Read a recording in place of the computer, and serve what it amounts to.
+        Serve the metrics of a recording instead of this computer's.
   check-config FILE...
-        Say whether configuration files, or web configuration files, are
-        valid, and what is wrong if not.
+        Validate configuration files and web configuration files.
   service install|remove|start|stop|run
-        Windows: be a service, which starts with the flags given to install.
+        Manage the Windows service. It starts with the flags given to install.
 
-Flags may stand anywhere, as --flag=value or --flag value. Those without a
-value are turned off with --no-, for example --no-web.systemd-socket.
-Try: {NAME} --web.listen-address=127.0.0.1:10190
+A flag is written as --flag=value or --flag value, before or after the command.
+A flag without a value is turned off by --no-, as in --no-web.systemd-socket.
+A DURATION is written as in Prometheus or Go: 500ms, 90s, 1h30m, 2d.
+Example: {NAME} --web.listen-address=127.0.0.1:10190
 """
-
 
 SERVICE_ACTIONS = ("install", "remove", "start", "stop", "run")
 
 
 class Invocation(NamedTuple):
-    """What was asked for on the command line; the values of flags are not parsed yet."""
+    """A parsed command line. The values of the flags are still text."""
 
     command: str
-    #: Of ``service``, the action.
-    files: tuple[str, ...]
-    #: Texts by flag, in the order given.
+    #: The arguments of the command: files, or the action of ``service``.
+    arguments: tuple[str, ...]
+    #: Texts by flag, in the order of the command line.
     flags: dict[str, list[str]]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; use `parse`, which knows the commands' rules."""
+    """Build the parser of all flags; `parse` adds the rules of the commands."""
     parser = argparse.ArgumentParser(
         NAME,
         f"{NAME} [FLAGS] [COMMAND]",
@@ -58,45 +57,46 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("arguments", nargs="*", default=[], help=argparse.SUPPRESS)
     for section in SECTIONS:
-        title, _, description = (section.__doc__ or "").partition(": ")
-        group = parser.add_argument_group(title.lower(), description.capitalize())
+        group = parser.add_argument_group(section.title, section.description)
         for option in options_of(section).values():
             _add(group, option)
     group = parser.add_argument_group("other")
-    group.add_argument("--version", action=_Version, nargs=0, help="Show what this is, exactly.")
+    group.add_argument(
+        "--version", action=_Version, nargs=0, help="Show version, revision, Python and platform."
+    )
     group.add_argument("-h", "--help", action="help", help="Show this help.")
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> Invocation:
-    """What `argv` asks for. Raises SystemExit: 2 after a usage error, 0 after help or version."""
+    """Parse a command line. Raises SystemExit: 2 for a usage error, 0 after help or version."""
     parser = build_parser()
     flags = vars(parser.parse_intermixed_args(argv))
-    command, *files = flags.pop("arguments") or ["agent"]
+    command, *arguments = flags.pop("arguments") or ["agent"]
     match command:
         case "agent":
-            if files:
-                parser.error(f"agent takes no argument, but got {files[0]}")
+            if arguments:
+                parser.error(f"agent takes no argument, but got {arguments[0]}")
         case "record" | "replay":
-            if len(files) != 1:
-                parser.error(f"{command} takes one FILE, but got {len(files)}")
+            if len(arguments) != 1:
+                parser.error(f"{command} takes one FILE, but got {len(arguments)}")
         case "check-config":
-            if not files:
+            if not arguments:
                 parser.error("check-config takes one FILE or more, but got none")
             if flags:
                 parser.error(f"check-config takes no flags, but got --{next(iter(flags))}")
         case "service":
-            if len(files) != 1 or files[0] not in SERVICE_ACTIONS:
+            if len(arguments) != 1 or arguments[0] not in SERVICE_ACTIONS:
                 parser.error(f"service takes one of {', '.join(SERVICE_ACTIONS)}")
         case _:
             parser.error(f"unknown command {command}: see --help")
     if "replay.pace" in flags and command != "replay":
-        parser.error("--replay.pace goes with the command replay only")
-    return Invocation(command, tuple(files), flags)
+        parser.error("--replay.pace requires the command replay")
+    return Invocation(command, tuple(arguments), flags)
 
 
 def flag_arguments(flags: Mapping[str, Sequence[str]]) -> list[str]:
-    """The arguments that `parse` would read these flags from."""
+    """Return command-line arguments that `parse` turns into these flags."""
     arguments = []
     for flag, texts in flags.items():
         if OPTIONS[flag].metavar:
@@ -118,16 +118,16 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
             flag, action="append", dest=option.flag, metavar=option.metavar, help=help_text
         )
         return
-    # An empty list of arguments means the constant: a switch is text like the others.
-    for name, text, shown in (
+    # A switch is stored as the text "true" or "false", like every other value.
+    for name, text, help_ in (
         (flag, "true", help_text),
         (f"--no-{option.flag}", "false", argparse.SUPPRESS),
     ):
-        group.add_argument(name, action="append_const", const=text, dest=option.flag, help=shown)
+        group.add_argument(name, action="append_const", const=text, dest=option.flag, help=help_)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help that reads the same in every terminal: 80 columns, each text below its flag."""
+    """Formats the help in 80 columns, each text below its flag, in every terminal."""
 
     def __init__(self, prog: str, **_: Any) -> None:
         super().__init__(prog, max_help_position=8, width=80)

@@ -1,6 +1,6 @@
-"""Makes settings: flags over the configuration file over the environment.
+"""Loads the settings: flags override the configuration file, the file the environment.
 
-The keys of the file mirror the flags; only `groups` is its own.
+The keys of the file are the names of the flags; only `groups` has no flag.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import cited
-from exporter.settings.options import Option, Text, options_of, pattern
+from exporter.settings.options import Option, Text, options_of, regex
 from exporter.settings.schema import (
     OPTIONS,
     CollectorSettings,
@@ -34,66 +34,67 @@ def load(
 ) -> Settings:
     """Return the settings of flags (name to texts), file and environment. Raises SettingsError.
 
-    `check_web_configuration` raises SettingsError for the path of an invalid file.
+    `check_web_configuration` checks the file at a path. Raises SettingsError if it is invalid.
     """
-    given = {
+    texts = {
         o.flag: [Text(f"${o.environment}", environment[o.environment])]
         for o in OPTIONS.values()
         if o.environment in environment
     }
     from_flags = {flag: [Text(f"--{flag}", t) for t in texts] for flag, texts in flags.items()}
-    path = (given | from_flags).get("config.file", [Text("", "")])[-1].text
+    path = (texts | from_flags).get("config.file", [Text("", "")])[-1].text
     from_file, groups = _read(path) if path else ({}, ())
-    given |= from_file | from_flags
+    texts |= from_file | from_flags
     settings = Settings(
-        **_values(Settings, given),
-        web=WebSettings(**_values(WebSettings, given)),
-        collector=CollectorSettings(**_values(CollectorSettings, given), groups=groups),
-        otlp=OtlpSettings(**_values(OtlpSettings, given)),
-        episode=EpisodeSettings(**_values(EpisodeSettings, given)),
-        log=LogSettings(**_values(LogSettings, given)),
-        replay=ReplaySettings(**_values(ReplaySettings, given)),
+        **_values(Settings, texts),
+        web=WebSettings(**_values(WebSettings, texts)),
+        collector=CollectorSettings(**_values(CollectorSettings, texts), groups=groups),
+        otlp=OtlpSettings(**_values(OtlpSettings, texts)),
+        episode=EpisodeSettings(**_values(EpisodeSettings, texts)),
+        log=LogSettings(**_values(LogSettings, texts)),
+        replay=ReplaySettings(**_values(ReplaySettings, texts)),
     )
     if settings.web.config_file:
-        given["web.config.file"][-1].read(check_web_configuration)
+        texts["web.config.file"][-1].read(check_web_configuration)
     return settings
 
 
-def _values(settings: type[Any], given: Mapping[str, Sequence[Text]]) -> dict[str, Any]:
-    declared = options_of(settings).items()
-    return {name: o.value(given[o.flag]) for name, o in declared if o.flag in given}
+def _values(settings: type[Any], texts: Mapping[str, Sequence[Text]]) -> dict[str, Any]:
+    options = options_of(settings).items()
+    return {name: o.value(texts[o.flag]) for name, o in options if o.flag in texts}
 
 
 def _read(path: str) -> tuple[dict[str, list[Text]], tuple[Group, ...]]:
-    """What a file says: texts by the flag that they stand for, and the groups."""
-    known: dict[str, Any] = {}
+    """Return the texts of a file, by flag, and its groups."""
+    schema: dict[str, Any] = {}
     for option in OPTIONS.values():
         if option.in_file:
             *sections, key = option.flag.split(".")
-            level = known
+            level = schema
             for section in sections:
                 level = level.setdefault(section, {})
             level[key] = option
-    from exporter.settings.strict_yaml import read_yaml  # PyYAML: 15 ms for those who have a file
+    from exporter.settings.strict_yaml import read_yaml  # PyYAML takes 15 ms to import
 
-    root = read_yaml(path).mapping([*known, "groups"])
+    root = read_yaml(path).mapping([*schema, "groups"])
     groups = _groups(root.pop("groups", None))
     texts: dict[str, list[Text]] = {}
-    _collect(root, known, texts)
+    _collect(root, schema, texts)
     for where, name in texts.get("web.config.file", ()):
-        # Unlike a flag's, it is relative to the file that it stands in.
+        # In the file, the path is relative to the file.
         texts["web.config.file"] = [Text(where, name and os.path.join(os.path.dirname(path), name))]
     return texts, groups
 
 
 def _collect(
-    nodes: Mapping[str, Node], known: Mapping[str, Any], texts: dict[str, list[Text]]
+    nodes: Mapping[str, Node], schema: Mapping[str, Any], texts: dict[str, list[Text]]
 ) -> None:
+    """Add the texts of `nodes` to `texts`; `schema` has an `Option` or a mapping for each key."""
     for key, node in nodes.items():
-        if isinstance(known[key], Option):
-            texts[known[key].flag] = _texts(node, known[key])
+        if isinstance(schema[key], Option):
+            texts[schema[key].flag] = _texts(node, schema[key])
         else:
-            _collect(node.mapping(known[key]), known[key], texts)
+            _collect(node.mapping(schema[key]), schema[key], texts)
 
 
 def _texts(node: Node, option: Option) -> list[Text]:
@@ -112,9 +113,9 @@ def _groups(node: Node | None) -> tuple[Group, ...]:
             if key not in members:
                 raise item.error(f"has no {key}: write for example {{name: vpn, match: wg.*}}")
         name, match = (Text(members[key].where, members[key].text()) for key in ("name", "match"))
-        group = Group(name.read(_group_name), match.read(pattern))
+        group = Group(name.read(_group_name), match.read(regex))
         if group.name in groups:
-            raise members["name"].error(f"{cited(group.name)} is the name of another group, too")
+            raise members["name"].error(f"{cited(group.name)} is the name of another group")
         groups[group.name] = group
     return tuple(groups.values())
 
@@ -123,5 +124,5 @@ def _group_name(text: str) -> str:
     if not text.isprintable() or not text.strip():
         raise ValueError(f"{cited(text)} is not a name: write for example vpn")
     if text == OVERFLOW_DEVICE:
-        raise ValueError(f"{cited(text)} is taken: it stands for interfaces beyond the limit")
+        raise ValueError(f"{cited(text)} is reserved for interfaces over the limit")
     return text

@@ -1,14 +1,15 @@
-"""What the agent can be told: flags over the configuration file over the environment.
+"""Every option of the agent, declared once: flag, key, default, parser and help.
 
-Each option is declared once, here; see `options`. `settings_reader` makes the values.
+`loader` creates the values. The help of a flag is a noun phrase, that of a switch a command.
 """
 
-# ruff: noqa: RUF009  (`option` makes a dataclass field, which is what a default may be)
+# ruff: noqa: RUF009  (`option` makes a dataclass field, which may be a default)
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from exporter.errors import cited
@@ -17,18 +18,19 @@ from exporter.settings.addresses import parse_listen_address
 from exporter.settings.options import (
     between,
     choice,
-    listed,
+    names,
     option,
-    optional_pattern,
+    optional_regex,
     options_of,
     switch,
     whole_number,
     words,
 )
+from exporter.settings.regex import Regex
 from exporter.settings.selection import Group, Selection
 from exporter.settings.units import parse_duration, parse_size
 
-# Path segments as RFC 3986 has them, without percent-encoding: one path, one spelling.
+# Path segments of RFC 3986 without percent-encoding, so that a path has one spelling.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 #: The default first.
 OTLP_PROTOCOLS = ("http/protobuf", "grpc")
@@ -44,12 +46,12 @@ def _telemetry_path(text: str) -> str:
     if not _PATH.fullmatch(text):
         raise ValueError(f"{cited(text)} is not a path: write for example /metrics")
     if text == "/health" or text.startswith("/-/"):
-        raise ValueError(f"{cited(text)} is where health is served: write for example /metrics")
+        raise ValueError(f"{cited(text)} is a health endpoint: write for example /metrics")
     return text
 
 
 def _otlp_endpoint(text: str) -> str:
-    """A URL; the text of an error does not repeat it, it can hold a password."""
+    """Parse a URL. The error does not repeat it, because it can hold a password."""
     if not text:
         return text
     try:
@@ -72,15 +74,18 @@ def _optional_protocol(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Endpoint: where and how metrics are served."""
+    """Settings of the HTTP endpoint."""
+
+    title: ClassVar[str] = "endpoint"
+    description: ClassVar[str] = "Where and how metrics are served."
 
     listen_addresses: tuple[str, ...] = option(
         "web.listen-address",
         ":10190",
         _listen_address,
         "ADDRESS",
-        "Address to serve on, as [HOST]:PORT. Without a host: every address of this computer. "
-        "Port 0: any free port, see the log. May be repeated.",
+        "Address to listen on, as [HOST]:PORT. Without HOST, every address of this computer; "
+        "with port 0, any free port, which the log shows. Repeatable.",
         many=True,
     )
     telemetry_path: str = option(
@@ -88,30 +93,30 @@ class WebSettings:
         "/metrics",
         _telemetry_path,
         "PATH",
-        "Path of the metrics. With / they take the place of the landing page.",
+        'Path of the metrics. "/" replaces the landing page.',
     )
     config_file: str = option(
         "web.config.file",
         "",
         str,
         "FILE",
-        "Web configuration file: TLS, basic authentication, headers, rate limit, as every "
-        "exporter of Prometheus has it. It is read again when it changes. In the configuration "
-        "file, its path is relative to that file.",
+        "Web configuration file with TLS, basic authentication, headers and rate limit, in the "
+        "format of all Prometheus exporters. It is reloaded when it changes. In the "
+        "configuration file, its path is relative to that file.",
     )
     systemd_socket: bool = option(
         "web.systemd-socket",
         "false",
         switch,
         "",
-        "Linux: serve on the sockets that systemd passes, in place of listen addresses.",
+        "Listen on the sockets passed by systemd instead of listen addresses. Linux only.",
     )
     max_requests: int = option(
         "web.max-requests",
         "40",
         between(whole_number, "0", "1000000"),
         "N",
-        "Requests served at the same time; those beyond are answered 503. 0: no limit.",
+        "Maximum number of simultaneous requests; further ones are answered with 503. 0: no limit.",
     )
     disable_exporter_metrics: bool = option(
         "web.disable-exporter-metrics",
@@ -124,28 +129,32 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class CollectorSettings:
-    """Collector: which interfaces are watched and what is kept of them."""
+    """Settings of the monitor and of the published series."""
 
-    include: re.Pattern[str] | None = option(
+    title: ClassVar[str] = "collector"
+    description: ClassVar[str] = "Which interfaces are watched, and what is kept of them."
+
+    include: Regex | None = option(
         "collector.include",
         "",
-        optional_pattern,
+        optional_regex,
         "REGEX",
-        "Publish only interfaces whose whole device name matches.",
+        "Regular expression (RE2) of the device names to publish. It must match the whole name.",
     )
-    exclude: re.Pattern[str] | None = option(
+    exclude: Regex | None = option(
         "collector.exclude",
         "",
-        optional_pattern,
+        optional_regex,
         "REGEX",
-        "Leave out interfaces whose whole device name matches.",
+        "Regular expression (RE2) of the device names to leave out. It must match the whole name.",
     )
     exclude_kinds: tuple[str, ...] = option(
         "collector.exclude-kinds",
         "",
-        listed,
+        names,
         "KINDS",
-        "Leave out interfaces of these link kinds, with commas between: veth,bridge.",
+        "Link kinds to leave out, separated by commas, for example veth,bridge. Repeatable. "
+        "Linux only.",
         many=True,
     )
     max_interfaces: int = option(
@@ -153,140 +162,158 @@ class CollectorSettings:
         "1000",
         between(whole_number, "1", "1000000"),
         "N",
-        "IP interfaces with series of their own; those beyond share the device other.",
+        "Maximum number of IP interfaces with their own series; the rest are summed under "
+        'device="other".',
     )
     retention_seconds: float = option(
         "collector.retention",
         "10m",
         between(parse_duration, "0", "7d"),
         "DURATION",
-        "How long the counters of a deleted interface stay.",
+        "Time for which the counters of a deleted interface stay.",
     )
     all_parameters: bool = option(
         "collector.parameters",
         "core",
         choice({"core": False, "all": True}),
         "core|all",
-        "Interface parameters that have a metric: the core ones, or all.",
+        "Members of the interface row to publish: the core ones, or all.",
     )
-    # The kernel doubles what it is given, in an int.
+    # The kernel doubles the value, in an int.
     receive_buffer_bytes: int = option(
         "collector.receive-buffer",
         "32MiB",
         between(parse_size, "4KiB", "1GiB"),
         "SIZE",
-        "Linux: how much the kernel may queue for us before notifications are lost.",
+        "Size of the queue of notifications: on Linux the receive buffer of the netlink "
+        "socket, on Windows a queue in the exporter.",
     )
     family: Family = option(
         "collector.family",
         "unspec",
         choice(_FAMILIES),
         "unspec|inet|inet6",
-        "Address family to watch: both, IPv4, or IPv6.",
+        "Address family to watch: both, IPv4 or IPv6.",
     )
-    #: Only the configuration file has them.
+    #: In the configuration file only.
     groups: tuple[Group, ...] = ()
 
     @property
     def selection(self) -> Selection:
-        """The filters and groups together."""
+        """The filters and groups."""
         return Selection(self.include, self.exclude, frozenset(self.exclude_kinds), self.groups)
 
 
 @dataclass(frozen=True, slots=True)
 class OtlpSettings:
-    """OTLP: where notifications and metrics are pushed to, if anywhere."""
+    """Settings of the OTLP push."""
+
+    title: ClassVar[str] = "otlp"
+    description: ClassVar[str] = "Where notifications and metrics are pushed; default: nowhere."
 
     endpoint: str = option(
         "otlp.endpoint",
         "",
         _otlp_endpoint,
         "URL",
-        "Push to this OTLP receiver; over HTTP the path of each signal is appended. Without it: "
-        "what OTEL_EXPORTER_OTLP_ENDPOINT, or a signal's own variable, says. Headers, "
-        "certificates, timeout and compression: from OTEL_EXPORTER_OTLP_* only.",
+        "URL of an OTLP receiver; over HTTP, the path of each signal is appended. It overrides "
+        "OTEL_EXPORTER_OTLP_ENDPOINT and the variables of the signals. Headers, certificates, "
+        "timeout and compression can only be set by OTEL_EXPORTER_OTLP_*.",
     )
     protocol: str = option(
         "otlp.protocol",
         "",
         _optional_protocol,
         "|".join(OTLP_PROTOCOLS),
-        "How to push. Without it: what OTEL_EXPORTER_OTLP_PROTOCOL, or a signal's own variable, "
-        f"says, or {OTLP_PROTOCOLS[0]}.",
+        "Protocol of the push. It overrides OTEL_EXPORTER_OTLP_PROTOCOL and the variables of "
+        f"the signals. If none is set: {OTLP_PROTOCOLS[0]}.",
     )
     events: str = option(
         "otlp.events",
         "spans",
         words("spans", "logs", "both"),
         "spans|logs|both",
-        "What each notification becomes: an event in a span, or an event in a log.",
+        "Form of the notifications: span events, log events, or both.",
     )
     metrics_interval_seconds: float | None = option(
         "otlp.metrics-interval",
         "",
         _optional_interval,
         "DURATION",
-        "How often metrics are pushed. Without it: what OTEL_METRIC_EXPORT_INTERVAL says, or 1m.",
+        "Time between two pushes of the metrics. It overrides OTEL_METRIC_EXPORT_INTERVAL. If "
+        "neither is set: 1m.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSettings:
-    """Episode: the burst of notifications that becomes one trace."""
+    """Settings of the episodes, each of which is pushed as one trace."""
+
+    title: ClassVar[str] = "episode"
+    description: ClassVar[str] = "Bursts of notifications, each pushed as one trace."
 
     quiet_seconds: float = option(
         "episode.quiet",
         "5s",
         between(parse_duration, "100ms", "1h"),
         "DURATION",
-        "It is over when no notification has come for so long.",
+        "Time without a notification after which an episode ends.",
     )
     max_duration_seconds: float = option(
         "episode.max-duration",
         "1m",
         between(parse_duration, "100ms", "1d"),
         "DURATION",
-        "It is over after so long in any case; a linked one goes on.",
+        "Maximum length of an episode; a longer burst continues in a linked one.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Log: what is written to standard error."""
+    """Settings of the log."""
+
+    title: ClassVar[str] = "log"
+    description: ClassVar[str] = "What is written to standard error."
 
     level: str = option(
         "log.level",
         "info",
         words("debug", "info", "warn", "error"),
         "debug|info|warn|error",
-        "The least severe messages that are written.",
+        "Minimum level to log. debug: also each system message, request and push.",
     )
     format: str = option(
         "log.format",
         "logfmt",
         words("logfmt", "json"),
         "logfmt|json",
-        "How they are written.",
+        "Log format.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """Replay: only with the command replay."""
+    """Settings of the command replay."""
+
+    title: ClassVar[str] = "replay"
+    description: ClassVar[str] = "Only with the command replay."
 
     pace: str = option(
         "replay.pace",
         "none",
         words("none", "recorded"),
         "none|recorded",
-        "As fast as possible, or with the pauses that were recorded.",
+        "Pace of the replay: as fast as possible, or with the recorded pauses.",
         in_file=False,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Configuration: where the rest is read from."""
+    """All settings."""
+
+    title: ClassVar[str] = "configuration"
+    description: ClassVar[str] = "The file in which the flags can be set."
 
     config_file: str = option(
         "config.file",
@@ -315,5 +342,5 @@ SECTIONS = (
     LogSettings,
     ReplaySettings,
 )
-#: Every option, by flag, in the order in which they are shown.
+#: Every option by flag, in the order of the help.
 OPTIONS = {o.flag: o for section in SECTIONS for o in options_of(section).values()}

@@ -1,11 +1,11 @@
-"""Which interfaces are published, and which of them share one series set."""
+"""Selects the interfaces to publish, and groups those that share one series set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from re import Pattern
 
 from exporter.model import Link
+from exporter.settings.regex import Regex
 
 #: Device name of the series set that interfaces over the limit share; no group can have it.
 OVERFLOW_DEVICE = "other"
@@ -16,28 +16,28 @@ class Group:
     """Interfaces whose name or kind matches are published as one device, called `name`."""
 
     name: str
-    match: Pattern[str]
+    match: Regex
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The filters and groups of the configuration. All patterns match whole names."""
+    """The filters and groups of the configuration. Each expression must match the whole name."""
 
-    include: Pattern[str] | None = None
-    exclude: Pattern[str] | None = None
+    include: Regex | None = None
+    exclude: Regex | None = None
     exclude_kinds: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()
 
     def includes(self, link: Link) -> bool:
-        """Whether anything is published about the interfaces on a link."""
+        """Return whether the interfaces on a link are published."""
         return (
-            (self.include is None or self.include.fullmatch(link.name) is not None)
-            and (self.exclude is None or self.exclude.fullmatch(link.name) is None)
+            (self.include is None or self.include.fullmatch(link.name))
+            and (self.exclude is None or not self.exclude.fullmatch(link.name))
             and link.kind not in self.exclude_kinds
         )
 
     def group(self, link: Link) -> str | None:
-        """The name of the first group that a link belongs to, ``None`` for its own series."""
+        """Return the name of the first group that matches a link, or ``None``."""
         for group in self.groups:
             if group.match.fullmatch(link.name) or (link.kind and group.match.fullmatch(link.kind)):
                 return group.name

@@ -1,8 +1,9 @@
-"""YAML without surprises: text stays text, a key is given once, and every value knows its line.
+"""Parses YAML without surprises, and keeps the line of every value for error messages.
 
 Plain YAML turns ``yes`` into a boolean and ``1:30`` into ninety, takes the last of two equal
-keys, and lets ten lines of aliases become a gigabyte. Here a scalar is the text that was
-written, or ``None`` where nothing was; duplicate keys, anchors, aliases and tags are errors.
+keys, and lets ten lines of aliases become a gigabyte. Here a scalar is the text of the file, or
+``None`` if there is none; duplicate keys, anchors, aliases and tags are errors. Size, depth and
+number of values are limited, so that any file is parsed within two seconds.
 """
 
 from __future__ import annotations
@@ -15,44 +16,45 @@ from difflib import get_close_matches
 import yaml
 
 from exporter.errors import SettingsError, cited, is_text
+from exporter.settings.files import MAX_BYTES, read_file
 
-#: 15,000 users of basic authentication fit. It takes a second to read.
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+#: Keys and values: 15,000 users of basic authentication need 30,000.
+MAX_NODES = 40_000
 
 _NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value of the file: text, nothing, a sequence, or a mapping."""
+    """A value of the file: text, ``None``, a sequence or a mapping."""
 
     value: str | list[Node] | dict[str, Node] | None
-    #: File, line and key, as an error message begins: ``agent.yml:7: web.max-requests``.
+    #: File, line and key, as in ``agent.yml:7: web.max-requests``.
     where: str
 
     def error(self, message: str) -> SettingsError:
-        """An error about this value, to raise."""
+        """Make an error about this value."""
         return SettingsError(f"{self.where}: {message}")
 
     def text(self) -> str:
-        """The text of a scalar. Raises SettingsError for anything else, nothing included."""
+        """Return the text of a scalar. Raises SettingsError for other values and ``None``."""
         if self.value is None:
-            raise self.error('has no value: give it one ("" is empty text), or remove the key')
+            raise self.error('has no value: add one ("" is empty text), or remove the key')
         if not isinstance(self.value, str):
             raise self.error("must be one value, not several")
         return self.value
 
     def sequence(self) -> list[Node]:
-        """The values of a sequence; nothing is an empty one. Raises SettingsError."""
+        """Return the values of a sequence; ``None`` is an empty one. Raises SettingsError."""
         if not isinstance(self.value, list | None):
-            raise self.error("must be a list: write [A, B], or a line that begins with - for each")
+            raise self.error("must be a list: write [A, B], or one line for each, with - before it")
         return self.value or []
 
     def mapping(self, known: Collection[str] | None = None) -> dict[str, Node]:
-        """The values by key; nothing is an empty mapping. Raises SettingsError.
+        """Return the values by key; ``None`` is an empty mapping. Raises SettingsError.
 
-        A key that is not one of `known` is an error; ``None`` allows any.
+        A key that is not in `known` is an error, unless `known` is ``None``.
         """
         if not isinstance(self.value, dict | None):
             raise self.error("must be a mapping: write KEY: VALUE lines")
@@ -64,24 +66,20 @@ class Node:
 
 
 def read_yaml(path: str) -> Node:
-    """The content of a file. Raises SettingsError."""
+    """Parse a file. Raises SettingsError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_file(path)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a NUL in the path
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
     return parse_yaml(data, path)
 
 
 def parse_yaml(data: bytes, name: str) -> Node:
-    """The content of a file called `name`. Raises SettingsError."""
-    if len(data) > MAX_BYTES:
-        raise SettingsError(f"{name}: is larger than {MAX_BYTES >> 20} MiB")
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    """Parse the content of a file called `name`, of at most MAX_BYTES. Raises SettingsError."""
+    assert len(data) <= MAX_BYTES
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")  # Windows' shell writes either
+        text = data.decode("utf-16" if utf_16 else "utf-8-sig")  # PowerShell writes either
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{name}:{line}: is not UTF-8 text") from None
@@ -96,29 +94,32 @@ def parse_yaml(data: bytes, name: str) -> Node:
         line = text.count("\n", 0, error.position) + 1
         character = f"U+{ord(text[error.position]):04X}"
         raise SettingsError(f"{name}:{line}: {character} is not allowed in YAML") from None
-    except (ValueError, OverflowError):  # int() and chr(), which PyYAML trusts
+    except (ValueError, OverflowError):  # raised by int() and chr() in PyYAML
         raise SettingsError(f"{name}: is not valid YAML: a number in it is out of range") from None
     return Node(None, name) if root is None else _convert(root, name, "", root)
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """Good YAML, but not here."""
+    """Valid YAML that is not allowed here."""
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {  # noqa: RUF012  (PyYAML declares it so)
+    yaml_implicit_resolvers = {  # noqa: RUF012  (as declared by PyYAML)
         first: [(tag, pattern) for tag, pattern in resolvers if tag == _NULL]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    _depth = 0
+    _depth = _nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         problem = None
+        self._nodes += 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "anchors and aliases are not allowed: write the value again"
         elif getattr(event, "tag", None):
             problem = f"the tag {cited(event.tag)} is not allowed: quote the value to keep it text"
+        elif self._nodes > MAX_NODES:
+            problem = f"has more than {MAX_NODES:,} keys and values"
         elif self._depth >= MAX_DEPTH:
             problem = f"is nested more than {MAX_DEPTH} levels deep"
         if problem:
@@ -130,7 +131,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _convert(node: yaml.Node, name: str, path: str, place: yaml.Node) -> Node:
-    """`place`: what shows the line; for a value, its key."""
+    """Convert a node; `place` has its line: the key of a value, or the node itself."""
     line = f"{name}:{place.start_mark.line + 1}"
     where = f"{line}: {path}" if path else line
     if isinstance(node, yaml.MappingNode):
@@ -141,7 +142,7 @@ def _convert(node: yaml.Node, name: str, path: str, place: yaml.Node) -> Node:
     if node.tag == _NULL:
         return Node(None, where)
     if not is_text(node.value):
-        raise SettingsError(f"{where}: holds half of a UTF-16 surrogate pair")
+        raise SettingsError(f"{where}: contains half of a UTF-16 surrogate pair")
     return Node(node.value, where)
 
 

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them."""
+"""Parses durations and sizes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from exporter.errors import cited
 
-# Largest first: the order in which the parts of a duration are written. No months, no years:
-# their length is an opinion.
+# Prometheus' units, largest first: the order in which a duration is written. No years, which
+# have no fixed length.
 _SECONDS = {
     "w": Decimal(604800),
     "d": Decimal(86400),
@@ -17,10 +17,10 @@ _SECONDS = {
     "s": Decimal(1),
     "ms": Decimal("0.001"),
 }
-# Nine digits: more would be a slip, and arithmetic on a million of them would take a while.
+# At most nine digits: more are a mistake, and a million would take long to compute with.
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?){u})?" for u in _SECONDS))
 
-# Go's own, smallest last; both letters that look like a micro sign.
+# Go's units. Two different characters are the micro sign.
 _GO_SECONDS = {
     "h": Decimal(3600),
     "m": Decimal(60),
@@ -31,7 +31,7 @@ _GO_SECONDS = {
     "μs": Decimal("0.000001"),
     "ns": Decimal("0.000000001"),
 }
-_GO_PART = re.compile(r"([0-9]{1,9}\.?[0-9]{0,9}|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
+_GO_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
 
 _BYTES = {
     "": 1,
@@ -48,22 +48,25 @@ _SIZE = re.compile(r"([0-9]{1,15})([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds: ``1h30m``, ``500ms``, ``1.5s``, ``0``. Raises ValueError.
+    """Return the seconds of a duration: ``1h30m``, ``500ms``, ``1.5s``, ``2d``, ``0``.
 
-    Units run from large to small, each at most once, as in Prometheus' own durations; Go's
-    decimals are welcome. Source: https://prometheus.io/docs/prometheus/latest/querying/basics
+    It can be written as in Prometheus (units from large to small, each at most once) or as in
+    Go (`parse_go_duration`). Raises ValueError.
+    Source: https://prometheus.io/docs/prometheus/latest/querying/basics
     """
-    if text == "0":
-        return 0.0
     match = _DURATION.fullmatch(text)
-    if not match or not text:
-        raise ValueError(f"{cited(text)} is not a duration: write for example 90s, 10m or 1h30m")
-    parts = zip(match.groups(default="0"), _SECONDS.values(), strict=True)
-    return float(sum(Decimal(number) * seconds for number, seconds in parts))
+    if match and text:
+        parts = zip(match.groups(default="0"), _SECONDS.values(), strict=True)
+        return float(sum(Decimal(number) * seconds for number, seconds in parts))
+    try:
+        return parse_go_duration(text)
+    except ValueError:
+        example = "write for example 90s, 10m or 1h30m"
+        raise ValueError(f"{cited(text)} is not a duration: {example}") from None
 
 
 def parse_go_duration(text: str) -> float:
-    """Seconds, of a duration as Go programs read it: ``1.5h``, ``2m30s``. Raises ValueError.
+    """Return the seconds of a duration as Go parses it: ``1.5h``, ``-2m30s``. Raises ValueError.
 
     Source: https://pkg.go.dev/time#ParseDuration
     """
@@ -76,7 +79,10 @@ def parse_go_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes: ``65536``, ``4MB`` (decimal), ``32MiB`` (binary). Raises ValueError."""
+    """Return the bytes of a size: ``65536``, ``4MB`` (decimal), ``32MiB`` (binary).
+
+    Raises ValueError.
+    """
     match = _SIZE.fullmatch(text)
     if not match or match[2] not in _BYTES:
         raise ValueError(f"{cited(text)} is not a size: write for example 65536, 4MB or 32MiB")

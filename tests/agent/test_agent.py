@@ -389,6 +389,21 @@ def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
         assert replayed.samples[name] == live.samples[name], name
 
 
+def test_no_filter_freezes_the_agent(tmp_path: Path) -> None:
+    """A filter that takes a backtracking matcher years is decided, and the agent serves and stops.
+
+    Python's `re` takes 2^n steps for a name of n letters.
+    """
+    file, name = tmp_path / "recording.jsonl", "a" * 60
+    interface = Interface(Family.IPV4, make_luid(6, 1), 1, Link(name), InterfaceRow())
+    added = Notification(NotificationType.ADD, Family.IPV4, interface.luid, 1, 1.0, 1.0, interface)
+    file.write_text(encode(added))
+    with Agent("replay", str(file), "--collector.exclude=(([a-z0-9]+[-_]?)+)+!") as agent:
+        page = agent.wait_for("ip_interface_notifications_total", 1, type="add")
+        assert page.devices() == {name}
+        assert agent.stop() == 0
+
+
 def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_path: Path) -> None:
     """100,000 veths created and deleted: each is counted, and the last few are on the page."""
     count, file = 100_000, tmp_path / "waves.jsonl"

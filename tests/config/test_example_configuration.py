@@ -100,7 +100,7 @@ def test_the_commands_for_windows_are_real() -> None:
     """Each one on the page about Windows is one that the command line has."""
     page = (CONFIG / "windows" / "README.md").read_text()
     commands = re.findall(rf"{NAME} (service .*)", page)
-    actions = {parse(command.split()).files[0] for command in commands}
+    actions = {parse(command.split()).arguments[0] for command in commands}
     named = set(re.findall(r"`service (\w+)", page))
     assert actions == {"install", "start"}
     assert named == set(SERVICE_ACTIONS)

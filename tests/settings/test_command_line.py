@@ -79,7 +79,7 @@ def test_lines_that_are_understood(
         ("replay a b", "replay takes one FILE, but got 2"),
         ("check-config", "check-config takes one FILE or more, but got none"),
         ("check-config f --log.level=debug", "check-config takes no flags, but got --log.level"),
-        ("record f --replay.pace=none", "--replay.pace goes with the command replay only"),
+        ("record f --replay.pace=none", "--replay.pace requires the command replay"),
     ],
 )
 def test_usage_errors(line: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +109,13 @@ def test_help_lists_every_flag_in_80_columns() -> None:
     for option in OPTIONS.values():
         if option.metavar and option.default:
             assert f"{option.help} Default: {option.default}" in flat
+
+
+def test_help_needs_no_docstrings() -> None:
+    """An interpreter that drops docstrings (-OO) shows the same help."""
+    command = [sys.executable, "-OO", "-m", "exporter", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == (DATA / "help.txt").read_text(encoding="utf-8")
 
 
 def test_help_and_version_exit_with_0() -> None:

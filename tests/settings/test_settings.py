@@ -1,6 +1,5 @@
 """What flags, file and environment amount to, and what is said when they are wrong."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from exporter.check_config import check_file, load
 from exporter.errors import SettingsError
 from exporter.model import Family, Link
 from exporter.settings.options import Option, Text
+from exporter.settings.regex import Regex
 from exporter.settings.schema import (
     OPTIONS,
     CollectorSettings,
@@ -103,18 +103,20 @@ def test_an_option_is_the_same_by_flag_and_by_file(option: Option, tmp_path: Pat
         ("web.listen-address", "", '"" has no port: write for example :10190, '),
         ("web.telemetry-path", "", '"" is not a path: write for example /metrics'),
         ("web.telemetry-path", "metrics", '"metrics" is not a path: write for example /metrics'),
-        ("web.telemetry-path", "/health", '"/health" is where health is served'),
-        ("web.telemetry-path", "/-/healthy", '"/-/healthy" is where health is served'),
+        ("web.telemetry-path", "/health", '"/health" is a health endpoint'),
+        ("web.telemetry-path", "/-/healthy", '"/-/healthy" is a health endpoint'),
         ("web.telemetry-path", "/a b", '"/a b" is not a path'),
         ("web.telemetry-path", "/a\nb", r'"/a\nb" is not a path'),
         ("web.max-requests", "-1", '"-1": must be 0 or more'),
         ("web.max-requests", "many", '"many" is not a whole number'),
         ("web.max-requests", "", '"" is not a whole number'),
-        ("collector.include", "eth(", '"eth(" is not a regular expression: missing ), '),
-        ("collector.exclude", "[a", '"[a" is not a regular expression: unterminated character set'),
-        ("collector.exclude", "(" * 50_000, "is not a regular expression"),
-        ("collector.exclude-kinds", "veth,", '"veth,": write names with commas between'),
-        ("collector.exclude-kinds", "veth bridge", '"veth bridge": write names with commas'),
+        ("collector.include", "eth(", '"eth(" is not a regular expression of RE2: missing ): eth('),
+        ("collector.exclude", "[a", '"[a" is not a regular expression of RE2: missing ]: [a'),
+        ("collector.exclude", "(" * 50_000, "is not a regular expression of RE2: "),
+        ("collector.exclude", "(?!veth).*", "of RE2: invalid perl operator: (?!"),
+        ("collector.exclude", r"(.)\1", r"of RE2: invalid escape sequence: \1"),
+        ("collector.exclude-kinds", "veth,", '"veth,": write names separated by commas'),
+        ("collector.exclude-kinds", "veth bridge", '"veth bridge": write names separated by'),
         ("collector.max-interfaces", "0", '"0": must be 1 or more'),
         ("collector.max-interfaces", "9" * 5000, '9…" is not a whole number'),
         ("collector.max-interfaces", "1_000", '"1_000" is not a whole number'),
@@ -178,8 +180,8 @@ def test_every_key_of_a_file_counts() -> None:
         ("127.0.0.1:0", "[::1]:10191"), "/probe/metrics", "", True, 0, True
     )
     assert collector == CollectorSettings(
-        re.compile("eth.*|wl.*"),
-        re.compile("eth9"),
+        Regex("eth.*|wl.*"),
+        Regex("eth9"),
         ("veth", "bridge"),
         50,
         5400.0,
@@ -191,7 +193,7 @@ def test_every_key_of_a_file_counts() -> None:
     assert settings.otlp == OtlpSettings("http://localhost:4317", "grpc", "both", 15.0)
     assert settings.episode == EpisodeSettings(2.0, 600.0)
     assert settings.log == LogSettings("debug", "json")
-    assert [(g.name, g.match.pattern) for g in collector.groups] == [
+    assert [(g.name, g.match.text) for g in collector.groups] == [
         ("vpn", "wg[0-9]+|tun"),
         ("containers", "veth"),
     ]

@@ -1,13 +1,18 @@
 """YAML without surprises."""
 
+import os
+import socket
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
-from exporter.settings.strict_yaml import MAX_BYTES, MAX_DEPTH, Node, parse_yaml, read_yaml
+from exporter.settings.files import MAX_BYTES
+from exporter.settings.strict_yaml import MAX_DEPTH, MAX_NODES, Node, parse_yaml, read_yaml
 
 
 def plain(node: Node) -> object:
@@ -89,7 +94,7 @@ def test_keys_are_text_too() -> None:
         ("a: 1\nb: \x00", "f.yml:2: U+0000 is not allowed in YAML"),
         ('a: "\\UFFFFFFFF"', "f.yml: is not valid YAML: a number in it is out of range"),
         ("%YAML 1." + "1" * 5000, "f.yml: is not valid YAML: a number in it is out of range"),
-        ('a:\n- "\\uDC00"', "f.yml:2: a[0]: holds half of a UTF-16 surrogate pair"),
+        ('a:\n- "\\uDC00"', "f.yml:2: a[0]: contains half of a UTF-16 surrogate pair"),
         ('"\\uDC00": a', "f.yml:1: a key must be plain text"),
         ("[" * 100_000, f"f.yml:1: is nested more than {MAX_DEPTH} levels deep"),
         ("- " * 100_000, f"f.yml:1: is nested more than {MAX_DEPTH} levels deep"),
@@ -116,11 +121,62 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     path.write_bytes(b"#" * MAX_BYTES)
     assert read_yaml(str(path)).value is None
     path.write_bytes(b"#" * (MAX_BYTES + 1))
-    with pytest.raises(SettingsError, match=r"large\.yml: is larger than 1 MiB$"):
+    with pytest.raises(SettingsError, match=r"large\.yml: cannot be read: larger than 1 MiB$"):
         read_yaml(str(path))
-    if Path("/dev/zero").exists():
-        with pytest.raises(SettingsError, match=r"^/dev/zero: is larger than 1 MiB$"):
-            read_yaml("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- \n", "- a\n", "[" + "a," * 20, "{" + ",".join(f"k{i}:" for i in range(9)) + "}\n", "? a\n"],
+    ids=["empty", "list", "flow list", "flow mapping", "keys"],
+)
+def test_a_file_of_many_values_is_refused_early(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the values are, the parser stops at the limit of their number."""
+    tokens = 0
+    fetch = yaml.SafeLoader.fetch_more_tokens
+
+    def count(loader: yaml.SafeLoader) -> object:
+        nonlocal tokens
+        tokens += 1
+        return fetch(loader)
+
+    monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", count)
+    lines = text * (MAX_BYTES // len(text))
+    with pytest.raises(SettingsError, match=r"^f\.yml:\d+: "):
+        parse_yaml(lines.encode(), "f.yml")
+    assert tokens < 8 * MAX_NODES
+
+
+def test_as_many_users_as_fit_are_read() -> None:
+    """The limit of the number of values leaves room for 15,000 users."""
+    users = "".join(f"u{number:05}: {'x' * 60}\n" for number in range(15_000))
+    assert len(parse_yaml(users.encode(), "f.yml").mapping()) == 15_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFO in its file system")
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    """A FIFO that nobody writes to, a device and a socket are errors at once."""
+    fifo, sock = tmp_path / "fifo", tmp_path / "socket"
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(sock))
+        for path in (str(fifo), str(sock), "/dev/zero", "/dev/tty"):
+            with pytest.raises(SettingsError, match=r"cannot be read: not a regular file$"):
+                read_yaml(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFO in its file system")
+def test_a_file_that_becomes_a_fifo_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FIFO that takes the place of the file between the look and the open is an error."""
+    fifo, regular = tmp_path / "fifo", tmp_path / "regular"
+    os.mkfifo(fifo)
+    regular.touch()
+    status = os.stat(regular)
+    monkeypatch.setattr(os, "stat", lambda _: status)
+    with pytest.raises(SettingsError, match=r"cannot be read: not a regular file$"):
+        read_yaml(str(fifo))
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,15 @@ def test_a_duration_survives_being_written(milliseconds: int) -> None:
         ("500ms", 0.5),
         ("1.5s", 1.5),
         ("10m", 600),
+        ("2d", 172_800),
+        (".5s", 0.5),
+        ("1500us", 0.0015),
+        ("1m1h", 3660),
+        ("-1s", -1),
     ],
 )
 def test_durations_that_people_write(text: str, seconds: float) -> None:
-    """The usual ways to write a duration are understood."""
+    """Durations are understood as Prometheus and as Go write them."""
     assert parse_duration(text) == seconds
 
 
@@ -58,13 +63,8 @@ def test_durations_that_people_write(text: str, seconds: float) -> None:
         "9" * 100000 + "s",
         *[
             "90",
-            "-1s",
-            "+1s",
-            "1m1h",
-            "1m1m",
             "m",
-            ".5s",
-            "1.s",
+            "1d1h1m1h",
             "1e3s",
             "1_0s",
             "٣s",
