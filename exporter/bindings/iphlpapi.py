@@ -94,6 +94,9 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     # Fills the link row of a LUID, or of an index where the LUID is 0.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifentry2
     "GetIfEntry2": (DWORD, POINTER(MIB_IF_ROW2)),
+    # Fills the same row at a level: with or without statistics. Windows 10 1703 and later.
+    # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifentry2ex
+    "GetIfEntry2Ex": (DWORD, DWORD, POINTER(MIB_IF_ROW2)),
     # Returns all links, physical and logical.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getiftable2
     "GetIfTable2": (DWORD, POINTER(POINTER(MIB_IF_TABLE2))),

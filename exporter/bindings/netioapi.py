@@ -96,6 +96,16 @@ class IF_OPER_STATUS(IntEnum):
     IfOperStatusLowerLayerDown = 7
 
 
+class MIB_IF_ENTRY_LEVEL(IntEnum):
+    """How much GetIfEntry2Ex fills in.
+
+    https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_if_entry_level
+    """
+
+    MibIfEntryNormal = 0
+    MibIfEntryNormalWithoutStatistics = 2
+
+
 class NET_IF_ADMIN_STATUS(IntEnum):
     """The state the administrator wants.
 

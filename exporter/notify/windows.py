@@ -13,7 +13,7 @@ from exporter.bindings.netioapi import (
     NET_IF_ADMIN_STATUS,
     NET_IF_MEDIA_CONNECT_STATE,
 )
-from exporter.model import Family, Interface, Link, format_luid
+from exporter.model import Family, Interface, InterfaceRow, Link, format_luid
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources.contract import Source
 from exporter.sources.windows.rows import link_from, parameters_from
@@ -42,9 +42,9 @@ class IpHelperBackend:
 
     def initial_entry(self) -> Interface:
         """InitializeIpInterfaceEntry."""
-        row = MIB_IPINTERFACE_ROW()
-        self._api.InitializeIpInterfaceEntry(byref(row))
-        return _interface(row, Link(""))
+        # Called for its errors: what it fills in means "no value", which is ``None`` here.
+        self._api.InitializeIpInterfaceEntry(byref(MIB_IPINTERFACE_ROW()))
+        return Interface(Family.UNSPEC, 0, 0, Link(""), InterfaceRow())
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
         """GetIpInterfaceEntry, and the facts of the link."""

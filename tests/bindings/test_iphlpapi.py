@@ -182,7 +182,8 @@ def test_set_interface_entry(standin: Standin, api: iphlpapi.Library) -> None:
     registered = Registered(api, initial=False)
     row = row_of(AF_INET, index=3)
     api.InitializeIpInterfaceEntry(byref(row))
-    assert bytes(row) == bytes(168)
+    assert (row.Family, row.InterfaceLuid.Value, row.InterfaceIndex) == (0, 0, 0)
+    assert row.Metric == 0xFFFFFFFF, "no value"
     row.Family, row.InterfaceIndex, row.Metric, row.SitePrefixLength = AF_INET, 3, 50, 64
     assert status_of(api.SetIpInterfaceEntry, byref(row)) == errors.ERROR_INVALID_PARAMETER
     row.SitePrefixLength = 0

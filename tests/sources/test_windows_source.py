@@ -533,7 +533,7 @@ def test_link_that_is_gone_first(standin: Standin, open_source: Open) -> None:
     standin.put_link(3, "Ethernet")
     source = open_source()
     standin.put(AF_INET6, 3)
-    standin.fail("GetIfEntry2", errors.ERROR_FILE_NOT_FOUND)
+    standin.fail("GetIfEntry2Ex", errors.ERROR_FILE_NOT_FOUND)
     interface = source.interface(Family.IPV6, make_luid(6, 3))
     assert interface is not None
     assert interface.link.name == "Ethernet"
@@ -544,7 +544,7 @@ def test_link_that_nobody_ever_saw(standin: Standin, open_source: Open) -> None:
     """An interface whose link cannot be read is named by its LUID; a failure is counted."""
     source = open_source()
     standin.put(AF_INET, 3)
-    standin.fail("GetIfEntry2", errors.ERROR_NOT_ENOUGH_MEMORY)
+    standin.fail("GetIfEntry2Ex", errors.ERROR_NOT_ENOUGH_MEMORY)
     interface = source.interface(Family.IPV4, make_luid(6, 3))
     assert interface is not None
     assert interface.link == Link("0x0006000003000000")
@@ -724,3 +724,50 @@ def test_source_keeps_the_contract(open_source: Open) -> None:
     source: Source = open_source(clock=SYSTEM)
     assert source.backend == "iphlpapi"
     assert source.health.dropped == 0
+
+
+def test_a_rename_told_by_one_family_moves_both(
+    standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other family has the link's new name at once, without an inferred change."""
+    for family in (AF_INET, AF_INET6):
+        standin.put(family, 3)
+    standin.put_link(3, "Ethernet")
+    source = open_source()
+    confirm(source)
+    standin.put_link(3, "Office")
+    standin.notify(PARAMETER, AF_INET, 3)
+    (told,) = collect(source, 1)
+    assert source.interface(told.family, told.luid) is not None
+    (renamed,) = source.receive(TIMEOUT)
+    assert (renamed.type, renamed.family) == (NotificationType.REFRESH, Family.IPV6)
+    assert renamed.interface is not None
+    assert renamed.interface.link.name == "Office"
+    assert not renamed.inferred
+    monkeypatch.setattr(windows, "RECONCILE_SECONDS", 0.0)
+    assert source.receive(0) == []
+
+
+def test_a_delete_that_overtook_an_add_is_noticed(
+    standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interface that is there after its last DELETE is found again within a second."""
+    standin.put(AF_INET, 3)
+    source = open_source()
+    confirm(source)
+    standin.notify(ADD, AF_INET, 3)  # of the life after the one whose end is told next
+    standin.notify(DELETE, AF_INET, 3)
+    assert [n.type for n in collect(source, 2)] == [NotificationType.ADD, NotificationType.DELETE]
+    monkeypatch.setattr(windows, "RESYNC_SECONDS", 0.0)  # of the two intervals, the short one
+    (found,) = source.receive(TIMEOUT)
+    assert (found.type, found.inferred) == (NotificationType.ADD, True)
+    assert source.health.resyncs == 0, "nothing was lost"
+
+
+def test_links_are_read_where_windows_is_older(standin: Standin, open_source: Open) -> None:
+    """Without GetIfEntry2Ex, which came with Windows 10 1703, the facts are the same."""
+    standin.put(AF_INET, 3)
+    standin.put_link(3, "Ethernet")
+    standin.fail("GetIfEntry2Ex", errors.ERROR_PROC_NOT_FOUND, 1)
+    (interface,) = open_source().interfaces()
+    assert interface.link.name == "Ethernet"

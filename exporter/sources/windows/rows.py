@@ -5,7 +5,16 @@ Windows has every member, so none is ``None``. Its times are milliseconds; ours 
 
 from __future__ import annotations
 
-from exporter.bindings.netioapi import MIB_IF_ROW2, MIB_IPINTERFACE_ROW, decode_string
+from ctypes import byref
+
+from exporter.bindings.errors import ERROR_PROC_NOT_FOUND, IpHelperError
+from exporter.bindings.iphlpapi import Library
+from exporter.bindings.netioapi import (
+    MIB_IF_ENTRY_LEVEL,
+    MIB_IF_ROW2,
+    MIB_IPINTERFACE_ROW,
+    decode_string,
+)
 from exporter.model import InterfaceRow, Link
 
 _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
@@ -50,6 +59,23 @@ def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
         zone_indices=tuple(row.ZoneIndices),
         reachable_time_seconds=row.ReachableTime / 1000,
     )
+
+
+def read_link(api: Library, luid: int) -> Link:
+    """Read the facts about a link, without its statistics where the system can.
+
+    Raises `IpHelperError`.
+    """
+    row = MIB_IF_ROW2()
+    row.InterfaceLuid.Value = luid
+    level = MIB_IF_ENTRY_LEVEL.MibIfEntryNormalWithoutStatistics
+    try:
+        api.GetIfEntry2Ex(level, byref(row))
+    except IpHelperError as error:
+        if error.winerror != ERROR_PROC_NOT_FOUND:  # before Windows 10 1703
+            raise
+        api.GetIfEntry2(byref(row))
+    return link_from(row)
 
 
 def link_from(row: MIB_IF_ROW2) -> Link:

@@ -24,7 +24,7 @@ from exporter.bindings.errors import (
     ERROR_NOT_SUPPORTED,
     IpHelperError,
 )
-from exporter.bindings.netioapi import MIB_IF_ROW2, MIB_IPINTERFACE_ROW
+from exporter.bindings.netioapi import MIB_IPINTERFACE_ROW
 from exporter.clock import SYSTEM, Clock
 from exporter.model import (
     FAMILIES,
@@ -38,7 +38,7 @@ from exporter.model import (
 )
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.windows.registration import RECORD_BYTES, Record, Registration
-from exporter.sources.windows.rows import link_from, parameters_from
+from exporter.sources.windows.rows import parameters_from, read_link
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,10 @@ class WindowsSource:
         self._registration: Registration | None = None
         #: Every interface as last read: what a listing is compared with.
         self._known: dict[Key, Interface] = {}
+        #: The other families of links that were read under another name, to be passed on.
+        self._renamed: Batch = []
+        #: The system still listed an interface whose deletion it had notified.
+        self._contradicted = False
 
     def open(self) -> None:
         """Register, then list. Raises OSError."""
@@ -124,6 +128,9 @@ class WindowsSource:
         while self._registration is not None and not self._closed:
             due = self._next_chore()
             until = due if deadline is None else min(due, deadline)
+            if self._renamed:
+                renamed, self._renamed = self._renamed, []
+                return renamed
             batch = self._take(self._registration, max(0.0, until - now()))
             if not batch and now() >= due:
                 batch = self._do_chores(self._registration)
@@ -146,6 +153,7 @@ class WindowsSource:
             return self._known.get((family, luid))
         interface = _interface(row, self._link(luid))
         self._known[family, luid] = interface
+        self._rename_others(interface)
         return interface
 
     def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
@@ -179,7 +187,9 @@ class WindowsSource:
     def _take(self, registration: Registration, wait: float, most: int = BATCH_RECORDS) -> Batch:
         """What is queued; waits up to `wait` seconds for the first."""
         records = registration.take(wait, most)
-        return [n for record in records if (n := self._notification(record)) is not None]
+        batch = [n for record in records if (n := self._notification(record)) is not None]
+        self._check_deletions(batch)
+        return batch
 
     def _notification(self, record: Record) -> Notification | None:
         number, family_number, luid, index, time, instant = record
@@ -195,9 +205,35 @@ class WindowsSource:
         gone = self._known.pop((family, luid), None) if kind is NotificationType.DELETE else None
         return Notification(kind, family, luid, index, time, instant, gone)
 
+    def _check_deletions(self, batch: Batch) -> None:
+        """Ask whether what was deleted last is gone: callbacks may overtake each other.
+
+        The deletion stands, because the system may also list an interface for a moment longer;
+        a comparison soon tells which it was.
+        """
+        last = {(n.family, n.luid): n for n in batch}
+        for (family, luid), n in last.items():
+            if n.type is NotificationType.DELETE and self._exists(family, luid):
+                self._contradicted = True
+
+    def _rename_others(self, interface: Interface) -> None:
+        """Give the link's new name to its other family: only one of them may be notified."""
+        for family in FAMILIES:
+            other = self._known.get((family, interface.luid))
+            if other is not None and other.link != interface.link:
+                other = other._replace(link=interface.link)
+                self._known[family, other.luid] = other
+                time, instant = self._clock.wall(), self._clock.monotonic()
+                self._renamed.append(
+                    Notification(
+                        NotificationType.REFRESH,
+                        *(family, other.luid, other.ifindex, time, instant, other),
+                    )
+                )
+
     def _next_chore(self) -> float:
         """When to stop waiting for notifications, and see to something else."""
-        if self._registration is not None and self._registration.lost:
+        if self._contradicted or (self._registration is not None and self._registration.lost):
             return self._compared + RESYNC_SECONDS
         if self.health.up or self._warned:
             return self._compared + RECONCILE_SECONDS
@@ -221,6 +257,7 @@ class WindowsSource:
     def _compare(self, registration: Registration) -> Batch:
         """List everything and infer what was missed. The queue was empty just before."""
         self._compared = self._clock.monotonic()
+        self._contradicted = False
         lost, registration.lost = registration.lost, False  # a loss from here on is another
         if lost:
             log.warning(
@@ -265,18 +302,26 @@ class WindowsSource:
         interfaces = [_interface(row, links[row.InterfaceLuid.Value]) for row in rows]
         return {(i.family, i.luid): i for i in interfaces}
 
-    def _link(self, luid: int) -> Link:
-        """The link's facts; the last known ones when it is already gone."""
-        row = MIB_IF_ROW2()
+    def _exists(self, family: Family, luid: int) -> bool:
+        row = MIB_IPINTERFACE_ROW(Family=family)
         row.InterfaceLuid.Value = luid
         try:
-            self._api.GetIfEntry2(byref(row))
+            self._api.GetIpInterfaceEntry(byref(row))
+        except IpHelperError as error:
+            if error.winerror not in _GONE:
+                self._failed("read", error)
+            return False
+        return True
+
+    def _link(self, luid: int) -> Link:
+        """The link's facts; the last known ones when it is already gone."""
+        try:
+            return read_link(self._api, luid)
         except IpHelperError as error:
             if error.winerror not in _GONE:
                 self._failed("read", error)
             known = (self._known.get((family, luid)) for family in FAMILIES)
             return next((i.link for i in known if i), Link(format_luid(luid)))
-        return link_from(row)
 
     def _failed(self, operation: str, error: OSError) -> None:
         self.health.count_error(operation)
