@@ -191,7 +191,7 @@ START = """
 import sys, threading
 from exporter.agent import windows_service as service
 from exporter.agent.signals import SignalQueue
-from exporter.bindings.errors import IpHelperError
+from exporter.bindings.winerror import IpHelperError
 codes = [int(code) for code in sys.argv[1:]]
 tries = []
 def run_agent(load, requests, serving):

@@ -10,8 +10,8 @@ from clauses import clause, only
 from support.waiting import wait_until
 from worlds import KernelWorld, StandinWorld, World
 
-from exporter.bindings.errors import format_message
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC
+from exporter.bindings.winerror import format_message
 from exporter.model import Family, InterfaceRow, make_luid
 from exporter.notify import (
     IpHelperError,

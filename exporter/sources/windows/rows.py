@@ -1,13 +1,12 @@
-"""What Windows' structures say, in our words: the field mapping, and nothing else.
+"""Converts Windows' structures to the types of `model`.
 
-Windows has every member, so none is ``None``. Its times are milliseconds; ours are seconds.
+Windows has every member of the row, so none is ``None``. Times in milliseconds become seconds.
 """
 
 from __future__ import annotations
 
 from ctypes import byref
 
-from exporter.bindings.errors import ERROR_PROC_NOT_FOUND, IpHelperError
 from exporter.bindings.iphlpapi import Library
 from exporter.bindings.netioapi import (
     MIB_IF_ENTRY_LEVEL,
@@ -15,13 +14,14 @@ from exporter.bindings.netioapi import (
     MIB_IPINTERFACE_ROW,
     decode_string,
 )
-from exporter.model import InterfaceRow, Link
+from exporter.bindings.winerror import ERROR_PROC_NOT_FOUND, IpHelperError
+from exporter.model import Family, Interface, InterfaceRow, Link
 
 _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 
 
-def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
-    """The members of a row, in base units.
+def row_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
+    """Convert the members of a row to base units.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
     """
@@ -47,8 +47,8 @@ def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
         link_local_address_behavior=row.LinkLocalAddressBehavior,
         link_local_address_timeout_seconds=row.LinkLocalAddressTimeout / 1000,
         site_prefix_length=row.SitePrefixLength,
-        # Documented in milliseconds, although the documented defaults (200 and 600) are those
-        # that RFC 4861 counts in seconds.
+        # Documented in milliseconds, but the documented defaults (200 and 600) are those of
+        # RFC 4861 in seconds.
         min_router_advertisement_interval_seconds=row.MinRouterAdvertisementInterval / 1000,
         max_router_advertisement_interval_seconds=row.MaxRouterAdvertisementInterval / 1000,
         wake_up_patterns_supported=bool(row.SupportsWakeUpPatterns),
@@ -78,8 +78,14 @@ def read_link(api: Library, luid: int) -> Link:
     return link_from(row)
 
 
+def interface_from(row: MIB_IPINTERFACE_ROW, link: Link) -> Interface:
+    """Convert a row; `link` is the link that it names."""
+    luid = int(row.InterfaceLuid.Value)
+    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, row_from(row))
+
+
 def link_from(row: MIB_IF_ROW2) -> Link:
-    """The facts about a link; its name is the alias, which people see and may change.
+    """Convert a link row. The name of the link is its alias, which users see and can change.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_row2
     """
