@@ -13,10 +13,10 @@ from exporter.bindings.netioapi import (
     NET_IF_MEDIA_CONNECT_STATE,
 )
 from exporter.bindings.winerror import ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND, IpHelperError
-from exporter.model import Family, Interface, InterfaceRow, Link, format_luid
+from exporter.model import Family, Interface, InterfaceRow, Link, LinkStatus, format_luid
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources.contract import Source
-from exporter.sources.windows.rows import interface_from, link_from
+from exporter.sources.windows.rows import interface_from, link_from, read_link
 from exporter.sources.windows.source import WindowsSource
 
 _MEDIA = NET_IF_MEDIA_CONNECT_STATE
@@ -51,13 +51,13 @@ class IpHelperBackend:
         row = MIB_IPINTERFACE_ROW(Family=family, InterfaceIndex=index)
         row.InterfaceLuid.Value = luid
         self._api.GetIpInterfaceEntry(byref(row))
-        return interface_from(row, self._link(row.InterfaceLuid.Value))
+        return interface_from(row, *self._link(row.InterfaceLuid.Value))
 
     def interface_table(self, family: Family) -> list[Interface]:
         """GetIpInterfaceTable, and the facts of the links."""
         rows = self._api.rows("GetIpInterfaceTable", family)
         links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
-        return [interface_from(row, links[row.InterfaceLuid.Value]) for row in rows]
+        return [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
 
     def link_entry(self, luid: int, index: int) -> LinkEntry:
         """GetIfEntry2."""
@@ -84,14 +84,14 @@ class IpHelperBackend:
             for row in self._api.rows("GetInvertedIfStackTable")
         ]
 
-    def _link(self, luid: int) -> Link:
-        """The facts of a link; only its LUID when it went away a moment ago."""
+    def _link(self, luid: int) -> tuple[Link, LinkStatus]:
+        """Read the facts and the status of a link; only its LUID when it has just gone."""
         try:
-            return self.link_entry(luid, 0).link
+            return read_link(self._api, luid)
         except IpHelperError as error:
             if error.winerror not in (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND):
                 raise
-            return Link(format_luid(luid))
+            return Link(format_luid(luid)), LinkStatus()
 
 
 def _link_entry(row: MIB_IF_ROW2) -> LinkEntry:

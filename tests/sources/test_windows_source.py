@@ -29,11 +29,14 @@ from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC, GUID, MIB_I
 from exporter.bindings.winerror import IpHelperError
 from exporter.clock import SYSTEM, Clock
 from exporter.model import (
+    Cause,
     Family,
     InterfaceRow,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
+    OperStatus,
     format_luid,
     make_luid,
 )
@@ -513,6 +516,9 @@ def test_read(standin: Standin, open_source: Open) -> None:
         InterfaceGuid=guid,
         PhysicalAddressLength=6,
         PhysicalAddress=(2, 0, 0, 0xAB, 0xCD, 0xEF),
+        AdminStatus=1,
+        OperStatus=1,
+        MediaConnectState=1,
     )
     source = open_source()
     standin.add(3, NlMtu=1400)
@@ -533,6 +539,47 @@ def test_read(standin: Standin, open_source: Open) -> None:
         guid="{4D36E972-E325-11CE-BFC1-08002BE10318}",
         description="Intel(R) Ethernet",
     )
+    assert interface.status == LinkStatus(True, OperStatus.UP, True)
+
+
+MEDIUM_UNKNOWN, MEDIUM, NO_MEDIUM = 0, 1, 2
+
+
+@pytest.mark.parametrize(
+    ("admin", "oper", "medium", "cause", "label"),
+    [
+        (1, 2, NO_MEDIUM, Cause.CARRIER, "down"),
+        (1, 2, MEDIUM_UNKNOWN, Cause.CARRIER, "down"),
+        (1, 2, MEDIUM, Cause.OTHER, "down"),
+        (1, 1, MEDIUM, Cause.OTHER, "unknown"),  # connected again when it was read
+        (1, 3, NO_MEDIUM, Cause.OTHER, "testing"),
+        (1, 4, NO_MEDIUM, Cause.OTHER, "unknown"),
+        (1, 5, MEDIUM, Cause.OTHER, "dormant"),
+        (1, 6, NO_MEDIUM, Cause.OTHER, "notPresent"),
+        (1, 7, NO_MEDIUM, Cause.OTHER, "lowerLayerDown"),
+        (2, 2, NO_MEDIUM, Cause.ADMINISTRATIVE, "administrative"),
+        (3, 3, NO_MEDIUM, Cause.OTHER, "testing"),
+        (0, 0, MEDIUM_UNKNOWN, Cause.OTHER, "unknown"),
+    ],
+)
+def test_why_it_is_disconnected(
+    standin: Standin,
+    open_source: Open,
+    admin: int,
+    oper: int,
+    medium: int,
+    cause: Cause,
+    label: str,
+) -> None:
+    """The entry of the link that is read with the row says why it is disconnected."""
+    status = {"AdminStatus": admin, "OperStatus": oper, "MediaConnectState": medium}
+    standin.put_link(3, "Ethernet", **status)
+    source = open_source()
+    standin.put(AF_INET, 3, Connected=0)
+    interface = source.interface(Family.IPV4, make_luid(6, 3))
+    assert interface is not None
+    assert (interface.status.cause, interface.status.cause_label) == (cause, label)
+    assert interface.status.enabled is {1: True, 2: False}.get(admin)
 
 
 @pytest.mark.parametrize("family", [AF_INET, AF_UNSPEC])

@@ -12,10 +12,12 @@ from exporter.bindings.netioapi import (
     MIB_IF_ENTRY_LEVEL,
     MIB_IF_ROW2,
     MIB_IPINTERFACE_ROW,
+    NET_IF_ADMIN_STATUS,
+    NET_IF_MEDIA_CONNECT_STATE,
     decode_string,
 )
 from exporter.bindings.winerror import ERROR_PROC_NOT_FOUND, IpHelperError
-from exporter.model import Family, Interface, InterfaceRow, Link
+from exporter.model import Family, Interface, InterfaceRow, Link, LinkStatus, OperStatus
 
 _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 
@@ -61,8 +63,8 @@ def row_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
     )
 
 
-def read_link(api: Library, luid: int) -> Link:
-    """Read the facts about a link, without its statistics where the system can.
+def read_link(api: Library, luid: int) -> tuple[Link, LinkStatus]:
+    """Read the facts about a link and its status, without its statistics where the system can.
 
     Raises `IpHelperError`.
     """
@@ -75,13 +77,13 @@ def read_link(api: Library, luid: int) -> Link:
         if error.winerror != ERROR_PROC_NOT_FOUND:  # before Windows 10 1703
             raise
         api.GetIfEntry2(byref(row))
-    return link_from(row)
+    return link_from(row), status_from(row)
 
 
-def interface_from(row: MIB_IPINTERFACE_ROW, link: Link) -> Interface:
-    """Convert a row; `link` is the link that it names."""
+def interface_from(row: MIB_IPINTERFACE_ROW, link: Link, status: LinkStatus) -> Interface:
+    """Convert a row; `link` and `status` are those of the link that it names."""
     luid = int(row.InterfaceLuid.Value)
-    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, row_from(row))
+    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, row_from(row), status)
 
 
 def link_from(row: MIB_IF_ROW2) -> Link:
@@ -98,3 +100,21 @@ def link_from(row: MIB_IF_ROW2) -> Link:
         guid="" if guid == _NO_GUID else guid,
         description=decode_string(row.Description),
     )
+
+
+_ENABLED = {
+    int(NET_IF_ADMIN_STATUS.NET_IF_ADMIN_STATUS_UP): True,
+    int(NET_IF_ADMIN_STATUS.NET_IF_ADMIN_STATUS_DOWN): False,
+}
+_OPER_STATUS = {int(status): status for status in OperStatus}
+
+
+def status_from(row: MIB_IF_ROW2) -> LinkStatus:
+    """Convert the status of a link. A link that is down has lost its carrier, unless it has one.
+
+    Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_row2
+    """
+    status = _OPER_STATUS.get(row.OperStatus, OperStatus.UNKNOWN)
+    medium = row.MediaConnectState == NET_IF_MEDIA_CONNECT_STATE.MediaConnectStateConnected
+    carrier = False if status is OperStatus.DOWN and not medium else medium or None
+    return LinkStatus(_ENABLED.get(row.AdminStatus), status, carrier)

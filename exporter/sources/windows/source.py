@@ -32,6 +32,7 @@ from exporter.model import (
     Family,
     Interface,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
     changes,
@@ -158,7 +159,7 @@ class WindowsSource:
                 return None
             self._report("read", error)
             return self._interfaces.get((family, luid))
-        interface = interface_from(row, self._link(luid))
+        interface = interface_from(row, *self._link(luid))
         if log.isEnabledFor(logging.DEBUG):
             self._log_changes(interface)
         self._interfaces[family, luid] = interface
@@ -333,7 +334,7 @@ class WindowsSource:
                 raise
             rows = []
         links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
-        interfaces = [interface_from(row, links[row.InterfaceLuid.Value]) for row in rows]
+        interfaces = [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
         return {(i.family, i.luid): i for i in interfaces}
 
     def _exists(self, family: Family, luid: int) -> bool:
@@ -347,15 +348,15 @@ class WindowsSource:
             return False
         return True
 
-    def _link(self, luid: int) -> Link:
-        """Read a link; if it no longer exists, return it as last read."""
+    def _link(self, luid: int) -> tuple[Link, LinkStatus]:
+        """Read a link; if it no longer exists, return its facts as last read."""
         try:
             return read_link(self._api, luid)
         except IpHelperError as error:
             if error.winerror not in _GONE:
                 self._report("read", error)
             cached = (self._interfaces.get((family, luid)) for family in FAMILIES)
-            return next((i.link for i in cached if i), Link(format_luid(luid)))
+            return next((i.link for i in cached if i), Link(format_luid(luid))), LinkStatus()
 
     def _log_changes(self, interface: Interface) -> None:
         before = self._interfaces.get((interface.family, interface.luid), interface)
@@ -386,6 +387,6 @@ def _differences(
         old = before.get(key, new)
         if changes(old.parameters, new.parameters):
             found.append((NotificationType.PARAMETER, new))
-        elif old.link != new.link or old.ifindex != new.ifindex:
+        elif (old.link, old.ifindex, old.status) != (new.link, new.ifindex, new.status):
             found.append((NotificationType.REFRESH, new))
     return found
