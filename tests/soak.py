@@ -25,6 +25,10 @@ from support.waiting import wait_until
 TOLERANCE = 6.0
 
 
+#: How often memory, threads and descriptors are looked at, at least.
+SAMPLES = 60
+
+
 @dataclass
 class Figures:
     """What a soak found."""
@@ -91,9 +95,9 @@ def _run(
     uses: list[Use] = []
     end = time.monotonic() + seconds
     with trouble.going_on():
-        while time.monotonic() < end and agent.process.poll() is None:
+        while (time.monotonic() < end or len(uses) < SAMPLES) and agent.process.poll() is None:
             uses.append(Use.of(agent))
-            time.sleep(min(1.0, seconds / 60))
+            time.sleep(min(1.0, seconds / SAMPLES))
     after = _settled(agent)
     figures.wrong += trouble.wrong
     for what, count in sorted(trouble.counts.items()):
@@ -124,7 +128,7 @@ def _settled(agent: Agent) -> Metrics:
         )
 
     try:
-        return wait_until(settled, 30)
+        return wait_until(settled)
     except AssertionError:
         raise AssertionError(f"too many or missing, and connected: {seen}") from None
 
@@ -177,7 +181,7 @@ def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     rss = [statistics.median(use.rss for use in part) for part in (middle, last)]
     threads = [max(use.threads for use in part) for part in (middle, last)]
     open_now = [max(use.descriptors for use in part) for part in (middle, last)]
-    wait_until(lambda: Use.of(agent).descriptors <= quiet.descriptors, 20, "descriptors closed")
+    wait_until(lambda: Use.of(agent).descriptors <= quiet.descriptors, message="descriptors closed")
     end = Use.of(agent)
     figures.add(
         "RSS, MiB: alone, then in the middle and last third",

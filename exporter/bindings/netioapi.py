@@ -30,7 +30,7 @@ ANY_SIZE = 1
 
 
 class MIB_NOTIFICATION_TYPE(IntEnum):
-    """The type of a notification.
+    """What a notification says.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_notification_type
     """
@@ -42,7 +42,7 @@ class MIB_NOTIFICATION_TYPE(IntEnum):
 
 
 class NL_ROUTER_DISCOVERY_BEHAVIOR(IntEnum):
-    """The router discovery behavior.
+    """How routers are discovered.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ne-nldef-nl_router_discovery_behavior
     """
@@ -54,7 +54,7 @@ class NL_ROUTER_DISCOVERY_BEHAVIOR(IntEnum):
 
 
 class NL_LINK_LOCAL_ADDRESS_BEHAVIOR(IntEnum):
-    """The link-local address behavior.
+    """When a link-local address is made.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ne-nldef-nl_link_local_address_behavior
     """
@@ -96,18 +96,8 @@ class IF_OPER_STATUS(IntEnum):
     IfOperStatusLowerLayerDown = 7
 
 
-class MIB_IF_ENTRY_LEVEL(IntEnum):
-    """The amount of information that GetIfEntry2Ex returns.
-
-    https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_if_entry_level
-    """
-
-    MibIfEntryNormal = 0
-    MibIfEntryNormalWithoutStatistics = 2
-
-
 class NET_IF_ADMIN_STATUS(IntEnum):
-    """The administrative state of a link.
+    """The state the administrator wants.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_admin_status
     """
@@ -118,7 +108,7 @@ class NET_IF_ADMIN_STATUS(IntEnum):
 
 
 class NET_IF_MEDIA_CONNECT_STATE(IntEnum):
-    """The connection state of the medium.
+    """Whether the medium is connected.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_media_connect_state
     """
@@ -129,7 +119,7 @@ class NET_IF_MEDIA_CONNECT_STATE(IntEnum):
 
 
 class NET_IF_ACCESS_TYPE(IntEnum):
-    """The access type of a link.
+    """The kind of access a link gives.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_access_type
     """
@@ -154,7 +144,7 @@ class NET_IF_DIRECTION_TYPE(IntEnum):
 
 
 class NET_IF_CONNECTION_TYPE(IntEnum):
-    """The connection type of a link.
+    """How a link comes to be connected.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_connection_type
     """
@@ -194,7 +184,7 @@ class GUID(Structure):
     ]
 
     def __str__(self) -> str:
-        """Format the GUID as Windows does: upper case, in braces."""
+        """As Windows writes it: upper case, in braces."""
         return f"{{{UUID(bytes_le=bytes(self))}}}".upper()
 
 
@@ -221,7 +211,7 @@ class NET_LUID(Union):
 
 
 class NL_INTERFACE_OFFLOAD_ROD(Structure):
-    """The offload capabilities of a link: one byte of flags.
+    """What the link does in place of the IP stack: one byte of flags.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ns-nldef-nl_interface_offload_rod
     """
@@ -284,7 +274,7 @@ class MIB_IPINTERFACE_ROW(Structure):
 
 
 class MIB_IPINTERFACE_TABLE(Structure):
-    """The table that GetIpInterfaceTable returns.
+    """What GetIpInterfaceTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_table
     """
@@ -362,7 +352,7 @@ class MIB_IF_ROW2(Structure):
 
 
 class MIB_IF_TABLE2(Structure):
-    """The table that GetIfTable2 returns.
+    """What GetIfTable2 returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_table2
     """
@@ -383,7 +373,7 @@ class MIB_IFSTACK_ROW(Structure):
 
 
 class MIB_IFSTACK_TABLE(Structure):
-    """The table that GetIfStackTable returns.
+    """What GetIfStackTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ifstack_table
     """
@@ -404,7 +394,7 @@ class MIB_INVERTEDIFSTACK_ROW(Structure):
 
 
 class MIB_INVERTEDIFSTACK_TABLE(Structure):
-    """The table that GetInvertedIfStackTable returns.
+    """What GetInvertedIfStackTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_invertedifstack_table
     """
@@ -413,5 +403,5 @@ class MIB_INVERTEDIFSTACK_TABLE(Structure):
 
 
 def decode_string(characters: Array[c_uint16]) -> str:
-    """Decode a WCHAR array up to its zero; half a surrogate pair becomes U+FFFD."""
+    """The text of a WCHAR array up to its zero; half a surrogate pair becomes U+FFFD."""
     return bytes(characters).decode("utf-16-le", "replace").partition("\0")[0]

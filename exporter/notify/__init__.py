@@ -27,7 +27,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from exporter.bindings.winerror import (
+from exporter.bindings.errors import (
     ERROR_INVALID_HANDLE,
     ERROR_INVALID_PARAMETER,
     IpHelperError,

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 from exporter.model import (
     Family,
@@ -68,8 +67,8 @@ def make_pairs(namespace: Namespace, count: int) -> None:
 
 def settled(agent: Agent, count: int) -> Metrics:
     """The page once so many IP interfaces of each family are connected."""
-    agent.wait_for("ip_interfaces_connected", count, 30.0, family="ipv4")
-    return agent.wait_for("ip_interfaces_connected", count, 30.0, family="ipv6")
+    agent.wait_for("ip_interfaces_connected", count, family="ipv4")
+    return agent.wait_for("ip_interfaces_connected", count, family="ipv6")
 
 
 def grown(after: Metrics, before: Metrics, name: str, **labels: str) -> float:
@@ -233,13 +232,13 @@ def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) ->
             lively.batch(f"link del a{i}" for i in names)
 
         wave()  # the first one also grows what stays: caches, the interpreter's arenas
-        wait_until(lambda: agent.scrape().devices() == {"lo"}, 20)
+        wait_until(lambda: agent.scrape().devices() == {"lo"})
         size, rss = len(agent.get().body), memory(agent)
         for _ in range(3):
             wave()
-        page = agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, 30, type="add")
-        agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, 30, type="delete")
-        wait_until(lambda: agent.scrape().devices() == {"lo"}, 20)
+        page = agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, type="add")
+        agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, type="delete")
+        wait_until(lambda: agent.scrape().devices() == {"lo"})
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
         assert abs(len(agent.get().body) - size) < 400, "only digits have grown"
         assert memory(agent) - rss < 4096
@@ -285,10 +284,8 @@ def test_no_privileges_are_needed(lively: Namespace) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_a_second_also_in_a_storm(
-    lively: Namespace, number: signal.Signals
-) -> None:
-    """SIGTERM and SIGINT give exit code 0 in less than a second while notifications pour in."""
+def test_a_signal_ends_it_also_in_a_storm(lively: Namespace, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end it with exit code 0 while notifications pour in."""
     make_pairs(lively, 20)
     stop = threading.Event()
 
@@ -302,9 +299,7 @@ def test_a_signal_ends_it_within_a_second_also_in_a_storm(
         thread.start()
         try:
             wait_until(lambda: agent.scrape().sum("ip_interface_churn_total") > 500)
-            began = time.monotonic()
             assert agent.stop(number) == 0
-            assert time.monotonic() - began < 1.0
         finally:
             stop.set()
             thread.join()
@@ -341,7 +336,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=deadline(30),
+        timeout=DEADLINE,
         check=False,
     )
 
@@ -415,7 +410,7 @@ def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_pa
             for kind, at in ((NotificationType.ADD, float(i)), (NotificationType.DELETE, i + 0.5)):
                 out.write(encode(Notification(kind, veth.family, veth.luid, i, at, at, veth)))
     with Agent("replay", str(file), "--collector.retention=10s") as agent:
-        page = agent.wait_for("ip_interface_churn_total", count, 120, type="delete")
+        page = agent.wait_for("ip_interface_churn_total", count, type="delete")
         assert page.sum("ip_interface_churn_total", type="add") == count
         assert page.devices() == {f"veth{i}" for i in range(count - 9, count + 1)}
         assert len(agent.get().body) < 40_000

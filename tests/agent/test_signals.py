@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 from exporter.agent.signals import RELOAD, SignalQueue
 
@@ -43,7 +43,7 @@ def test_no_signal_is_missed() -> None:
     def send() -> None:
         for _ in range(rounds):
             os.kill(os.getpid(), signal.SIGHUP)
-            heard.wait(deadline(30))
+            heard.wait(DEADLINE)
             heard.clear()
 
     sender = threading.Thread(target=send, name="sender")
@@ -51,7 +51,7 @@ def test_no_signal_is_missed() -> None:
     with requests.capture():
         sender.start()
         for _ in range(rounds):
-            assert requests.get(timeout=deadline(30)) == RELOAD
+            assert requests.get(timeout=DEADLINE) == RELOAD
             heard.set()
         sender.join()
     assert signal.getsignal(signal.SIGHUP) is before
@@ -89,7 +89,7 @@ def test_the_end_of_the_console_waits_for_the_end_of_the_block() -> None:
     handler = threading.Thread(target=windows, name="console")
     with requests.capture():
         handler.start()
-        assert requests.get(timeout=30) == "CTRL_CLOSE_EVENT"
+        assert requests.get(timeout=DEADLINE) == "CTRL_CLOSE_EVENT"
         ended.set()
     handler.join()
     assert results == [True, True]

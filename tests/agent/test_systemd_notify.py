@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.agent import Agent
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 from exporter.agent import run
 from exporter.agent.agent import Agent as App
@@ -44,11 +44,15 @@ class Manager:
             except TimeoutError:
                 return self.heard
 
+    def count(self, said: str) -> int:
+        """How many datagrams that begin like this have come."""
+        return sum(line.startswith(said) for line in self.listen())
+
     def wait_for(self, said: str, times: int = 1) -> None:
         """Until a datagram that begins like this has come so many times."""
         wait_until(
-            lambda: sum(line.startswith(said) for line in self.listen()) >= times,
-            message=f"{said} ({times}), heard: {self.heard}",
+            lambda: self.count(said) >= times,
+            message=lambda: f"{said} ({times}), heard: {self.heard}",
         )
 
     def close(self) -> None:
@@ -66,9 +70,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 @pytest.fixture
 def environment(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What systemd would give the agent, with a watchdog of 400 ms."""
+    """What systemd would give the agent, with a watchdog of two seconds."""
     monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
-    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    monkeypatch.setenv("WATCHDOG_USEC", "2000000")
 
 
 def test_an_agent_says_ready_alive_reloading_and_stopping(
@@ -141,7 +145,7 @@ def served(source: BlockingSource) -> Iterator[App]:
     finally:
         source.free.set()
         requests.put("the end of the test")
-        thread.join(deadline(10))
+        thread.join(DEADLINE)
         assert not thread.is_alive()
 
 
@@ -152,18 +156,21 @@ def test_a_collector_that_hangs_ends_the_signs_of_life(
     source = BlockingSource()
     with served(source):
         manager.wait_for("WATCHDOG=1", 3)
+        hangs = "STATUS=the monitor thread has made no progress for"
+        before = manager.count(hangs)
         source.free.clear()
-        manager.wait_for("STATUS=the monitor thread has made no progress for")
+        manager.wait_for(hangs, before + 1)
         pings = manager.heard.count("WATCHDOG=1")
         stuck = time.monotonic()
-        wait_until(lambda: time.monotonic() > stuck + 0.5)  # more than the watchdog's time
-        assert manager.listen().count("WATCHDOG=1") == pings
+        wait_until(lambda: time.monotonic() > stuck + 2.2)  # more than the watchdog's time
+        assert manager.count("WATCHDOG=1") == pings
         source.free.set()
         manager.wait_for("WATCHDOG=1", pings + 2)
         assert manager.heard[-1] != "STOPPING=1"
     messages = [record.getMessage() for record in caplog.records]
-    assert sum("pings to systemd suspended" in message for message in messages) == 1
-    assert sum("pings to systemd resumed" in message for message in messages) == 1
+    # More than once on a machine so busy that the thread did not move without the test's doing.
+    assert sum("pings to systemd suspended" in message for message in messages) >= 1
+    assert sum("pings to systemd resumed" in message for message in messages) >= 1
 
 
 def test_without_a_watchdog_nobody_wakes_up_for_it(
@@ -193,13 +200,13 @@ def test_a_web_server_that_hangs_is_found_out() -> None:
     assert not server.answers(0.01), "not started yet"
     server.start()
     try:
-        assert server.answers(5.0)
+        assert server.answers(DEADLINE)
         with socket.create_connection(("127.0.0.1", server.addresses[0].port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert entered.wait(deadline(5.0))
+            assert entered.wait(DEADLINE)
             assert not server.answers(0.05)
             leave.set()
-            assert server.answers(5.0)
+            assert server.answers(DEADLINE)
     finally:
         leave.set()
         server.stop()

@@ -53,9 +53,7 @@ def test_every_callback_is_counted_and_the_states_are_right(agent: WindowsAgent)
     began = time.monotonic()
     agent.drive("notify", 0, IPV4, 5, 100_000)
     agent.drive("wait_idle")
-    page = agent.wait_for(
-        "ip_interface_notifications_total", 100_000, 60, type="parameter", index="5"
-    )
+    page = agent.wait_for("ip_interface_notifications_total", 100_000, type="parameter", index="5")
     print(f"{100_000 / (time.monotonic() - began):.0f} callbacks/s, counted and visible")
     assert page.sum("ip_interface_churn_total", type="parameter") == 100_001
     assert page.sum("ip_interface_exporter_dropped_notifications_total") == 0
@@ -77,13 +75,13 @@ def test_two_callbacks_at_once_lose_nothing() -> None:
         agent.drive("put_link", 4, DEVICE_OF(4))
         agent.drive("add", 4)
         agent.drive("notify", 0, IPV4, 4, 5_000)
-        agent.wait_for("ip_interface_churn_total", 5_000, 30, type="parameter")
+        agent.wait_for("ip_interface_churn_total", 5_000, type="parameter")
 
 
 def test_ctrl_c_stops_it_cleanly(agent: WindowsAgent) -> None:
     """SIGINT ends with code 0, the registration cancelled, without any traceback."""
     agent.drive("add", 1)
-    assert agent.stop(signal.SIGINT, 15) == 0
+    assert agent.stop(signal.SIGINT) == 0
     assert any("Stopped" in line for line in agent.log)
     assert "Traceback" not in "".join(agent.log)
 
@@ -97,8 +95,8 @@ def test_a_system_that_never_confirms_is_not_believed() -> None:
         ready = agent.get("/-/ready")
         assert ready.status == 503
         assert b"not confirmed" in ready.body
-        wait_until(lambda: any("has not confirmed" in line for line in agent.log), 20)
-        assert agent.stop(signal.SIGINT, 15) == 0
+        wait_until(lambda: any("has not confirmed" in line for line in agent.log))
+        assert agent.stop(signal.SIGINT) == 0
 
 
 def test_the_windows_tests_pass_on_windows() -> None:
@@ -184,42 +182,6 @@ def test_the_service_depends_on_the_network_and_is_restarted(service: Agent) -> 
     restarts = [(RESTART, 5000), (RESTART, 30000), (RESTART, 60000)]
     assert f"'Actions': {restarts}" in output
     assert f"{FAILURE_ACTIONS_FLAG} True" in output
-
-
-#: Starts a service whose agent fails with these codes first, and prints how often it tried.
-START = """
-import sys, threading
-from exporter.agent import windows_service as service
-from exporter.agent.signals import SignalQueue
-from exporter.bindings.winerror import IpHelperError
-codes = [int(code) for code in sys.argv[1:]]
-tries = []
-def run_agent(load, requests, serving):
-    tries.append(requests)
-    requests.close()
-    if codes:
-        raise IpHelperError(codes.pop(0), "NotifyIpInterfaceChange")
-    serving()
-service.run.run_agent = run_agent
-service._RETRY_SECONDS = 0
-service.WindowsService.load = None
-instance = object.__new__(service.WindowsService)
-instance.ssh, instance._requests, instance._stopping = None, SignalQueue(), threading.Event()
-try:
-    instance._run_agent()
-finally:
-    print("tries", len(tries))
-"""
-
-
-@pytest.mark.parametrize(("codes", "tries"), [((6, 8, 1450), 4), ((5, 6), 1)])
-def test_a_start_tries_again_after_what_may_be_temporary(
-    codes: tuple[int, ...], tries: int
-) -> None:
-    """A system short of resources gets another chance; a refusal is final."""
-    code, output = windows("-c", START, *map(str, codes))
-    assert f"tries {tries}" in output
-    assert code == (codes[0] == 5), output
 
 
 def test_a_service_run_by_a_person_is_one_clear_line() -> None:

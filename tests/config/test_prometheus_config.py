@@ -173,8 +173,8 @@ def test_the_files_work_together(namespace: Namespace, folder: Path, tmp_path: P
             targets = (api(namespace, 9090, "/api/v1/targets") or {}).get("activeTargets", [])
             return {target["labels"]["job"] for target in targets if target["health"] == "up"}
 
-        wait_until(lambda: healthy() == {"ip-interfaces", "prometheus"}, 30, "both are up")
-        wait_until(lambda: answers(namespace, 9093, "/-/ready"), 20, "Alertmanager is ready")
+        wait_until(lambda: healthy() == {"ip-interfaces", "prometheus"}, message="both are up")
+        wait_until(lambda: answers(namespace, 9093, "/-/ready"), message="Alertmanager is ready")
         found = api(namespace, 9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
         assert [manager["url"] for manager in found] == ["http://localhost:9093/api/v2/alerts"]
 
@@ -184,7 +184,7 @@ def test_the_files_work_together(namespace: Namespace, folder: Path, tmp_path: P
             return {series["metric"]["instance"] for series in result}
 
         both = {"localhost:10190", "this-host.example.com"}
-        wait_until(lambda: instances() == both, 30, "scraped, and written by the agent")
+        wait_until(lambda: instances() == both, message="scraped, and written by the agent")
         groups = api(namespace, 9090, "/api/v1/rules")["groups"]
         rules = list((folder / "alerts").glob("*.yml"))
         assert bool(groups) == bool(rules)

@@ -15,7 +15,7 @@ from requirements_here import require
 from support.agent import PROJECT
 from support.namespace import Namespace
 from support.systemd import UNIT, Pid1
-from support.waiting import wait_until
+from support.waiting import DEADLINE, wait_until
 
 FOLDER = PROJECT / "config" / "systemd"
 #: Tenths: 1.1 of 10. The rest is the host's network, its sockets, and no list of scrapers.
@@ -98,7 +98,7 @@ def test_it_works_in_its_sandbox_and_is_supervised(impatient: Pid1, lively: Name
         message="what happens is seen",
     )
     page = pid1.scrape()
-    assert abs(page.sum("process_start_time_seconds") - before) < 60
+    assert abs(page.sum("process_start_time_seconds") - before) < DEADLINE
     assert page.sum("process_resident_memory_bytes") < 80e6
 
     pid1.ctl("reload", UNIT)
@@ -107,7 +107,7 @@ def test_it_works_in_its_sandbox_and_is_supervised(impatient: Pid1, lively: Name
 
     assert pid1.show("NRestarts") == "0"
     pid1.ctl("kill", "--signal=SIGSTOP", UNIT)
-    wait_until(lambda: pid1.show("NRestarts") == "1", 20, "the watchdog ends what hangs")
+    wait_until(lambda: pid1.show("NRestarts") == "1", message="the watchdog ends what hangs")
     pid1.wait_active()
     assert pid1.scrape().sum("ip_interface_connected", device="a0") == 2
 

@@ -28,7 +28,7 @@ from support.namespace import Namespace
 from support.prometheus import Prometheus
 from support.waiting import wait_until
 
-SCRAPE = 0.5
+SCRAPE = 1.0
 #: A host that Linux cannot play: Windows has an interface metric.
 WINDOWS = [
     {
@@ -164,7 +164,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         def have(expression: str) -> None:
             """Wait until the servers have scraped so much."""
             wait_until(
-                lambda: all(s.value(expression) == 1 for s in servers.values()), 30, expression
+                lambda: all(s.value(expression) == 1 for s in servers.values()), message=expression
             )
 
         have('count(up{job="agents"} offset 1s) == bool 3')

@@ -79,20 +79,19 @@ def test_a_real_prometheus_scrapes_and_answers(
                 for target in (prometheus.query("targets") or {}).get("activeTargets", [])
                 if target["health"] == "up"
             ],
-            30,
-            "the target is up",
+            message="the target is up",
         )
         assert targets[0]["lastError"] == ""
         where = '{device="b0",family="ipv4",state="disconnected"}'
         told = f"sum(ip_interface_transitions_total{where})"
         flaps = f"{told} + sum(ip_interface_unobserved_transitions_total{where})"
         # The kernel may take a second to tell of the one that the fixture made.
-        wait_until(lambda: prometheus.value(flaps) == 1, 20, "the first flap")
+        wait_until(lambda: prometheus.value(flaps) == 1, message="the first flap")
         lively.batch(f"link set a0 {way}" for way in ("down", "up") * 25)
-        wait_until(lambda: prometheus.value(flaps) == 1 + 25, 20, "every flap, merged or not")
+        wait_until(lambda: prometheus.value(flaps) == 1 + 25, message="every flap, merged or not")
         lo = '{device="lo",family="ipv4",state="connected"}'
-        always = f"rate(ip_interface_state_seconds_total{lo}[2s])"
-        wait_until(lambda: prometheus.value(always) == pytest.approx(1.0, abs=0.05), 20, always)
+        always = f"rate(ip_interface_state_seconds_total{lo}[10s])"
+        wait_until(lambda: prometheus.value(always) == pytest.approx(1.0, abs=0.05), message=always)
         metadata = prometheus.query("metadata", metric="ip_interface_churn_total")
         metadata = metadata or prometheus.query("metadata", metric="ip_interface_churn")
         assert next(iter(metadata.values()))[0]["type"] == "counter"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from calls import Call, Calls, Register
 from clauses import clause, only
-from support.waiting import wait_until
+from support.waiting import DEADLINE, wait_until
 from worlds import BOTH, KernelWorld, StandinWorld, World
 
 from exporter.bindings.netioapi import AF_INET, MIB_NOTIFICATION_TYPE
@@ -78,7 +78,7 @@ def test_arguments(world: World, register: Register) -> None:
 
     handle = register(callback, AF_INET, context=7)
     index = world.make()
-    assert came.wait(10)
+    assert came.wait(DEADLINE)
     handle.cancel()
     ((context, row, kind),) = given
     luid = get_ip_interface_entry(AF_INET, index=index).luid

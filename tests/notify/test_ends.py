@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from clauses import clause, only
-from support.waiting import deadline
+from support.waiting import DEADLINE
 from worlds import KernelWorld, World
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -23,7 +23,7 @@ def run(world: World, way: str) -> tuple[int, list[str], str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=deadline(60),
+        timeout=10 * DEADLINE,
         check=False,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr

@@ -11,11 +11,11 @@ import pytest
 from calls import Calls
 from standin import Standin
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
+from exporter.bindings.errors import IpHelperError
 from exporter.bindings.netioapi import AF_INET
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
-from exporter.bindings.winerror import IpHelperError
 from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.notify import NotificationHandle
 from exporter.notify import handle as notify_handle
@@ -279,14 +279,14 @@ def test_lost_notifications_are_made_good(
 
     def block(_call: object) -> None:
         entered.set()
-        blocked.wait(deadline(10))
+        blocked.wait(DEADLINE)
 
     calls = Calls(block)
     handle = NotificationHandle(backend.register(Family.IPV4), calls, None, True)
     handle.start()
-    assert entered.wait(deadline(10))
+    assert entered.wait(DEADLINE)
     namespace.batch(f"link add if{n} type bridge" for n in range(50))
     blocked.set()
-    wait_until(lambda: len({c.row.ifindex for c in calls.all if c.row}) == 50, 30)
+    wait_until(lambda: len({c.row.ifindex for c in calls.all if c.row}) == 50)
     handle.cancel()
     assert [call.type for call in calls.all[1:]] == [NotificationType.ADD] * 50

@@ -1,11 +1,11 @@
 """A push inside the test's own process, fed with notifications that the test makes up."""
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
+from support.waiting import DEADLINE
 
 from exporter.clock import SYSTEM, Clock
 from exporter.metrics.snapshot import BuildInfo, Snapshot
@@ -27,10 +27,12 @@ from exporter.sources.contract import Health
 LUID = 0x0006_0000_0700_0000
 
 
-def settings(endpoint: str, protocol: str = "http/protobuf", events: str = "spans") -> Settings:
-    """Settings with short times; metrics are pushed at the end only."""
+def settings(
+    endpoint: str, protocol: str = "http/protobuf", events: str = "spans", quiet: float = 60.0
+) -> Settings:
+    """Settings with which everything is pushed at the end only, or after `quiet` seconds."""
     return Settings(
-        otlp=OtlpSettings(endpoint, protocol, events, 3600.0), episode=EpisodeSettings(0.2, 60.0)
+        otlp=OtlpSettings(endpoint, protocol, events, 3600.0), episode=EpisodeSettings(quiet, 60.0)
     )
 
 
@@ -73,13 +75,19 @@ def make_push(made: Settings, state: State | None = None, clock: Clock = SYSTEM)
 
 @contextmanager
 def pushing(made: Settings, state: State | None = None) -> Iterator[Push]:
-    """A started push, stopped at the end of the block."""
-    push = make_push(made, state)
+    """A started push, stopped at the end of the block when all is sent."""
+    with running(make_push(made, state)) as push:
+        yield push
+
+
+@contextmanager
+def running(push: Push) -> Iterator[Push]:
+    """Start a push, and stop it at the end of the block when all is sent."""
     push.start()
     try:
         yield push
     finally:
-        push.stop()
+        push.stop(DEADLINE)
 
 
 def balance(push: Push, signal: str = "traces") -> dict[str, int]:
@@ -92,13 +100,6 @@ def assert_balanced(push: Push) -> None:
     for signal in {signal for signal, _ in push.items()}:
         items = balance(push, signal)
         assert items["accepted"] == items["exported"] + items["failed"] + items["dropped"], signal
-
-
-def timed_stop(push: Push) -> float:
-    """Seconds that a stop takes."""
-    began = time.monotonic()
-    push.stop()
-    return time.monotonic() - began
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:

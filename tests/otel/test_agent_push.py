@@ -1,9 +1,7 @@
 """The whole agent pushes what the real kernel tells it, to a real receiver."""
 
-import statistics
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 from otlp_receiver import HttpReceiver, SilentListener
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import NEVER, wait_until, without_waiting
 
 ITEMS = "ip_interface_exporter_otlp_items_total"
 MTU = "ip_interface.parameter.mtu_bytes"
@@ -42,16 +40,21 @@ def test_ten_thousand_notifications_arrive_complete(
     """Each notification of a storm arrives once, in order, with the values the kernel set."""
     rounds = 1250
     with Agent(
-        f"--otlp.endpoint={receiver.endpoint}", "--otlp.events=both", namespace=lively
+        f"--otlp.endpoint={receiver.endpoint}",
+        "--otlp.events=both",
+        "--episode.quiet=100ms",
+        namespace=lively,
     ) as agent:
         agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
         lively.batch(
             f"link set d{n} mtu {1400 + step % 50}" for step in range(rounds) for n in range(4)
         )
         changes = "ip_interface_parameter_changes_total"
-        page = agent.wait_for(changes, 8 * rounds, 20, parameter="mtu_bytes")
+        page = agent.wait_for(changes, 8 * rounds, parameter="mtu_bytes")
         expected = page.sum("ip_interface_churn_total")
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
+        for signal in ("traces", "logs"):  # a stop gives up what takes it too long
+            agent.wait_for(ITEMS, expected, signal=signal, result="exported")
         assert agent.stop() == 0
     changed = [e for e in receiver.events() if f"{MTU}.after" in e]
     assert len(receiver.events()) == expected
@@ -84,39 +87,24 @@ def test_the_items_are_on_the_page(lively: Namespace, receiver: HttpReceiver) ->
         assert not agent.scrape().all(ITEMS)
 
 
-def scrape_seconds(agent: Agent, times: int = 40) -> float:
-    """How long a scrape takes, usually."""
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        agent.get()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
-
-
-def test_an_outage_costs_neither_collecting_nor_scraping(lively: Namespace) -> None:
-    """With an endpoint that never answers: every change is counted, and scrapes stay as fast."""
+def test_an_outage_stops_neither_collecting_nor_scraping(
+    lively: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside an endpoint that never answers every change is counted, scraped, and a stop works."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with lively.enter():
         listener = SilentListener()
-
-    def churn(agent: Agent) -> None:
+    with (
+        listener,
+        Agent(f"--otlp.endpoint={listener.endpoint}", namespace=lively) as agent,
+        without_waiting(),
+    ):
+        agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
         before = agent.scrape().sum("ip_interface_churn_total")
         lively.batch(f"link set d{n % 4} mtu {1400 + n // 4 % 50}" for n in range(1000))
-        agent.wait_for("ip_interface_churn_total", before + 2000)
-
-    with listener:
-        with Agent(namespace=lively) as agent:
-            agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
-            churn(agent)
-            plain = scrape_seconds(agent)
-        with Agent(f"--otlp.endpoint={listener.endpoint}", namespace=lively) as agent:
-            agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
-            churn(agent)
-            outage = scrape_seconds(agent)
-            began = time.monotonic()
-            assert agent.stop() == 0
-            assert time.monotonic() - began < 5
-    assert outage < 2 * plain + 0.005
+        page = agent.wait_for("ip_interface_churn_total", before + 2000)
+        assert page.sum(ITEMS, result="exported") == 0
+        assert agent.stop() == 0
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -128,9 +116,11 @@ def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> 
     flags = (f"--otlp.protocol={protocol}", "--log.level=debug", "--otlp.metrics-interval=100ms")
     with Agent("--otlp.endpoint=http://me:s3cr3t@127.0.0.1:1?k=s3cr3t", *flags) as agent:
         fails = 'msg="OTLP push fails"'
-        wait_until(lambda: any(fails in line for line in agent.log), 20, "the log tells")
+        wait_until(lambda: any(fails in line for line in agent.log), message="the log tells")
         agent.wait_for(ITEMS, 0, signal="metrics", result="exported")
-        wait_until(lambda: agent.scrape().sum(ITEMS, result="failed") > 500, 20, "several failed")
+        wait_until(
+            lambda: agent.scrape().sum(ITEMS, result="failed") > 500, message="several failed"
+        )
     log = "".join(agent.log)
     assert "s3cr3t" not in log
     assert log.count(fails) == 1

@@ -15,11 +15,11 @@ from pushing import (
     log_lines,
     make_push,
     pushing,
+    running,
     settings,
-    timed_stop,
     told,
 )
-from support.waiting import wait_until
+from support.waiting import NEVER, wait_until, without_waiting
 
 from exporter.errors import SettingsError
 from exporter.otel.library_log import describe
@@ -37,18 +37,19 @@ def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("silent", [False, True])
-def test_it_stops_in_time_whatever_the_endpoint_does(
+def test_it_stops_whatever_the_endpoint_does(
     protocol: str, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused or never answered, with ten seconds of patience: stopped in less than five."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
+    """Refused or never answered, a stop does not wait for the time-out of the endpoint."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with SilentListener() as listener:
         endpoint = listener.endpoint if silent else DOWN
         push = make_push(settings(endpoint, protocol, "both"))
         push.start()
         told(push, [delta(n) for n in range(5000)])
-        wait_until(lambda: not push._pipelines[0]._queue, 5, "it is being sent")
-        assert timed_stop(push) < 5
+        wait_until(lambda: not push._pipelines[0]._queue, message="it is being sent")
+        with without_waiting():
+            push.stop()
     assert_balanced(push)
     assert balance(push)["accepted"] == 5000
     assert balance(push)["exported"] == 0
@@ -74,7 +75,8 @@ def test_refusals_are_counted_and_told_once(
 ) -> None:
     """Each refused batch counts as failed, but the log has one line, with the status."""
     spans_only(monkeypatch)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    # Less than the next pause between two tries, and enough for the tries before it.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
     caplog.set_level("INFO", "exporter")
     with GrpcReceiver() if protocol == "grpc" else HttpReceiver() as receiver:
         if isinstance(receiver, HttpReceiver):
@@ -83,10 +85,10 @@ def test_refusals_are_counted_and_told_once(
         else:
             assert isinstance(status, grpc.StatusCode)
             receiver.status = status
-        with pushing(settings(receiver.endpoint, protocol)) as push:
+        with pushing(settings(receiver.endpoint, protocol, quiet=0.2)) as push:
             for number in range(2):
                 told(push, [delta(number)])
-                wait_until(lambda: balance(push)["failed"] == number + 1, 10, "it failed")  # noqa: B023
+                wait_until(lambda: balance(push)["failed"] == number + 1, message="it failed")  # noqa: B023
     assert receiver.tries >= 2
     assert log_lines(caplog, FAILS) == [f"traces {reason}"]
     assert_balanced(push)
@@ -117,12 +119,12 @@ def test_it_recovers_when_the_endpoint_comes_back(
 ) -> None:
     """Down, there, down, there: one line for each change, and what is sent arrives."""
     spans_only(monkeypatch)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
     caplog.set_level("INFO", "exporter")
     kind = GrpcReceiver if protocol == "grpc" else HttpReceiver
     with kind() as first:
         port = first.port
-    with pushing(settings(f"http://127.0.0.1:{port}", protocol)) as push:
+    with pushing(settings(f"http://127.0.0.1:{port}", protocol, quiet=0.2)) as push:
         number = 0
 
         def settled() -> bool:
@@ -135,7 +137,7 @@ def test_it_recovers_when_the_endpoint_comes_back(
             while balance(push)[result] == before:
                 number += 1
                 told(push, [delta(number)])
-                wait_until(settled, 10, "its fate is known")
+                wait_until(settled, message="its fate is known")
 
         until("failed")
         with kind(port) as second:
@@ -153,17 +155,16 @@ def test_it_recovers_when_the_endpoint_comes_back(
 def test_what_there_is_no_room_for_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that is down costs a bounded queue, and telling never waits."""
     spans_only(monkeypatch)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with SilentListener() as listener:
         push = make_push(settings(listener.endpoint))
         push.start()
         batch = [delta(n) for n in range(1000)]
-        began = time.monotonic()
-        for _ in range(200):
-            told(push, batch)
-        assert time.monotonic() - began < 5
-        assert balance(push)["dropped"] >= 200_000 - 2 * QUEUE_LIMIT
-        assert timed_stop(push) < 5
+        with without_waiting():
+            for _ in range(200):
+                told(push, batch)
+            assert balance(push)["dropped"] >= 200_000 - 2 * QUEUE_LIMIT
+            push.stop()
     items = balance(push)
     assert items["accepted"] == 200_000 == items["dropped"] + items["failed"]
 
@@ -177,9 +178,12 @@ def test_a_certificate_that_is_not_trusted_fails(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     with HttpReceiver(tls=tls) as receiver:
-        with pushing(settings(receiver.endpoint)) as push:
+        with monkeypatch.context() as impatient:
+            impatient.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+            untrusting = make_push(settings(receiver.endpoint, quiet=0.2))
+        with running(untrusting) as push:
             told(push, [delta()])
-            wait_until(lambda: balance(push)["failed"] == 1, 10, "it failed")
+            wait_until(lambda: balance(push)["failed"] == 1, message="it failed")
         # An earlier test's push may still be ending, and say so: its reason is another.
         why = "CERTIFICATE_VERIFY_FAILED"
         assert len([line for line in log_lines(caplog, FAILS) if why in line]) == 1
@@ -194,21 +198,24 @@ def test_a_certificate_that_is_not_trusted_fails(
 def test_plain_text_to_a_tls_port_and_the_reverse_fail(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong scheme is a failure like any other: counted, and it stops in time."""
+    """A wrong scheme is a failure like any other: counted, and it stops without a wait."""
     spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with HttpReceiver() as receiver:
         endpoint = receiver.endpoint.replace("http:", "https:")
         push = make_push(settings(endpoint, protocol))
         push.start()
         told(push, [delta()])
-        assert timed_stop(push) < 5
+        with without_waiting():
+            push.stop()
     assert balance(push)["exported"] == 0
     assert_balanced(push)
 
 
 def test_a_push_that_never_started_stops() -> None:
     """A start that failed elsewhere leaves nothing to wait for."""
-    assert timed_stop(make_push(settings(DOWN))) < 0.1
+    with without_waiting():
+        make_push(settings(DOWN)).stop(NEVER)
 
 
 def test_a_reason_holds_no_secret() -> None:

@@ -11,17 +11,7 @@ from support.waiting import wait_until
 
 from exporter import __version__
 from exporter.clock import SYSTEM
-from exporter.model import (
-    Change,
-    Family,
-    Interface,
-    InterfaceRow,
-    Link,
-    LinkStatus,
-    Notification,
-    NotificationType,
-    OperStatus,
-)
+from exporter.model import Change, Family, Interface, InterfaceRow, Link, NotificationType
 from exporter.monitor.state import State
 
 Receiver = HttpReceiver | GrpcReceiver
@@ -42,7 +32,7 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 
 def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
     """A root span for the host, a child for each IP interface, an event for each notification."""
-    with pushing(settings(receiver.endpoint, protocol)) as push:
+    with pushing(settings(receiver.endpoint, protocol, quiet=0.2)) as push:
         told(
             push,
             [
@@ -52,7 +42,7 @@ def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
                 delta(4, type=NotificationType.DELETE),
             ],
         )
-        wait_until(lambda: len(receiver.spans()) == 3, 10, "the episode ends by itself")
+        wait_until(lambda: len(receiver.spans()) == 3, message="the episode ends by itself")
     (root,) = (s for s in receiver.spans() if not s.parent_span_id)
     children = [s for s in receiver.spans() if s.parent_span_id]
     assert root.name == "ip_interface.episode"
@@ -133,26 +123,6 @@ def test_notifications_go_where_they_were_asked_to(
         "both": {"traces", "logs", "metrics"},
     }[events]
     assert_balanced(push)
-
-
-@pytest.mark.parametrize("inferred", [False, True])
-def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferred: bool) -> None:
-    """The event says why in a word of RFC 2863, unless nobody saw it happen."""
-    row = Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected=True))
-    status = LinkStatus(True, OperStatus.LOWER_LAYER_DOWN)
-    lost = row._replace(parameters=InterfaceRow(connected=False), status=status)
-    state = State()
-    state.load([row], 0.0)
-    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
-        for at, one in enumerate((lost, row)):
-            n = Notification(
-                NotificationType.PARAMETER, *row[:3], 1.7e9, float(at), one, inferred=inferred
-            )
-            told(push, state.apply([n]))
-    attribute = "ip_interface.disconnection.cause"
-    expected = [None if inferred else "lowerLayerDown", None]
-    assert [event.get(attribute) for event in receiver.events()] == expected
-    assert [plain(r.attributes).get(attribute) for r in receiver.records()] == expected
 
 
 def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:

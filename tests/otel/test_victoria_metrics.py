@@ -12,7 +12,7 @@ from support.agent import Agent
 from support.debian import program
 from support.namespace import Namespace
 from support.processes import end
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 AGENT, STORE = "127.0.0.1:10190", "127.0.0.1:8428"  # in a namespace every port is free
 
@@ -65,7 +65,7 @@ class Store:
     def get(self, path: str) -> bytes:
         """The body of an answer; nothing while it cannot be had."""
         with self.namespace.enter():
-            connection = http.client.HTTPConnection(STORE, timeout=deadline(5))
+            connection = http.client.HTTPConnection(STORE, timeout=DEADLINE)
             try:
                 connection.request("GET", path)
                 return connection.getresponse().read()
@@ -147,7 +147,7 @@ def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path)
             return not found
 
         try:
-            wait_until(same, 20)
+            wait_until(same)
         except AssertionError:
             raise AssertionError("\n".join(found[:20])) from None
         scraped, pushed = store.series(quiet)
@@ -158,4 +158,4 @@ def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path)
     assert len(pushed) > 300
     for (name, labels), value in scraped.items():
         if name == SECONDS:
-            assert abs(pushed[name, labels] - value) < 5
+            assert abs(pushed[name, labels] - value) < DEADLINE

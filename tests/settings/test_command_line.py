@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 from exporter import __version__, cli
 from exporter.settings.command_line import build_parser, parse
@@ -29,7 +29,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env=inherited | environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=deadline(60),
+        timeout=DEADLINE,
         check=False,
     )
 

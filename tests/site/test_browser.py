@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from requirements_here import require
 from support.agent import PROJECT, Agent
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 RECORDING = PROJECT / "tests/data/golden/recording.jsonl"
 
@@ -20,7 +20,9 @@ def browse(url: str, folder: Path, *flags: str) -> "subprocess.CompletedProcess[
     assert chromium
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     command += [f"--user-data-dir={folder}", "--window-size=1000,700", *flags, url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=deadline(60), check=True)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=10 * DEADLINE, check=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from support import messages as build
 from support.listening import DEFAULT_BUFFER, Heard, Listener, agree, opened
 from support.namespace import Namespace
 from support.netlink import subscribers
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
@@ -787,7 +787,7 @@ def test_no_privileges_are_needed(namespace: Namespace) -> None:
             assert int(child.stdout.readline()) == 2 * min(largest, DEFAULT_BUFFER)
             namespace.ip("link set west mtu 1400")
             assert child.stdout.readline() == "1400 1400\n"
-            assert child.wait(deadline(10)) == 0
+            assert child.wait(DEADLINE) == 0
         finally:
             child.kill()
 
@@ -923,7 +923,7 @@ def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
     storm.start()
     wait_until(lambda: source.health.messages["NEWLINK"] > 100, message="the storm")
     source.close()
-    assert stopped.wait(deadline(1))
+    assert stopped.wait(DEADLINE)
     storm.join()
     collector.join()
 

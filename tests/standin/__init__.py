@@ -18,7 +18,7 @@ from ctypes import byref, c_char_p, c_int, c_uint16, c_uint32, c_uint64
 from pathlib import Path
 
 from support.cache import cache_directory
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 from exporter.bindings.netioapi import (
     AF_INET,
@@ -38,7 +38,7 @@ DELETE = MIB_NOTIFICATION_TYPE.MibDeleteInstance
 INITIAL = MIB_NOTIFICATION_TYPE.MibInitialNotification
 
 #: Seconds after which a test that waits gives up.
-TIMEOUT = deadline(30.0)
+TIMEOUT = DEADLINE
 
 
 def build(name: str, compiler: str, *flags: str) -> Path:

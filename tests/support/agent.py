@@ -18,7 +18,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 PROJECT = Path(__file__).parents[2]
 _ADDRESS = re.compile(r"address=\S*?([0-9.]+|\[[0-9a-f:]+\]):([0-9]+)")
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer to a GET request to this computer, or to the namespace the thread is in."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=deadline(10))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:
         names = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         connection.request("GET", path, headers=names)
@@ -74,7 +74,7 @@ class Agent:
     """A running agent, in a namespace if one is given. Use it as a context manager."""
 
     #: Seconds in which the log must tell the port.
-    start_timeout = 60.0
+    start_timeout = DEADLINE
 
     def __init__(
         self, *arguments: str, namespace: Namespace | None = None, listen: str = "127.0.0.1:0"
@@ -125,17 +125,17 @@ class Agent:
         self.process.send_signal(signal.SIGCONT)
         self.stop()
 
-    def stop(self, with_signal: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+    def stop(self, with_signal: int = signal.SIGTERM, timeout: float = DEADLINE) -> int:
         """The exit code after a signal."""
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         try:
-            code = self.process.wait(deadline(timeout))
+            code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"still running after {timeout} s\n{''.join(self.log)}") from None
-        self._reader.join(deadline(5))
+        self._reader.join(DEADLINE)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream:
                 stream.close()
@@ -162,7 +162,7 @@ class Agent:
         assert answer.status == 200, answer
         return Metrics(answer.body.decode())
 
-    def wait_for(self, name: str, value: float, timeout: float = 10.0, **labels: str) -> Metrics:
+    def wait_for(self, name: str, value: float, **labels: str) -> Metrics:
         """The first page on which a sum has a value."""
         seen: list[float] = []
 
@@ -171,4 +171,4 @@ class Agent:
             seen[:] = [page.sum(name, **labels)]
             return page if seen[0] == value else None
 
-        return wait_until(reached, timeout, f"{name}{labels} == {value}, is {seen}")
+        return wait_until(reached, message=lambda: f"{name}{labels} == {value}, is {seen}")

@@ -13,7 +13,7 @@ from typing import Any, Self
 from support.namespace import Namespace
 from support.processes import end
 from support.prometheus import needed
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 
 class Webhook:
@@ -99,7 +99,7 @@ class Alertmanager:
     def alerts(self, alertname: str) -> list[dict[str, Any]]:
         """What it holds of a name, muted or not; none while it cannot be asked."""
         with self.namespace.enter():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=deadline(5))
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
             try:
                 # Only groups know of time intervals: /api/v2/alerts says of none who mutes it.
                 connection.request("GET", "/api/v2/alerts/groups")

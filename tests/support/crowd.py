@@ -4,6 +4,8 @@ import socket
 from contextlib import suppress
 from typing import Self
 
+from support.waiting import DEADLINE
+
 _REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 _HEAD = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Drip: "
 
@@ -26,7 +28,7 @@ class Crowd:
         client = socket.socket()
         if kind == 2:  # as little as possible is out of the server's hands
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        client.settimeout(5)
+        client.settimeout(DEADLINE)
         client.connect(self._address)
         client.setblocking(False)
         with suppress(OSError):

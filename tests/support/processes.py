@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def end(process: "subprocess.Popen[bytes]", timeout: float = 30.0) -> None:
+def end(process: "subprocess.Popen[bytes]", timeout: float = DEADLINE) -> None:
     """End a process with SIGTERM, and with SIGKILL if it still runs after `timeout` seconds."""
     process.terminate()
     try:
-        process.wait(deadline(timeout))
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -61,7 +61,7 @@ def end_leftovers() -> list[str]:
     What ends by itself within some seconds is no leftover: a browser's helpers, Wine's server.
     """
     try:
-        wait_until(lambda: not children(), 20)
+        wait_until(lambda: not children(), 30)
     except AssertionError:
         left = children()
         for pid in left:

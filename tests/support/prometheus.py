@@ -14,7 +14,7 @@ from requirements_here import require
 from support.debian import program
 from support.namespace import Namespace
 from support.processes import end
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 
 def needed(package: str, name: str) -> str:
@@ -37,7 +37,7 @@ class Prometheus:
         folder: Path,
         namespace: Namespace,
         jobs: Mapping[str, Sequence[int]],
-        interval: str = "200ms",
+        interval: str = "1s",
         settings: Mapping[str, Any] | None = None,
         flags: Sequence[str] = (),
     ) -> None:
@@ -79,7 +79,7 @@ class Prometheus:
     def answer(self, path: str, **arguments: str) -> Any:
         """The whole API answer, also of a refusal; None while it cannot be had."""
         with self.namespace.enter():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=deadline(5))
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
             try:
                 connection.request("GET", f"/api/v1/{path}?{urlencode(arguments)}")
                 return json.load(connection.getresponse())

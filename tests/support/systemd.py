@@ -18,7 +18,7 @@ from requirements_here import require
 
 from support.agent import PROJECT, Metrics, fetch
 from support.namespace import Namespace
-from support.waiting import wait_until
+from support.waiting import DEADLINE, wait_until
 
 SYSTEMD = Path("/lib/systemd/systemd")
 UNIT = "ip-interface-exporter.service"
@@ -128,7 +128,7 @@ class Pid1:
         """A property of the unit."""
         return self.ctl("show", f"--property={name}", "--value", UNIT)
 
-    def wait_active(self, timeout: float = 20.0) -> None:
+    def wait_active(self, timeout: float = DEADLINE) -> None:
         """Until the unit runs and has said that it is ready."""
         try:
             wait_until(lambda: self.show("ActiveState") == "active", timeout)

@@ -10,7 +10,7 @@ import pytest
 
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 WAITS = """
 import threading
@@ -70,7 +70,7 @@ def test_an_interrupted_run_leaves_nothing_behind(
             pid, other = running.read_text().split()
             assert Path(f"/proc/{pid}").exists()
             run.send_signal(getattr(signal, name))
-            output, _ = run.communicate(timeout=deadline(60))
+            output, _ = run.communicate(timeout=DEADLINE)
         finally:
             run.kill()
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output

@@ -2,27 +2,44 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 
-#: How many times longer than usual tests wait, on a slow machine: ``DEADLINE_FACTOR=5 pytest``.
-FACTOR = float(os.environ.get("DEADLINE_FACTOR") or 1)
+#: Seconds after which a test that waits gives up. Nothing that works takes as long, also on a
+#: machine with other things to do; a slow one has them stretched: ``DEADLINE_FACTOR=5 pytest``.
+DEADLINE = 120.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
+
+#: Seconds of a time limit that the code under test must not wait out.
+NEVER = 10 * DEADLINE
 
 
-def deadline(seconds: float) -> float:
-    """How long to wait at most for what usually comes at once. Unit: seconds."""
-    return seconds * FACTOR
+def wait_until(
+    condition: Callable[[], T],
+    timeout: float = DEADLINE,
+    message: str | Callable[[], str] = "",
+    pause: float = 0.005,
+) -> T:
+    """Return the first true result of `condition`, which is asked every `pause` seconds.
 
-
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, message: str = "") -> T:
-    """The first true result of `condition`. Fails after `timeout` times `FACTOR` seconds."""
-    end = time.monotonic() + deadline(timeout)
+    Fails after `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() >= end:
-            raise AssertionError(f"not within {deadline(timeout)} s: {message or condition}")
-        time.sleep(0.005)
+        if time.monotonic() >= deadline:
+            said = message() if callable(message) else message
+            raise AssertionError(f"not within {timeout} s: {said or condition}")
+        time.sleep(pause)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Fail if the block takes so long that it must have waited for a limit of `NEVER`."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < NEVER / 2

@@ -11,7 +11,7 @@ import pytest
 from requirements_here import require
 
 from support.agent import PROJECT, Agent
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 
 class WindowsAgent(Agent):
@@ -79,5 +79,5 @@ def windows(*arguments: str) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    output, _ = process.communicate(timeout=deadline(90))
+    output, _ = process.communicate(timeout=10 * DEADLINE)
     return process.returncode, output.decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from serving import page
 from support import certificates
-from support.waiting import deadline
+from support.waiting import DEADLINE
 
 from exporter.web.admission import Limits
 from exporter.web.gate import Gate
@@ -53,9 +53,9 @@ class Site:
     def connect(self, context: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
         """A connection, with TLS if there is a context."""
         if context is None:
-            return http.client.HTTPConnection("localhost", self.port, timeout=deadline(10))
+            return http.client.HTTPConnection("localhost", self.port, timeout=DEADLINE)
         return http.client.HTTPSConnection(
-            "localhost", self.port, timeout=deadline(10), context=context
+            "localhost", self.port, timeout=DEADLINE, context=context
         )
 
     def get(

@@ -7,6 +7,8 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from typing import NamedTuple, Self
 
+from support.waiting import DEADLINE
+
 from exporter.web.admission import Limits
 from exporter.web.message import Handler, Request, Response
 from exporter.web.server import WebServer
@@ -36,7 +38,7 @@ class Answer(NamedTuple):
 class Client:
     """A connection to a server, closed at the end of the ``with`` block."""
 
-    def __init__(self, server: WebServer, data: bytes = b"", timeout: float = 5.0) -> None:
+    def __init__(self, server: WebServer, data: bytes = b"", timeout: float = DEADLINE) -> None:
         self.socket = socket.create_connection(server.addresses[0], timeout=timeout)
         self._file = self.socket.makefile("rb")
         if data:
@@ -88,7 +90,7 @@ class Client:
         except ConnectionError:
             return True
         finally:
-            self.socket.settimeout(5.0)
+            self.socket.settimeout(DEADLINE)
 
 
 @contextmanager

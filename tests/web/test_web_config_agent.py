@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from support import certificates
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
 from support.prometheus import Prometheus
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 USERS = f"basic_auth_users: {{alice: {certificates.WONDERLAND}}}\n"
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
@@ -37,9 +36,11 @@ def test_an_agent_with_everything_on(folder: Path) -> None:
     web = folder / "web.yml"
     web.write_text(f"{TLS}{USERS}rate_limit: {{interval: 1ms, burst: 100}}\n")
     with Agent(f"--web.config.file={web}") as agent:
-        log = "".join(wait_until(lambda: len(agent.log) > 4 and agent.log))
-        assert 'level=info msg="Rate limiter is enabled" burst=100 interval=0.001s' in log
-        assert f'msg="TLS is enabled" http2=false address=127.0.0.1:{agent.port}' in log
+        for line in (
+            'level=info msg="Rate limiter is enabled" burst=100 interval=0.001s',
+            f'msg="TLS is enabled" http2=false address=127.0.0.1:{agent.port}',
+        ):
+            wait_until(lambda line=line: line in "".join(agent.log), message=line)
         assert curl(agent, folder)[0] == 401
         assert curl(agent, folder, "-u", "alice:oz")[0] == 401
         assert curl(agent, folder, "-u", "alice:wonderland") == (200, '{"status":"ok"}\n')
@@ -90,7 +91,7 @@ def test_a_bad_file_stops_the_start(text: str, error: str, folder: Path) -> None
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=deadline(30),
+        timeout=DEADLINE,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -98,18 +99,16 @@ def test_a_bad_file_stops_the_start(text: str, error: str, folder: Path) -> None
 
 
 def test_it_stops_while_a_password_is_compared(folder: Path) -> None:
-    """A comparison of a second or two does not keep the service from stopping in time."""
-    (folder / "web.yml").write_text(USERS.replace("$10$", "$14$"))
+    """A comparison that goes on for many minutes does not keep the service from stopping."""
+    (folder / "web.yml").write_text(USERS.replace("$10$", "$24$"))
     with Agent(f"--web.config.file={folder}/web.yml") as agent:
         command = ["curl", "-s", "-u", "alice:oz", f"http://localhost:{agent.port}/"]
         require(shutil.which("curl"), "curl")
+        threads = Path(f"/proc/{agent.process.pid}/task")
+        idle = len(list(threads.iterdir()))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL):
-            threads = Path(f"/proc/{agent.process.pid}/task")
-            idle = len(list(threads.iterdir()))
             wait_until(lambda: len(list(threads.iterdir())) > idle, message="its thread")
-            began = time.monotonic()
             assert agent.stop(signal.SIGTERM) == 0
-            assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("package", ["prometheus-2", "prometheus-3"])
@@ -149,9 +148,9 @@ def test_a_real_prometheus_scrapes_with_certificate_and_password(
         settings = {"scrape_configs": scrapes}
         with Prometheus(package, folder, namespace, {}, settings=settings) as prometheus:
             for job, failure in failures.items():
-                wait_until(partial(failed, prometheus, job, failure), 30, f"{job}: {failure}")
+                wait_until(partial(failed, prometheus, job, failure), message=f"{job}: {failure}")
             shown = 'ip_interfaces_connected{family="ipv4"}'
-            wait_until(lambda: prometheus.value(shown) == 1, 20, shown)
+            wait_until(lambda: prometheus.value(shown) == 1, message=shown)
 
 
 def failed(prometheus: Prometheus, job: str, failure: str) -> bool:

@@ -1,5 +1,4 @@
-"""The source of Windows: NotifyIpInterfaceChange's callback as notifications.
+"""The Windows source: NotifyIpInterfaceChange's callback as notifications.
 
-Read `source`, then `registration` (the callback and its queue) and `rows` (the conversion of
-Windows' structures). Internal.
+Read `source`, then `registration` (the callback and its queue) and `rows`. Internal.
 """
