@@ -49,9 +49,9 @@ class NotificationType(IntEnum):
     ADD = 1
     DELETE = 2
     INITIAL = 3
-    #: No notification of the contract: the row is as before, but facts beside it moved
-    #: (device name, alias, address), or unobserved transitions came to light. Never counted,
-    #: never called back.
+    #: No notification of the contract: the row is as before, but facts beside it changed
+    #: (device name, alias, address, status), or unobserved transitions were found. Never
+    #: counted, never called back.
     REFRESH = 4
 
     @property
@@ -144,6 +144,81 @@ def changes(before: InterfaceRow, after: InterfaceRow) -> tuple[Change, ...]:
     return tuple([Change(name, old, new) for name, old, new in members if old != new])
 
 
+class OperStatus(IntEnum):
+    """ifOperStatus of RFC 2863. Windows' IF_OPER_STATUS has the same numbers.
+
+    Source: https://www.rfc-editor.org/rfc/rfc2863#section-3.1.14
+    """
+
+    UP = 1
+    DOWN = 2
+    TESTING = 3
+    UNKNOWN = 4
+    DORMANT = 5
+    NOT_PRESENT = 6
+    LOWER_LAYER_DOWN = 7
+
+    @property
+    def label(self) -> str:
+        """The word of RFC 2863, for example ``lowerLayerDown``."""
+        return _OPER_STATUS_LABELS[self]
+
+
+_OPER_STATUS_LABELS = (
+    "", "up", "down", "testing", "unknown", "dormant", "notPresent", "lowerLayerDown"
+)  # fmt: skip
+
+
+class Cause(IntEnum):
+    """Why an IP interface is not connected: values of the label ``cause``."""
+
+    #: Somebody switched it off.
+    ADMINISTRATIVE = 0
+    #: It is switched on, but its link has no carrier.
+    CARRIER = 1
+    #: Anything else, or not known.
+    OTHER = 2
+
+    @property
+    def label(self) -> str:
+        """The value of the label ``cause``."""
+        return self.name.lower()
+
+
+class LinkStatus(NamedTuple):
+    """Whether an IP interface is switched on, and whether the link below it works."""
+
+    #: ifAdminStatus of the link is up, and so is the family on it; ``None``: not known.
+    enabled: bool | None = None
+    oper_status: OperStatus = OperStatus.UNKNOWN
+    #: Whether the link itself has a carrier, not a link below it; ``None``: not known.
+    carrier: bool | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing below the IP interface keeps it from being connected."""
+        return self.enabled is not False and self.oper_status in (
+            OperStatus.UP,
+            OperStatus.UNKNOWN,
+        )
+
+    @property
+    def cause(self) -> Cause:
+        """Why an IP interface with this status is not connected."""
+        if self.enabled is False:
+            return Cause.ADMINISTRATIVE
+        return Cause.CARRIER if self.enabled and self.carrier is False else Cause.OTHER
+
+    @property
+    def cause_label(self) -> str:
+        """The same in more detail: ``administrative``, or a word of RFC 2863."""
+        if self.enabled is False:
+            return Cause.ADMINISTRATIVE.label
+        # The link is up again already, or it was not the link.
+        known = self.oper_status is not OperStatus.UP
+        return (self.oper_status if known else OperStatus.UNKNOWN).label
+
+
 class Interface(NamedTuple):
     """One IP interface: a family on a link, as it was at one moment."""
 
@@ -152,6 +227,7 @@ class Interface(NamedTuple):
     ifindex: int
     link: Link
     parameters: InterfaceRow
+    status: LinkStatus = LinkStatus()
 
 
 class Notification(NamedTuple):

@@ -26,7 +26,7 @@ from exporter import logs
 from exporter.agent import run
 from exporter.agent.agent import Load
 from exporter.agent.signals import SignalQueue
-from exporter.bindings.errors import (
+from exporter.bindings.winerror import (
     ERROR_INVALID_HANDLE,
     ERROR_NO_SYSTEM_RESOURCES,
     ERROR_NOT_ENOUGH_MEMORY,

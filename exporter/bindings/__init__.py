@@ -1,1 +1,5 @@
-"""What the systems offer, under its own names: iphlpapi.dll and rtnetlink."""
+"""The interfaces of the systems, under their own names: iphlpapi.dll and rtnetlink.
+
+Windows: `netioapi` (structures), `iphlpapi` (functions), `winerror` (status codes). Linux:
+`rtnetlink` (messages), `rtnetlink_socket`. Internal.
+"""

@@ -1,8 +1,8 @@
-"""Prototypes of the IP Helper functions, and how the library that has them is loaded.
+"""Prototypes of the IP Helper functions, and the loading of iphlpapi.dll.
 
 Facts the code below depends on:
 
-- The functions return a status; they do not set the last error (`errors.check`).
+- The functions return a status; they do not set the last error (`winerror.check`).
 - They are called with the GIL released, as WinDLL and CDLL do. With PyDLL a cancel would wait
   for a callback that waits for the GIL: a deadlock.
 - ctypes keeps no reference to a callback object; whoever registers one must, until the
@@ -32,7 +32,6 @@ from ctypes import (
 )
 from typing import Any
 
-from exporter.bindings.errors import ERROR_PROC_NOT_FOUND, IpHelperError, check
 from exporter.bindings.netioapi import (
     GUID,
     MIB_IF_ROW2,
@@ -43,6 +42,7 @@ from exporter.bindings.netioapi import (
     MIB_IPINTERFACE_TABLE,
     NET_LUID,
 )
+from exporter.bindings.winerror import ERROR_PROC_NOT_FOUND, IpHelperError, check
 
 if sys.platform == "win32":
     _prototype = ctypes.WINFUNCTYPE
@@ -94,6 +94,9 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     # Fills the link row of a LUID, or of an index where the LUID is 0.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifentry2
     "GetIfEntry2": (DWORD, POINTER(MIB_IF_ROW2)),
+    # Fills the same row at a level: with or without statistics. Windows 10 1703 and later.
+    # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifentry2ex
+    "GetIfEntry2Ex": (DWORD, DWORD, POINTER(MIB_IF_ROW2)),
     # Returns all links, physical and logical.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getiftable2
     "GetIfTable2": (DWORD, POINTER(POINTER(MIB_IF_TABLE2))),
@@ -126,10 +129,10 @@ _LOAD_LIBRARY_SEARCH_SYSTEM32 = 0x800
 
 
 class Library:
-    """The functions of a loaded library, as attributes, each bound when it is first used.
+    """The functions of a loaded library, as attributes that are bound when they are first used.
 
-    A call raises `IpHelperError` with the status that the function returned; so does the first
-    use of a function that the library does not export (ERROR_PROC_NOT_FOUND).
+    A call raises `IpHelperError` if the function returns an error, or is not exported by the
+    library (ERROR_PROC_NOT_FOUND).
     Thread: any; the functions are called with the GIL released.
     """
 
@@ -151,9 +154,9 @@ class Library:
         return function
 
     def rows(self, function: str, *arguments: object) -> list[Any]:
-        """Copies of the rows of the table that `function` returns; the table is freed.
+        """Return copies of the rows of the table that `function` returns, and free the table.
 
-        There may be padding before the first row, so its place is the C offset of ``Table``.
+        There can be padding before the first row, so its place is the C offset of ``Table``.
         """
         call = getattr(self, function)
         table = call.argtypes[-1]._type_()
@@ -172,10 +175,10 @@ def _check(status: Any, function: Any, _arguments: Any) -> Any:
 
 
 def load(path: str | None = None) -> Library:
-    """The system's iphlpapi.dll, or the library at `path`. Raises OSError where there is none.
+    """Load iphlpapi.dll, or the library at `path`. Raises OSError if it does not exist.
 
-    The system's is looked for in the system directory only: a service must not run a file of
-    that name that lies beside the program.
+    iphlpapi.dll is searched for in the system directory only, so that no other file of that
+    name is loaded.
     """
     if sys.platform == "win32":
         if path is None:

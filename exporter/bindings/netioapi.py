@@ -30,7 +30,7 @@ ANY_SIZE = 1
 
 
 class MIB_NOTIFICATION_TYPE(IntEnum):
-    """What a notification says.
+    """The type of a notification.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_notification_type
     """
@@ -42,7 +42,7 @@ class MIB_NOTIFICATION_TYPE(IntEnum):
 
 
 class NL_ROUTER_DISCOVERY_BEHAVIOR(IntEnum):
-    """How routers are discovered.
+    """The router discovery behavior.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ne-nldef-nl_router_discovery_behavior
     """
@@ -54,7 +54,7 @@ class NL_ROUTER_DISCOVERY_BEHAVIOR(IntEnum):
 
 
 class NL_LINK_LOCAL_ADDRESS_BEHAVIOR(IntEnum):
-    """When a link-local address is made.
+    """The link-local address behavior.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ne-nldef-nl_link_local_address_behavior
     """
@@ -96,8 +96,18 @@ class IF_OPER_STATUS(IntEnum):
     IfOperStatusLowerLayerDown = 7
 
 
+class MIB_IF_ENTRY_LEVEL(IntEnum):
+    """The amount of information that GetIfEntry2Ex returns.
+
+    https://learn.microsoft.com/windows/win32/api/netioapi/ne-netioapi-mib_if_entry_level
+    """
+
+    MibIfEntryNormal = 0
+    MibIfEntryNormalWithoutStatistics = 2
+
+
 class NET_IF_ADMIN_STATUS(IntEnum):
-    """The state the administrator wants.
+    """The administrative state of a link.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_admin_status
     """
@@ -108,7 +118,7 @@ class NET_IF_ADMIN_STATUS(IntEnum):
 
 
 class NET_IF_MEDIA_CONNECT_STATE(IntEnum):
-    """Whether the medium is connected.
+    """The connection state of the medium.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_media_connect_state
     """
@@ -119,7 +129,7 @@ class NET_IF_MEDIA_CONNECT_STATE(IntEnum):
 
 
 class NET_IF_ACCESS_TYPE(IntEnum):
-    """The kind of access a link gives.
+    """The access type of a link.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_access_type
     """
@@ -144,7 +154,7 @@ class NET_IF_DIRECTION_TYPE(IntEnum):
 
 
 class NET_IF_CONNECTION_TYPE(IntEnum):
-    """How a link comes to be connected.
+    """The connection type of a link.
 
     https://learn.microsoft.com/windows/win32/api/ifdef/ne-ifdef-net_if_connection_type
     """
@@ -184,7 +194,7 @@ class GUID(Structure):
     ]
 
     def __str__(self) -> str:
-        """As Windows writes it: upper case, in braces."""
+        """Format the GUID as Windows does: upper case, in braces."""
         return f"{{{UUID(bytes_le=bytes(self))}}}".upper()
 
 
@@ -211,7 +221,7 @@ class NET_LUID(Union):
 
 
 class NL_INTERFACE_OFFLOAD_ROD(Structure):
-    """What the link does in place of the IP stack: one byte of flags.
+    """The offload capabilities of a link: one byte of flags.
 
     https://learn.microsoft.com/windows/win32/api/nldef/ns-nldef-nl_interface_offload_rod
     """
@@ -274,7 +284,7 @@ class MIB_IPINTERFACE_ROW(Structure):
 
 
 class MIB_IPINTERFACE_TABLE(Structure):
-    """What GetIpInterfaceTable returns.
+    """The table that GetIpInterfaceTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_table
     """
@@ -352,7 +362,7 @@ class MIB_IF_ROW2(Structure):
 
 
 class MIB_IF_TABLE2(Structure):
-    """What GetIfTable2 returns.
+    """The table that GetIfTable2 returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_table2
     """
@@ -373,7 +383,7 @@ class MIB_IFSTACK_ROW(Structure):
 
 
 class MIB_IFSTACK_TABLE(Structure):
-    """What GetIfStackTable returns.
+    """The table that GetIfStackTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ifstack_table
     """
@@ -394,7 +404,7 @@ class MIB_INVERTEDIFSTACK_ROW(Structure):
 
 
 class MIB_INVERTEDIFSTACK_TABLE(Structure):
-    """What GetInvertedIfStackTable returns.
+    """The table that GetInvertedIfStackTable returns.
 
     https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_invertedifstack_table
     """
@@ -403,5 +413,5 @@ class MIB_INVERTEDIFSTACK_TABLE(Structure):
 
 
 def decode_string(characters: Array[c_uint16]) -> str:
-    """The text of a WCHAR array up to its zero; half a surrogate pair becomes U+FFFD."""
+    """Decode a WCHAR array up to its zero; half a surrogate pair becomes U+FFFD."""
     return bytes(characters).decode("utf-16-le", "replace").partition("\0")[0]

@@ -103,6 +103,8 @@ class LinkMessage(NamedTuple):
     master: int | None = None
     lower: int | None = None
     lower_netns: bool = False
+    #: IF_OPER_x of linux/if.h.
+    operstate: int | None = None
     carrier_up: int | None = None
     carrier_down: int | None = None
     #: u32 array of IPV4_DEVCONF_x; ``None``: no IPv4 on this link.
@@ -219,6 +221,7 @@ def parse_link(data: Buffer, start: int, end: int) -> LinkMessage | None:
         master=_number(data, at(IFLA_MASTER)),
         lower=_number(data, at(IFLA_LINK)),
         lower_netns=at(IFLA_LINK_NETNSID) is not None,
+        operstate=_number(data, at(IFLA_OPERSTATE), _U8),
         carrier_up=_number(data, at(IFLA_CARRIER_UP_COUNT)),
         carrier_down=_number(data, at(IFLA_CARRIER_DOWN_COUNT)),
         inet_conf=_shared(_bytes(data, inet(IFLA_INET_CONF))),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from exporter.metrics.snapshot import Snapshot
-from exporter.model import COUNTED_TYPES, FAMILIES, NotificationType
+from exporter.model import COUNTED_TYPES, FAMILIES, Cause, NotificationType
 from exporter.monitor.series import STATES, Histogram, SeriesSet
 
 #: Values of a metric's extra labels, in their order, and the sample's value.
@@ -107,7 +107,7 @@ HOST_METRICS = (
     ),
     HistogramMetric(
         "ip_interface_outage_duration_seconds",
-        "How long each disconnection lasted that ended with a connection.",
+        "Duration of ended outages: disconnected, but not switched off, until connected again.",
         ("family",),
         lambda r: [((f.label,), r.state.outages[f]) for f in FAMILIES],
     ),
@@ -136,6 +136,11 @@ def _last_notification(s: SeriesSet, _: float) -> Iterator[Sample]:
 def _state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
     for connected in (True, False):
         yield (STATES[connected],), s.seconds(connected, instant)
+
+
+def _enabled(s: SeriesSet, _: float) -> Iterator[Sample]:
+    if s.interface is not None and s.interface.status.enabled is not None:
+        yield (), s.interface.status.enabled
 
 
 def _parameter(member: str, help_: str) -> SeriesMetric:
@@ -175,9 +180,17 @@ SERIES_METRICS = (
         lambda s, _: _by_state(s.transitions),
     ),
     SeriesMetric(
+        "ip_interface_disconnections_total",
+        "counter",
+        "Disconnections that a notification showed: switched off, carrier lost, or other.",
+        ("cause",),
+        lambda s, _: [((cause.label,), s.disconnections[cause]) for cause in Cause],
+    ),
+    SeriesMetric(
         "ip_interface_unobserved_transitions_total",
         "counter",
-        "Changes of Connected that no notification showed, proven by the system's counters.",
+        "Changes of Connected that no notification showed: the system's counters or a comparison "
+        "prove them.",
         ("state",),
         lambda s, _: _by_state(s.unobserved),
     ),
@@ -207,6 +220,14 @@ SERIES_METRICS = (
 
 #: Members of the row that are published by default.
 CORE_PARAMETERS = (
+    SeriesMetric(
+        "ip_interface_enabled",
+        "gauge",
+        "Whether the IP interface is administratively up: ifAdminStatus, and IPv6 not disabled.",
+        (),
+        _enabled,
+        depends_on="row",
+    ),
     _parameter("connected", "Whether the IP interface is connected to a network."),
     _parameter("mtu_bytes", "Maximum transmission unit of the family on this interface."),
     _parameter("metric", "Interface metric: part of the cost of each route through it."),

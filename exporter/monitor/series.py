@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from exporter.model import COUNTED_TYPES, Family, Interface, format_luid
+from exporter.model import COUNTED_TYPES, Cause, Family, Interface, format_luid
 
 #: The label values of ``state``, by the value of Connected.
 STATES = ("disconnected", "connected")
@@ -25,7 +25,9 @@ class SeriesSet:
         "_connected_offset",
         "_members",
         "_offset",
+        "connections",
         "device",
+        "disconnections",
         "family",
         "index",
         "interface",
@@ -34,7 +36,6 @@ class SeriesSet:
         "notifications",
         "parameter_changes",
         "since",
-        "transitions",
         "unobserved",
         "version",
     )
@@ -51,7 +52,9 @@ class SeriesSet:
         self.since = 0.0
         #: By NotificationType.
         self.notifications = [0] * len(COUNTED_TYPES)
-        self.transitions = [0, 0]
+        #: Transitions that a notification showed; disconnections by `Cause`.
+        self.connections = 0
+        self.disconnections = [0] * len(Cause)
         self.unobserved = [0, 0]
         #: Time up to an instant is ``offset + members * instant``: whoever enters takes the
         #: instant off, whoever leaves gives it back. One addition, for any number. Once for
@@ -76,7 +79,8 @@ class SeriesSet:
         )
         new.interface, new.since = self.interface, self.since
         new.notifications = self.notifications.copy()
-        new.transitions = self.transitions.copy()
+        new.connections = self.connections
+        new.disconnections = self.disconnections.copy()
         new.unobserved = self.unobserved.copy()
         new._members, new._offset = self._members, self._offset
         new._connected, new._connected_offset = self._connected, self._connected_offset
@@ -84,6 +88,11 @@ class SeriesSet:
         new.last_notification = self.last_notification
         new.version = self.version
         return new
+
+    @property
+    def transitions(self) -> list[int]:
+        """Transitions that a notification showed, by the value of Connected that began."""
+        return [sum(self.disconnections), self.connections]
 
     @property
     def shared(self) -> bool:
@@ -114,7 +123,7 @@ class SeriesSet:
             self._connected_offset += at
 
     def turn(self, connected: bool, instant: float) -> None:
-        """An interface changes over to the other state; that is counted."""
+        """Move an interface to the other state."""
         if connected:
             self._connected += 1
             self._connected_offset -= nanoseconds(instant)
@@ -122,7 +131,6 @@ class SeriesSet:
             self._connected -= 1
             self._connected_offset += nanoseconds(instant)
         self.since = instant
-        self.transitions[connected] += 1
 
     def growing(self, connected: bool) -> bool:
         """Whether time passes in this state."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from exporter.model import (
     FAMILIES,
+    Cause,
     Change,
     Family,
     Interface,
@@ -59,8 +60,9 @@ class Delta(NamedTuple):
 #: The fields of a delta beside the notification.
 _Told = tuple[str, tuple[Change, ...], bool | None]
 
-#: What changed between two interfaces, the new value of Connected if it did, and the two.
-_Difference = tuple[tuple[Change, ...], bool | None, Interface, Interface]
+#: What changed between two interfaces, the new value of Connected if it did, why the second is
+#: not connected if it is not, and the two.
+_Difference = tuple[tuple[Change, ...], bool | None, Cause | None, Interface, Interface]
 #: Remembered differences beyond four for each interface are thrown away.
 _SPARE_DIFFERENCES = 256
 
@@ -70,6 +72,7 @@ _DELETE, _INITIAL, _REFRESH = (
     NotificationType.INITIAL,
     NotificationType.REFRESH,
 )
+_ADMINISTRATIVE = Cause.ADMINISTRATIVE
 
 
 class _Tracked:
@@ -82,7 +85,8 @@ class _Tracked:
         self.interface: Interface | None = None
         #: ``None``: filtered out.
         self.series: SeriesSet | None = None
-        #: When a disconnection that was seen to begin began, if one goes on.
+        #: Start of the current outage: a notification showed it, and nobody switched the
+        #: interface off since. Seconds, on the clock of `Notification.instant`.
         self.outage: float | None = None
 
 
@@ -252,12 +256,15 @@ class State:
                 difference = self._differences.get((id(before), id(after)))
                 if difference is None:
                     difference = self._compare(before, after)
-                changed, transition, _, _ = difference
+                changed, transition, cause, _, _ = difference
                 counts = series.parameter_changes
                 for parameter, _, _ in changed:
                     counts[parameter] = counts.get(parameter, 0) + 1
                 if transition is not None:
-                    self._transit(tracked, series, transition, instant)
+                    series.turn(transition, instant)
+                    self._count_transition(tracked, series, cause, instant, inferred)
+                elif cause is _ADMINISTRATIVE:
+                    tracked.outage = None
         return None if series is None else (series.device, changed, transition)
 
     def _compare(self, before: Interface, after: Interface) -> _Difference:
@@ -265,10 +272,11 @@ class State:
         changed = changes(before.parameters, after.parameters)
         connected = after.parameters.connected
         transition = None if connected is before.parameters.connected else connected
+        cause = None if connected else after.status.cause
         if len(self._differences) > _SPARE_DIFFERENCES + 4 * len(self._tracked):
             self._differences.clear()
         # Both are kept alive, so that no other gets the same id.
-        difference = changed, transition, before, after
+        difference = changed, transition, cause, before, after
         self._differences[id(before), id(after)] = difference
         return difference
 
@@ -294,19 +302,34 @@ class State:
         else:
             self._departed.setdefault(key, instant)
 
-    def _transit(
-        self, tracked: _Tracked, series: SeriesSet, connected: bool, instant: float
+    def _count_transition(
+        self,
+        tracked: _Tracked,
+        series: SeriesSet,
+        cause: Cause | None,
+        instant: float,
+        inferred: bool,
     ) -> None:
-        """Connected changed: count it, close one period and open the next."""
-        series.turn(connected, instant)
+        """Count a change of Connected; without a `cause` it is a connection.
+
+        When and why an inferred one happened is not known: it has no cause, and neither begins
+        nor ends an outage.
+        """
+        connected = cause is None
+        if inferred:
+            series.unobserved[connected] += 1
+        elif cause is None:
+            series.connections += 1
+        else:
+            series.disconnections[cause] += 1
         if not connected:
             self.connected[series.family] -= 1
-            tracked.outage = instant
+            tracked.outage = None if inferred or cause is _ADMINISTRATIVE else instant
             return
         self.connected[series.family] += 1
-        if tracked.outage is not None:
+        if tracked.outage is not None and not inferred:
             self.outages[series.family].observe(instant - tracked.outage)
-            tracked.outage = None
+        tracked.outage = None
 
     # -- which series -------------------------------------------------------------------
 

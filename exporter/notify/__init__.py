@@ -27,7 +27,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from exporter.bindings.errors import (
+from exporter.bindings.winerror import (
     ERROR_INVALID_HANDLE,
     ERROR_INVALID_PARAMETER,
     IpHelperError,

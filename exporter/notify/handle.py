@@ -15,7 +15,7 @@ import os
 import threading
 from typing import Any, Self
 
-from exporter.bindings.errors import (
+from exporter.bindings.winerror import (
     ERROR_INVALID_PARAMETER,
     ERROR_NOT_ENOUGH_MEMORY,
     ERROR_POSSIBLE_DEADLOCK,

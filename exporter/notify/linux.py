@@ -15,7 +15,9 @@ from contextlib import closing, contextmanager
 from typing import TypeVar
 
 from exporter.bindings import rtnetlink as nl
-from exporter.bindings.errors import (
+from exporter.bindings.netioapi import IF_OPER_STATUS
+from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.winerror import (
     ERROR_ACCESS_DENIED,
     ERROR_FILE_NOT_FOUND,
     ERROR_NOT_ENOUGH_MEMORY,
@@ -23,8 +25,6 @@ from exporter.bindings.errors import (
     ERROR_NOT_SUPPORTED,
     IpHelperError,
 )
-from exporter.bindings.netioapi import IF_OPER_STATUS
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
 from exporter.model import FAMILIES, Family, Interface, InterfaceRow, Link, make_luid
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources import system_source

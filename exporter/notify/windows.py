@@ -6,17 +6,17 @@ from ctypes import byref
 from functools import cached_property
 
 from exporter.bindings import iphlpapi
-from exporter.bindings.errors import ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND, IpHelperError
 from exporter.bindings.netioapi import (
     MIB_IF_ROW2,
     MIB_IPINTERFACE_ROW,
     NET_IF_ADMIN_STATUS,
     NET_IF_MEDIA_CONNECT_STATE,
 )
-from exporter.model import Family, Interface, Link, format_luid
+from exporter.bindings.winerror import ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND, IpHelperError
+from exporter.model import Family, Interface, InterfaceRow, Link, LinkStatus, format_luid
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources.contract import Source
-from exporter.sources.windows.rows import link_from, parameters_from
+from exporter.sources.windows.rows import interface_from, link_from, read_link
 from exporter.sources.windows.source import WindowsSource
 
 _MEDIA = NET_IF_MEDIA_CONNECT_STATE
@@ -42,22 +42,22 @@ class IpHelperBackend:
 
     def initial_entry(self) -> Interface:
         """InitializeIpInterfaceEntry."""
-        row = MIB_IPINTERFACE_ROW()
-        self._api.InitializeIpInterfaceEntry(byref(row))
-        return _interface(row, Link(""))
+        # Called for its errors: what it fills in means "no value", which is ``None`` here.
+        self._api.InitializeIpInterfaceEntry(byref(MIB_IPINTERFACE_ROW()))
+        return Interface(Family.UNSPEC, 0, 0, Link(""), InterfaceRow())
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
         """GetIpInterfaceEntry, and the facts of the link."""
         row = MIB_IPINTERFACE_ROW(Family=family, InterfaceIndex=index)
         row.InterfaceLuid.Value = luid
         self._api.GetIpInterfaceEntry(byref(row))
-        return _interface(row, self._link(row.InterfaceLuid.Value))
+        return interface_from(row, *self._link(row.InterfaceLuid.Value))
 
     def interface_table(self, family: Family) -> list[Interface]:
         """GetIpInterfaceTable, and the facts of the links."""
         rows = self._api.rows("GetIpInterfaceTable", family)
         links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
-        return [_interface(row, links[row.InterfaceLuid.Value]) for row in rows]
+        return [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
 
     def link_entry(self, luid: int, index: int) -> LinkEntry:
         """GetIfEntry2."""
@@ -84,19 +84,14 @@ class IpHelperBackend:
             for row in self._api.rows("GetInvertedIfStackTable")
         ]
 
-    def _link(self, luid: int) -> Link:
-        """The facts of a link; only its LUID when it went away a moment ago."""
+    def _link(self, luid: int) -> tuple[Link, LinkStatus]:
+        """Read the facts and the status of a link; only its LUID when it has just gone."""
         try:
-            return self.link_entry(luid, 0).link
+            return read_link(self._api, luid)
         except IpHelperError as error:
             if error.winerror not in (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND):
                 raise
-            return Link(format_luid(luid))
-
-
-def _interface(row: MIB_IPINTERFACE_ROW, link: Link) -> Interface:
-    luid = int(row.InterfaceLuid.Value)
-    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, parameters_from(row))
+            return Link(format_luid(luid)), LinkStatus()
 
 
 def _link_entry(row: MIB_IF_ROW2) -> LinkEntry:

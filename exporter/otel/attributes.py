@@ -52,6 +52,8 @@ def event_attributes(delta: Delta, name: str) -> Attributes:
         for moment, value in (("before", change.before), ("after", change.after)):
             if value is not None:
                 attributes[f"{prefix}.{moment}"] = _value(value)
+    if delta.transition is False and n.interface is not None and not n.inferred:
+        attributes["ip_interface.disconnection.cause"] = n.interface.status.cause_label
     if n.unobserved_connects:
         attributes["ip_interface.unobserved.connected"] = n.unobserved_connects
     if n.unobserved_disconnects:

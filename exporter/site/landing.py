@@ -29,6 +29,9 @@ class InterfaceLine:
     luid: str
     #: ``None``: it does not exist any more (or the row stands for several).
     connected: bool | None
+    #: Not connected because somebody switched it off; otherwise why, if that is known.
+    switched_off: bool
+    reason: str
     notifications: int
     transitions: int
     #: How long it has been connected, or not. ``None``: unknown.
@@ -178,6 +181,11 @@ def _row(line: InterfaceLine) -> str:
     state = {True: "connected", False: "disconnected", None: "gone"}[line.connected]
     if line.connected is None and not line.luid:
         state = "several"
+    shown = state
+    if line.connected is False and line.switched_off:
+        state, shown = "off", "switched off"
+    elif line.connected is False and line.reason:
+        shown = f"disconnected <small>{_text(line.reason)}</small>"
     seconds = "–" if line.state_seconds is None else _duration(line.state_seconds)
     numbers = (
         seconds,
@@ -190,7 +198,7 @@ def _row(line: InterfaceLine) -> str:
     return (
         # bdi: a name with right-to-left marks must not rearrange the row.
         f'<tr><th scope="row"><bdi>{_text(line.device)}</bdi></th>'
-        f'<td>{_family(line.family)}</td><td class="{state}">{state}</td>{cells}</tr>'
+        f'<td>{_family(line.family)}</td><td class="{state}">{shown}</td>{cells}</tr>'
     )
 
 

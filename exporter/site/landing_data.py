@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 
 from exporter.metrics.snapshot import Snapshot, snapshot
-from exporter.model import FAMILIES
+from exporter.model import FAMILIES, Cause, LinkStatus, OperStatus
 from exporter.monitor.series import SeriesSet
 from exporter.site.landing import FamilyCount, InterfaceLine, LandingData
 
@@ -30,14 +30,28 @@ def landing_data(read: Callable[[], Snapshot], time: float) -> LandingData:
         )
 
 
+#: What keeps a link that is switched on from working.
+_REASONS = {
+    OperStatus.DOWN: "down",
+    OperStatus.TESTING: "testing",
+    OperStatus.DORMANT: "dormant",
+    OperStatus.NOT_PRESENT: "not present",
+    OperStatus.LOWER_LAYER_DOWN: "lower layer down",
+}
+
+
 def _line(series: SeriesSet, instant: float) -> InterfaceLine:
     row = series.interface
+    status = row.status if row else LinkStatus()
+    no_carrier = status.cause is Cause.CARRIER
     return InterfaceLine(
         device=series.device,
         family=series.family.label,
         index=series.index,
         luid=series.luid,
         connected=row.parameters.connected if row else None,
+        switched_off=status.cause is Cause.ADMINISTRATIVE,
+        reason="no carrier" if no_carrier else _REASONS.get(status.oper_status, ""),
         notifications=sum(series.notifications),
         transitions=sum(series.transitions),
         state_seconds=series.present_state_seconds(instant),

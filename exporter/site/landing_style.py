@@ -48,7 +48,7 @@ td[class]:not(.number)::before { content: ""; display: inline-block; width: .5em
   margin-inline-end: .5em; border: 1.5px solid var(--dot, var(--soft)); border-radius: 50%; }
 .connected { --dot: var(--good); } .disconnected { --dot: var(--bad); }
 td.connected::before { background: var(--dot); }
-.gone, .several { color: var(--soft); }
+.gone, .several, .off { color: var(--soft); }
 footer {
   display: flex; flex-wrap: wrap; justify-content: space-between; gap: .5rem 2rem;
   margin-top: 2rem;

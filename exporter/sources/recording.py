@@ -6,11 +6,13 @@ for each notification::
     {"time": 1700000000.25, "instant": 81.5, "event": "parameter", "family": "ipv4",
      "luid": "0x0006000003000000", "index": 3,
      "link": {"name": "eth0", "kind": "veth", "type": 6, "address": "02:00:00:00:00:01"},
-     "row": {"connected": true, "mtu_bytes": 1500}}
+     "row": {"connected": true, "mtu_bytes": 1500},
+     "status": {"enabled": true, "oper_status": "up", "carrier": true}}
 
 ``time`` is Unix time, ``instant`` a clock that does not jump (``time`` stands in for it),
-both in seconds. ``link`` and ``row`` are left out where there was none, and their members
-where they are empty or absent. ``inferred`` and ``unobserved`` appear only where they apply.
+both in seconds. ``link``, ``row`` and ``status`` are left out where there was none, and their
+members where they are empty or absent. ``inferred`` and ``unobserved`` appear only where they
+apply.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from exporter.model import (
     Interface,
     InterfaceRow,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
+    OperStatus,
     format_luid,
 )
 
@@ -36,6 +40,7 @@ MAX_LINE_BYTES = 65536
 _END_OF_NUMBERS = 2**63
 _END_OF_TIME = 2**63 / 1e9
 
+_OPER_STATUS = {status.label: status for status in OperStatus}
 _KINDS = {kind.label: kind for kind in NotificationType}
 _PRESENT = "present"
 
@@ -77,13 +82,17 @@ def _dump(line: dict[str, Any]) -> str:
 
 
 def _encode_interface(interface: Interface) -> dict[str, Any]:
-    return {
+    line: dict[str, Any] = {
         "family": interface.family.label,
         "luid": format_luid(interface.luid),
         "index": interface.ifindex,
         "link": {k: v for k, v in interface.link._asdict().items() if v or k == "name"},
         "row": {k: v for k, v in interface.parameters._asdict().items() if v is not None},
     }
+    if interface.status != LinkStatus():
+        status = {k: v for k, v in interface.status._asdict().items() if v is not None}
+        line["status"] = status | {"oper_status": interface.status.oper_status.label}
+    return line
 
 
 def decode(line: bytes) -> Present | Notification:
@@ -112,7 +121,7 @@ def decode(line: bytes) -> Present | Notification:
     luid, index = _luid(data), _integer(data, "index")
     interface = None
     if "link" in data or "row" in data or event == _PRESENT:
-        interface = Interface(family, luid, index, _link(data), _row(data))
+        interface = Interface(family, luid, index, _link(data), _row(data), _status(data))
     if event == _PRESENT:
         assert interface is not None
         return Present(time, instant, interface)
@@ -209,3 +218,18 @@ def _row(data: dict[str, Any]) -> InterfaceRow:
             raise RecordingError(f'"row.zone_indices" is {zones!r}: expected a list of numbers')
         value["zone_indices"] = tuple(zones[:16])
     return InterfaceRow(**value)
+
+
+def _status(data: dict[str, Any]) -> LinkStatus:
+    if "status" not in data:
+        return LinkStatus()
+    value = _object(data, "status", LinkStatus._fields)
+    for name in ("enabled", "carrier"):
+        if not isinstance(value.get(name), bool | None):
+            raise RecordingError(f'"status.{name}" is {value[name]!r}: expected a boolean')
+    text = value.get("oper_status", OperStatus.UNKNOWN.label)
+    status = _OPER_STATUS.get(text) if isinstance(text, str) else None
+    if status is None:
+        expected = ", ".join(_OPER_STATUS)
+        raise RecordingError(f'"status.oper_status" is {text!r}: expected one of {expected}')
+    return LinkStatus(value.get("enabled"), status, value.get("carrier"))

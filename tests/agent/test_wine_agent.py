@@ -184,6 +184,42 @@ def test_the_service_depends_on_the_network_and_is_restarted(service: Agent) -> 
     assert f"{FAILURE_ACTIONS_FLAG} True" in output
 
 
+#: Starts a service whose agent fails with these codes first, and prints how often it tried.
+START = """
+import sys, threading
+from exporter.agent import windows_service as service
+from exporter.agent.signals import SignalQueue
+from exporter.bindings.winerror import IpHelperError
+codes = [int(code) for code in sys.argv[1:]]
+tries = []
+def run_agent(load, requests, serving):
+    tries.append(requests)
+    requests.close()
+    if codes:
+        raise IpHelperError(codes.pop(0), "NotifyIpInterfaceChange")
+    serving()
+service.run.run_agent = run_agent
+service._RETRY_SECONDS = 0
+service.WindowsService.load = None
+instance = object.__new__(service.WindowsService)
+instance.ssh, instance._requests, instance._stopping = None, SignalQueue(), threading.Event()
+try:
+    instance._run_agent()
+finally:
+    print("tries", len(tries))
+"""
+
+
+@pytest.mark.parametrize(("codes", "tries"), [((6, 8, 1450), 4), ((5, 6), 1)])
+def test_a_start_tries_again_after_what_may_be_temporary(
+    codes: tuple[int, ...], tries: int
+) -> None:
+    """A system short of resources gets another chance; a refusal is final."""
+    code, output = windows("-c", START, *map(str, codes))
+    assert f"tries {tries}" in output
+    assert code == (codes[0] == 5), output
+
+
 def test_a_service_run_by_a_person_is_one_clear_line() -> None:
     """What only Windows can run says so, and which command to use."""
     code, output = windows("-m", "exporter", "service", "run")

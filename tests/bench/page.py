@@ -12,13 +12,17 @@ from exporter.model import (
     Interface,
     InterfaceRow,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
+    OperStatus,
     make_luid,
 )
 from exporter.monitor.state import State
 from exporter.sources.contract import Health
 
+_WORKING = LinkStatus(True, OperStatus.UP, True)
+_NO_CARRIER = LinkStatus(True, OperStatus.DOWN, False)
 _ABOUT = BuildInfo("1.2.3", "abc", "3.11.2", "rtnetlink")
 
 
@@ -41,7 +45,8 @@ class World:
         """A part of the interfaces loses the network and has it again."""
         now = time.monotonic()
         for row in random.sample(self.rows, round(len(self.rows) * share)):
-            down = row._replace(parameters=row.parameters._replace(connected=False))
+            parameters = row.parameters._replace(connected=False)
+            down = row._replace(parameters=parameters, status=_NO_CARRIER)
             of = row.family, row.luid, row.ifindex
             self.state.count(
                 Notification(NotificationType.PARAMETER, *of, time.time(), now, seen)
@@ -69,4 +74,4 @@ def _row(family: Family, n: int) -> Interface:
     address = f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}"
     link = Link(f"veth{n}", kind="veth", type=6, address=address)
     row = InterfaceRow(True, 1500, 256, False, False)
-    return Interface(family, make_luid(6, n), n, link, row)
+    return Interface(family, make_luid(6, n), n, link, row, _WORKING)

@@ -15,8 +15,7 @@ import pytest
 from standin import ADD, INITIAL, PARAMETER, TIMEOUT, Standin
 from support.waiting import wait_until
 
-from exporter.bindings import errors, iphlpapi
-from exporter.bindings.errors import IpHelperError
+from exporter.bindings import iphlpapi, winerror
 from exporter.bindings.netioapi import (
     AF_INET,
     AF_INET6,
@@ -27,6 +26,7 @@ from exporter.bindings.netioapi import (
     NET_LUID,
     decode_string,
 )
+from exporter.bindings.winerror import IpHelperError
 from exporter.model import make_luid
 
 
@@ -114,7 +114,7 @@ def test_error_survives_pickling() -> None:
 
 def test_no_error_is_no_exception() -> None:
     """NO_ERROR raises nothing."""
-    errors.check(errors.NO_ERROR, "anything")
+    winerror.check(winerror.NO_ERROR, "anything")
 
 
 def test_missing_export_is_one_clear_error() -> None:
@@ -125,7 +125,7 @@ def test_missing_export_is_one_clear_error() -> None:
         IpHelperError, match=f"GetIfStackTable is not exported by {other}"
     ) as caught:
         api.rows("GetIfStackTable")
-    assert caught.value.winerror == errors.ERROR_PROC_NOT_FOUND
+    assert caught.value.winerror == winerror.ERROR_PROC_NOT_FOUND
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has one")
@@ -182,9 +182,10 @@ def test_set_interface_entry(standin: Standin, api: iphlpapi.Library) -> None:
     registered = Registered(api, initial=False)
     row = row_of(AF_INET, index=3)
     api.InitializeIpInterfaceEntry(byref(row))
-    assert bytes(row) == bytes(168)
+    assert (row.Family, row.InterfaceLuid.Value, row.InterfaceIndex) == (0, 0, 0)
+    assert row.Metric == 0xFFFFFFFF, "no value"
     row.Family, row.InterfaceIndex, row.Metric, row.SitePrefixLength = AF_INET, 3, 50, 64
-    assert status_of(api.SetIpInterfaceEntry, byref(row)) == errors.ERROR_INVALID_PARAMETER
+    assert status_of(api.SetIpInterfaceEntry, byref(row)) == winerror.ERROR_INVALID_PARAMETER
     row.SitePrefixLength = 0
     api.SetIpInterfaceEntry(byref(row))
     after = row_of(AF_INET, index=3)
@@ -193,8 +194,8 @@ def test_set_interface_entry(standin: Standin, api: iphlpapi.Library) -> None:
     standin.wait_idle()
     registered.cancel()
     assert [call[1] for call in registered.calls] == [PARAMETER]
-    standin.fail("SetIpInterfaceEntry", errors.ERROR_ACCESS_DENIED)
-    assert status_of(api.SetIpInterfaceEntry, byref(after)) == errors.ERROR_ACCESS_DENIED
+    standin.fail("SetIpInterfaceEntry", winerror.ERROR_ACCESS_DENIED)
+    assert status_of(api.SetIpInterfaceEntry, byref(after)) == winerror.ERROR_ACCESS_DENIED
 
 
 def test_tables_are_copied_and_freed_once(standin: Standin, api: iphlpapi.Library) -> None:
@@ -223,14 +224,14 @@ def test_wrong_frees_are_noticed(standin: Standin, api: iphlpapi.Library) -> Non
 @pytest.mark.parametrize("function", ["GetIfStackTable", "GetInvertedIfStackTable"])
 def test_empty_stack(standin: Standin, api: iphlpapi.Library, function: str) -> None:
     """Without a link above another the stack tables answer ERROR_NOT_FOUND."""
-    assert status_of(api.rows, function) == errors.ERROR_NOT_FOUND
+    assert status_of(api.rows, function) == winerror.ERROR_NOT_FOUND
     assert standin.tables == 0
 
 
 def test_interface_table_refuses_other_families(standin: Standin, api: iphlpapi.Library) -> None:
     """GetIpInterfaceTable takes the three families, and says when there is none."""
-    assert status_of(api.rows, "GetIpInterfaceTable", 10) == errors.ERROR_INVALID_PARAMETER
-    assert status_of(api.rows, "GetIpInterfaceTable", AF_INET) == errors.ERROR_NOT_FOUND
+    assert status_of(api.rows, "GetIpInterfaceTable", 10) == winerror.ERROR_INVALID_PARAMETER
+    assert status_of(api.rows, "GetIpInterfaceTable", AF_INET) == winerror.ERROR_NOT_FOUND
 
 
 def test_link_entry(standin: Standin, api: iphlpapi.Library) -> None:
@@ -310,10 +311,10 @@ def test_injected_failure(standin: Standin, api: iphlpapi.Library, status: int) 
 
 def test_cancel_of_nothing(standin: Standin, api: iphlpapi.Library) -> None:
     """NULL is an invalid parameter, a handle used before an invalid handle."""
-    assert status_of(api.CancelMibChangeNotify2, None) == errors.ERROR_INVALID_PARAMETER
+    assert status_of(api.CancelMibChangeNotify2, None) == winerror.ERROR_INVALID_PARAMETER
     registered = Registered(api)
     registered.cancel()
-    assert status_of(registered.cancel) == errors.ERROR_INVALID_HANDLE
+    assert status_of(registered.cancel) == winerror.ERROR_INVALID_HANDLE
 
 
 def test_cancel_from_the_callback_is_reported(standin: Standin, api: iphlpapi.Library) -> None:
@@ -323,7 +324,7 @@ def test_cancel_from_the_callback_is_reported(standin: Standin, api: iphlpapi.Li
     registered.on_call = lambda: statuses.append(status_of(registered.cancel))
     standin.notify(PARAMETER, AF_INET, 3)
     standin.wait_idle()
-    assert (statuses, standin.deadlocks) == ([errors.ERROR_POSSIBLE_DEADLOCK], 1)
+    assert (statuses, standin.deadlocks) == ([winerror.ERROR_POSSIBLE_DEADLOCK], 1)
     registered.cancel()
 
 
@@ -344,7 +345,7 @@ def test_cancel_while_holding_what_the_callback_wants(
     with wanted:
         standin.notify(PARAMETER, AF_INET, 3)
         assert waiting.wait(TIMEOUT)
-        assert status_of(registered.cancel) == errors.ERROR_POSSIBLE_DEADLOCK
+        assert status_of(registered.cancel) == winerror.ERROR_POSSIBLE_DEADLOCK
     assert standin.deadlocks == 1
     standin.wait_idle()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bindings import errors, netioapi
+from exporter.bindings import netioapi, winerror
 
 ABI = json.loads((Path(__file__).parents[1] / "data" / "abi.json").read_text())
 
@@ -48,7 +48,7 @@ def test_enumeration(name: str) -> None:
 @pytest.mark.parametrize("name", ABI["constants"])
 def test_constant(name: str) -> None:
     """A constant has the value of C."""
-    module = netioapi if hasattr(netioapi, name) else errors
+    module = netioapi if hasattr(netioapi, name) else winerror
     assert getattr(module, name) == ABI["constants"][name]
 
 

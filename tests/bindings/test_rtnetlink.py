@@ -63,6 +63,9 @@ def text(value: str | None) -> bytes:
     return (value or "").encode()
 
 
+#: pyroute2's names of IF_OPER_x (linux/if.h), by number.
+OPERSTATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")
+
 LINKS = recorded.messages(nl.RTM_NEWLINK, nl.RTM_DELLINK)
 NETCONFS = recorded.messages(nl.RTM_NEWNETCONF, nl.RTM_DELNETCONF)
 ADDRESSES = recorded.messages(nl.RTM_NEWADDR, nl.RTM_DELADDR)
@@ -95,6 +98,7 @@ def test_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> No
         master=oracle.get_attr("IFLA_MASTER"),
         lower=oracle.get_attr("IFLA_LINK"),
         lower_netns=oracle.get_attr("IFLA_LINK_NETNSID") is not None,
+        operstate=OPERSTATES.index(oracle.get_attr("IFLA_OPERSTATE")),
         carrier_up=oracle.get_attr("IFLA_CARRIER_UP_COUNT"),
         carrier_down=oracle.get_attr("IFLA_CARRIER_DOWN_COUNT"),
         inet6_flags=attribute(inet6, "IFLA_INET6_FLAGS"),

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model import (
     FAMILIES,
+    Cause,
     Family,
     Interface,
     InterfaceRow,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
+    OperStatus,
     make_luid,
 )
 from exporter.monitor.series import Histogram, SeriesSet
@@ -25,17 +29,25 @@ from exporter.settings.selection import Group, Selection
 IPV4, IPV6 = Family.IPV4, Family.IPV6
 
 
+UNKNOWN = LinkStatus()
+WORKING = LinkStatus(True, OperStatus.UP, True)
+SWITCHED_OFF = LinkStatus(False, OperStatus.DOWN)
+NO_CARRIER = LinkStatus(True, OperStatus.DOWN, False)
+
+
 def interface(
     index: int = 3,
     name: str = "eth0",
     connected: bool = True,
     family: Family = IPV4,
     kind: str = "",
+    status: LinkStatus = UNKNOWN,
     **parameters: object,
 ) -> Interface:
     """An interface as a source would describe it."""
     row = InterfaceRow(connected=connected, **parameters)  # type: ignore[arg-type]
-    return Interface(family, make_luid(6, index), index, Link(name, kind=kind, type=6), row)
+    link = Link(name, kind=kind, type=6)
+    return Interface(family, make_luid(6, index), index, link, row, status)
 
 
 def notify(
@@ -109,6 +121,69 @@ def test_an_outage_is_measured_from_loss_to_return_only() -> None:
     assert state.outages[IPV4].sum == 3.0, "a deletion is no return"
 
 
+@pytest.mark.parametrize(
+    ("status", "cause", "label"),
+    [
+        (SWITCHED_OFF, Cause.ADMINISTRATIVE, "administrative"),
+        (LinkStatus(False, OperStatus.LOWER_LAYER_DOWN), Cause.ADMINISTRATIVE, "administrative"),
+        (NO_CARRIER, Cause.CARRIER, "down"),
+        (LinkStatus(None, OperStatus.DOWN, False), Cause.OTHER, "down"),
+        (LinkStatus(True, OperStatus.DOWN), Cause.OTHER, "down"),
+        (LinkStatus(True, OperStatus.LOWER_LAYER_DOWN), Cause.OTHER, "lowerLayerDown"),
+        (LinkStatus(True, OperStatus.DORMANT, True), Cause.OTHER, "dormant"),
+        (LinkStatus(True, OperStatus.NOT_PRESENT), Cause.OTHER, "notPresent"),
+        (LinkStatus(True, OperStatus.TESTING), Cause.OTHER, "testing"),
+        (WORKING, Cause.OTHER, "unknown"),
+        (LinkStatus(), Cause.OTHER, "unknown"),
+    ],
+)
+def test_a_disconnection_counts_by_its_cause(status: LinkStatus, cause: Cause, label: str) -> None:
+    """The status that the notification brings decides; the sum is that of the transitions."""
+    state = State()
+    state.load([interface(status=WORKING)], 0.0)
+    state.apply(
+        [notify(NotificationType.PARAMETER, interface(connected=False, status=status), 1.0)]
+    )
+    assert only(state).disconnections == [int(cause is each) for each in Cause]
+    assert only(state).transitions == [1, 0]
+    assert status.cause_label == label
+
+
+def test_an_outage_is_not_administrative() -> None:
+    """Nobody waits for an interface that was switched off, at once or during the outage."""
+    state = State()
+    on = interface(status=WORKING)
+    off = interface(connected=False, status=SWITCHED_OFF)
+    lost = interface(connected=False, status=NO_CARRIER)
+    state.load([on], 0.0)
+    for at, one in enumerate([off, lost, on]):  # off, then on without a carrier for a moment
+        state.apply([notify(NotificationType.PARAMETER, one, float(at))])
+    for at, one in enumerate([lost, off, lost, on], 10):
+        state.apply([notify(NotificationType.PARAMETER, one, float(at))])
+    assert state.outages[IPV4].cumulative()[-1] == ("+Inf", 0)
+    state.apply([notify(NotificationType.PARAMETER, lost, 20.0)])
+    state.apply([notify(NotificationType.PARAMETER, on, 24.0)])
+    assert state.outages[IPV4].sum == 4.0
+    assert only(state).disconnections == [1, 2, 0]
+
+
+def test_an_inferred_transition_bounds_no_outage() -> None:
+    """When a change that no notification showed happened is not known, so no length is."""
+    state = State()
+    on, lost = interface(status=WORKING), interface(connected=False, status=NO_CARRIER)
+    state.load([on], 0.0)
+    for at, one, inferred in (
+        (1.0, lost, True),
+        (2.0, on, False),
+        (3.0, lost, False),
+        (4.0, on, True),
+    ):
+        state.apply([notify(NotificationType.PARAMETER, one, at, inferred=inferred)])
+    assert state.outages[IPV4].cumulative()[-1] == ("+Inf", 0)
+    assert (only(state).transitions, only(state).unobserved) == ([1, 1], [1, 1])
+    assert only(state).disconnections == [0, 1, 0]
+
+
 def test_changed_members_are_counted_by_name() -> None:
     """Each changed member of the row counts once, and is born with its first change."""
     state = State()
@@ -123,7 +198,7 @@ def test_changed_members_are_counted_by_name() -> None:
 
 
 def test_inferred_notifications_are_counted_apart_but_believed() -> None:
-    """What a resync found moves the state and its own counter, never the churn."""
+    """What a comparison found moves the state and is unobserved, never churn or a transition."""
     state = State()
     state.load([interface()], 0.0)
     state.apply(
@@ -132,7 +207,8 @@ def test_inferred_notifications_are_counted_apart_but_believed() -> None:
     assert state.inferred[NotificationType.PARAMETER] == 1
     assert state.churn[IPV4] == [0, 0, 0]
     assert only(state).notifications == [0, 0, 0]
-    assert only(state).transitions == [1, 0]
+    assert (only(state).transitions, only(state).unobserved) == ([0, 0], [1, 0])
+    assert only(state).disconnections == [0, 0, 0], "why is not known"
     assert only(state).last_notification is None
 
 
@@ -356,7 +432,8 @@ def books(state: State, now: float) -> object:
             (
                 series.device,
                 series.notifications,
-                series.transitions,
+                series.connections,
+                series.disconnections,
                 series.unobserved,
                 series.parameter_changes,
                 series.seconds(True, now),
@@ -374,6 +451,7 @@ INTERFACES = st.builds(
     connected=st.booleans(),
     family=st.sampled_from(FAMILIES),
     kind=st.sampled_from(["", "veth", "bridge"]),
+    status=st.sampled_from([LinkStatus(), WORKING, SWITCHED_OFF, NO_CARRIER]),
     mtu_bytes=st.sampled_from([1280, 1500]),
 )
 EVENTS = st.lists(

@@ -13,9 +13,9 @@ from standin import Standin
 from support.namespace import Namespace
 from support.waiting import DEADLINE, wait_until
 
-from exporter.bindings.errors import IpHelperError
 from exporter.bindings.netioapi import AF_INET
 from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.winerror import IpHelperError
 from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.notify import NotificationHandle
 from exporter.notify import handle as notify_handle

@@ -10,9 +10,9 @@ from clauses import clause, only
 from support.waiting import wait_until
 from worlds import KernelWorld, StandinWorld, World
 
-from exporter.bindings.errors import format_message
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC
-from exporter.model import Family, make_luid
+from exporter.bindings.winerror import format_message
+from exporter.model import Family, InterfaceRow, make_luid
 from exporter.notify import (
     IpHelperError,
     get_if_entry2,
@@ -218,9 +218,7 @@ def test_stack_tables(world: World) -> None:
 
 @clause("C40")
 def test_initial_entry(world: World) -> None:
-    """An initialised entry names no interface and sets nothing."""
+    """An initialised entry names no interface and has no values."""
     entry = initialize_ip_interface_entry()
     assert entry[:3] == (Family.UNSPEC, 0, 0)
-    zones = entry.parameters.zone_indices or ()
-    assert not any(zones)
-    assert not any(entry.parameters._replace(zone_indices=None))
+    assert entry.parameters == InterfaceRow()

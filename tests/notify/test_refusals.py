@@ -13,7 +13,7 @@ from calls import Calls, Register, threads
 from clauses import clause, only
 from worlds import StandinWorld, World
 
-from exporter.bindings.errors import format_message
+from exporter.bindings.winerror import format_message
 from exporter.notify import IpHelperError
 
 #: The documented texts; Windows has them in its own words.

@@ -11,7 +11,17 @@ from support.waiting import wait_until
 
 from exporter import __version__
 from exporter.clock import SYSTEM
-from exporter.model import Change, Family, Interface, InterfaceRow, Link, NotificationType
+from exporter.model import (
+    Change,
+    Family,
+    Interface,
+    InterfaceRow,
+    Link,
+    LinkStatus,
+    Notification,
+    NotificationType,
+    OperStatus,
+)
 from exporter.monitor.state import State
 
 Receiver = HttpReceiver | GrpcReceiver
@@ -123,6 +133,26 @@ def test_notifications_go_where_they_were_asked_to(
         "both": {"traces", "logs", "metrics"},
     }[events]
     assert_balanced(push)
+
+
+@pytest.mark.parametrize("inferred", [False, True])
+def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferred: bool) -> None:
+    """The event says why in a word of RFC 2863, unless nobody saw it happen."""
+    row = Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected=True))
+    status = LinkStatus(True, OperStatus.LOWER_LAYER_DOWN)
+    lost = row._replace(parameters=InterfaceRow(connected=False), status=status)
+    state = State()
+    state.load([row], 0.0)
+    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
+        for at, one in enumerate((lost, row)):
+            n = Notification(
+                NotificationType.PARAMETER, *row[:3], 1.7e9, float(at), one, inferred=inferred
+            )
+            told(push, state.apply([n]))
+    attribute = "ip_interface.disconnection.cause"
+    expected = [None if inferred else "lowerLayerDown", None]
+    assert [event.get(attribute) for event in receiver.events()] == expected
+    assert [plain(r.attributes).get(attribute) for r in receiver.records()] == expected
 
 
 def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:

@@ -69,6 +69,8 @@ def line(device: str = "eth0", connected: bool | None = True, **facts: object) -
         "family": "ipv4",
         "index": "2",
         "luid": "0x0006000002000000",
+        "switched_off": False,
+        "reason": "",
         "notifications": 1234567,
         "transitions": 14,
         "state_seconds": 3725.0,
@@ -98,6 +100,18 @@ def test_each_interface_is_a_row() -> None:
     plain = [cell.replace("\u202f", " ") for cell in rows[0][3:]]
     assert plain == ["1 h 2 min", "14", "1 234 567", "2", "0x0006000002000000"]
     assert rows[2][3] == "42\u202fs"
+
+
+def test_switched_off_is_not_disconnected() -> None:
+    """The page tells apart what somebody switched off and what lost the network, and how."""
+    page = read(
+        line("a", False, switched_off=True, reason="down"),
+        line("b", False, reason="no carrier"),
+        line("c", False),
+        line("d", True, reason="down"),
+    )
+    states = [row[2] for row in page.rows[1:]]
+    assert states == ["switched off", "disconnected no carrier", "disconnected", "connected"]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from exporter.model import (
     Interface,
     InterfaceRow,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
+    OperStatus,
 )
 from exporter.monitor.recorder import Recorder
 from exporter.sources.contract import SourceClosed
@@ -42,8 +44,17 @@ INTERFACES = st.builds(
     st.integers(0, 2**32 - 1),
     st.builds(Link, TEXT, TEXT, TEXT, st.integers(0, 999), TEXT, TEXT, TEXT),
     PARAMETERS,
+    st.builds(
+        LinkStatus,
+        st.none() | st.booleans(),
+        st.sampled_from(OperStatus),
+        st.none() | st.booleans(),
+    ),
 )
 COUNTS = st.integers(0, 2**32 - 1)
+ROW = (
+    b'{"time":1,"event":"add","family":"ipv4","luid":"0x06","index":3,"link":{"name":"e"},"row":{}}'
+)
 LINE = b'{"time":1,"event":"add","family":"ipv4","luid":"0x06","index":3}'
 
 
@@ -135,6 +146,13 @@ def test_a_present_interface_survives_the_recording(
         (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"mtu_bytes":NaN}}'), "2^63"),
         (LINE.replace(b":3}", b':3,"link":{"name":"e"},"row":{"connected":2}}'), "connected"),
         (LINE.replace(b":3}", b':3,"unobserved":[1]}'), "unobserved"),
+        (ROW.replace(b"}}", b'},"status":1}'), '"status" is 1'),
+        (ROW.replace(b"}}", b'},"status":{"enabled":1}}'), '"status.enabled" is 1'),
+        (
+            ROW.replace(b"}}", b'},"status":{"oper_status":"upp"}}'),
+            "\"status.oper_status\" is 'upp': expected one of up, down",
+        ),
+        (ROW.replace(b"}}", b'},"status":{"oper_status":[]}}'), "oper_status"),
         (b'{"a":"' + b"x" * 70000 + b'"}', "longer than"),
     ],
 )
@@ -151,7 +169,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 MEMBERS = st.sampled_from(
-    ["time", "instant", "event", "family", "luid", "index", "link", "row", "unobserved", "inferred"]
+    ["time", "instant", "event", "family", "luid", "index", "link", "row", "status", "inferred"]
 )
 
 

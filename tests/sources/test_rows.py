@@ -8,7 +8,7 @@ from support import messages as build
 from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import InterfaceRow, Link
+from exporter.model import InterfaceRow, Link, LinkStatus, OperStatus
 from exporter.sources.linux import rows
 from exporter.sources.linux.rows import Timers
 
@@ -223,3 +223,44 @@ def test_a_system_without_the_sysctl_has_no_path_mtu_expiry(
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert rows.path_mtu_timeout("ipv6") is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "operstate", "kind", "expected"),
+    [
+        (0, build.IF_OPER_DOWN, b"", LinkStatus(False, OperStatus.DOWN)),
+        (RUNNING, build.IF_OPER_UP, b"", LinkStatus(True, OperStatus.UP, True)),
+        (RUNNING, 0, b"bridge", LinkStatus(True, OperStatus.UNKNOWN, True)),
+        (UP, build.IF_OPER_DOWN, b"tun", LinkStatus(True, OperStatus.DOWN, False)),
+        # The carrier was there for a moment when the message was made.
+        (UP | nl.IFF_LOWER_UP, build.IF_OPER_DOWN, b"", LinkStatus(True, OperStatus.DOWN, False)),
+        # The carrier is gone, and the operational state is still to be worked out.
+        (UP | nl.IFF_RUNNING, build.IF_OPER_UP, b"", LinkStatus(True, OperStatus.DOWN, False)),
+        (UP | nl.IFF_RUNNING, 0, b"veth", LinkStatus(True, OperStatus.DOWN, False)),
+        # What is below a macvlan is not its own; the peer of a veth is not below it.
+        (
+            UP,
+            build.IF_OPER_LOWERLAYERDOWN,
+            b"macvlan",
+            LinkStatus(True, OperStatus.LOWER_LAYER_DOWN),
+        ),
+        (UP, build.IF_OPER_LOWERLAYERDOWN, b"veth", LinkStatus(True, OperStatus.DOWN, False)),
+        (
+            UP | nl.IFF_LOWER_UP,
+            build.IF_OPER_DORMANT,
+            b"",
+            LinkStatus(True, OperStatus.DORMANT, True),
+        ),
+        (UP, 4, b"", LinkStatus(True, OperStatus.TESTING)),
+        (UP, 1, b"", LinkStatus(True, OperStatus.NOT_PRESENT)),
+        (RUNNING, 7, b"", LinkStatus(True, OperStatus.UNKNOWN, True)),
+    ],
+)
+def test_the_status_is_that_of_the_message(
+    flags: int, operstate: int, kind: bytes, expected: LinkStatus
+) -> None:
+    """Flags and operstate of one message say whether a link is on, and what keeps it down."""
+    body = build.link(3, flags=flags, operstate=operstate, kind=kind)
+    message = nl.parse_link(body, 0, len(body))
+    assert message is not None
+    assert rows.link_status(message, message.kind) == expected

@@ -33,15 +33,14 @@ def numbers(link: nl.LinkMessage) -> tuple[object, ...]:
     """The numbers that a template reads, as the plain parser found them."""
     counters = () if link.family == nl.AF_INET6 else (link.carrier_up, link.carrier_down)
     timers = link.inet6_timers and struct.pack("=II", *link.inet6_timers)
-    found = (link.flags, *counters, link.inet6_flags, timers)
+    found = (link.flags, link.operstate, *counters, link.inet6_flags, timers)
     return tuple(number for number in found if number is not None)
 
 
 def rest(link: nl.LinkMessage) -> nl.LinkMessage:
     """Everything else."""
-    return link._replace(
-        flags=0, carrier_up=None, carrier_down=None, inet6_flags=None, inet6_timers=None
-    )
+    numbers = ("operstate", "carrier_up", "carrier_down", "inet6_flags", "inet6_timers")
+    return link._replace(flags=0, **dict.fromkeys(numbers))
 
 
 @cache
@@ -112,20 +111,24 @@ def test_every_byte_matters_or_is_none_of_ours(data: bytes) -> None:
 
 @given(
     st.integers(0, 2**32 - 1),
+    st.integers(0, 255),
     st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
     st.integers(0, 2**32 - 1),
     st.integers(0, 2**32 - 1),
 )
 def test_what_a_flap_changes_matches(
-    flags: int, counts: tuple[int, int], flags6: int, reachable_ms: int
+    flags: int, operstate: int, counts: tuple[int, int], flags6: int, reachable_ms: int
 ) -> None:
-    """Flags, carrier counters, IPv6 flags and timers of any value are no new layout."""
+    """Flags, operstate, carrier counters, IPv6 flags and timers of any value are no new layout."""
+    numbers = {
+        "flags": flags,
+        "operstate": operstate,
+        "counts": counts,
+        "flags6": flags6,
+        "reachable_ms": reachable_ms,
+    }
     data, other = (
-        build.datagram((nl.RTM_NEWLINK, build.link(3, **facts)))
-        for facts in (
-            {},
-            {"flags": flags, "counts": counts, "flags6": flags6, "reachable_ms": reachable_ms},
-        )
+        build.datagram((nl.RTM_NEWLINK, build.link(3, **facts))) for facts in ({}, numbers)
     )
     assert agree(data, other)
 

@@ -24,15 +24,26 @@ import pytest
 from standin import ADD, DELETE, PARAMETER, TIMEOUT, Standin
 from support.waiting import wait_until
 
-from exporter.bindings import errors
-from exporter.bindings.errors import IpHelperError
+from exporter.bindings import winerror
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC, GUID, MIB_IPINTERFACE_ROW
+from exporter.bindings.winerror import IpHelperError
 from exporter.clock import SYSTEM, Clock
-from exporter.model import Family, InterfaceRow, Link, Notification, NotificationType, make_luid
+from exporter.model import (
+    Cause,
+    Family,
+    InterfaceRow,
+    Link,
+    LinkStatus,
+    Notification,
+    NotificationType,
+    OperStatus,
+    format_luid,
+    make_luid,
+)
 from exporter.sources.contract import Source, SourceClosed
 from exporter.sources.windows import registration as windows_registration
 from exporter.sources.windows import source as windows
-from exporter.sources.windows.rows import parameters_from
+from exporter.sources.windows.rows import row_from
 from exporter.sources.windows.source import WindowsSource
 
 #: Opens a source on the stand-in; closed after the test.
@@ -168,7 +179,7 @@ def test_refused_registration(standin: Standin, open_source: Open, status: int) 
 
 def test_refused_listing(standin: Standin, open_source: Open) -> None:
     """When the first listing fails, open fails, and the registration is cancelled."""
-    standin.fail("GetIpInterfaceTable", errors.ERROR_NOT_ENOUGH_MEMORY)
+    standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_ENOUGH_MEMORY)
     with pytest.raises(IpHelperError, match="GetIpInterfaceTable"):
         open_source()
     assert standin.registrations == 0
@@ -177,7 +188,7 @@ def test_refused_listing(standin: Standin, open_source: Open) -> None:
 def test_listing_that_the_system_lacks(standin: Standin, open_source: Open) -> None:
     """Without GetIpInterfaceTable (status 50) the source starts empty and tells what comes."""
     standin.put(AF_INET, 3)
-    standin.fail("GetIpInterfaceTable", errors.ERROR_NOT_SUPPORTED, times=2)
+    standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_SUPPORTED, times=2)
     source = open_source()
     assert source.interfaces() == []
     assert source.health.errors == {"list": 2}
@@ -244,7 +255,7 @@ def test_life_of_the_callback(
     source = WindowsSource(library=standin.path, clock=Clock(hand.read, time.perf_counter))
     source.open()
     if not cancelled:
-        standin.fail("CancelMibChangeNotify2", errors.ERROR_INVALID_HANDLE)
+        standin.fail("CancelMibChangeNotify2", winerror.ERROR_INVALID_HANDLE)
     source.close()
     assert source.health.errors == ({} if cancelled else {"cancel": 1})
     del source, hand
@@ -331,6 +342,30 @@ def test_notifications(standin: Standin, open_source: Open) -> None:
     assert all(instant <= n.instant <= time.perf_counter() for n in batch)
     assert not any(n.interface or n.inferred for n in batch)
     assert source.health.messages == {"initial": 1, "add": 2, "delete": 1, "parameter": 1}
+
+
+def test_the_debug_log_has_each_notification_and_its_effect(
+    standin: Standin, open_source: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At level debug, each notification and the members that a read finds changed are logged."""
+    standin.put(AF_INET, 3, NlMtu=1500)
+    standin.put_link(3, "Ethernet")
+    with caplog.at_level(logging.INFO, logger="exporter"):
+        source = open_source()
+        standin.change(3, NlMtu=1400)
+        collect(source, 1)
+        source.interface(Family.IPV4, make_luid(6, 3))
+        assert not caplog.records
+        caplog.set_level(logging.DEBUG, logger="exporter")
+        standin.change(3, NlMtu=1300, Metric=7)
+        collect(source, 1)
+        source.interface(Family.IPV4, make_luid(6, 3))
+    logged = [(r.getMessage(), r.fields) for r in caplog.records]  # type: ignore[attr-defined]
+    luid = {"family": "ipv4", "luid": format_luid(make_luid(6, 3))}
+    assert logged == [
+        ("Notification", {"type": "parameter", **luid, "ifindex": 3}),
+        ("Interface read", {"device": "Ethernet", **luid, "changed": "mtu_bytes,metric"}),
+    ]
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01])
@@ -452,21 +487,21 @@ def test_every_member_is_read() -> None:
         "SupportsNeighborDiscovery": "neighbor_discovery_supported",
         "SupportsRouterDiscovery": "router_discovery_supported",
     }
-    nothing = parameters_from(MIB_IPINTERFACE_ROW())
+    nothing = row_from(MIB_IPINTERFACE_ROW())
     assert None not in nothing
     cases: list[tuple[str, dict[str, Any], int]]
     cases = [(win32, {ours: after}, before) for win32, (ours, before, after) in numbers.items()]
     cases += [(win32, {ours: True}, 1) for win32, ours in flags.items()]
     for win32, expected, value in cases:
         row = MIB_IPINTERFACE_ROW(**{win32: value})
-        assert parameters_from(row) == nothing._replace(**expected), win32
+        assert row_from(row) == nothing._replace(**expected), win32
     row = MIB_IPINTERFACE_ROW()
     row.ZoneIndices[1], row.ZoneIndices[14] = 3, 5
     row.TransmitOffload.TlLargeSendOffloadSupported = 1
     row.ReceiveOffload.NlChecksumSupported = 1
     special: dict[str, Any] = {"transmit_offload": 64, "receive_offload": 1}
     zones = (0, 3, *[0] * 12, 5, 0)
-    assert parameters_from(row) == nothing._replace(zone_indices=zones, **special)
+    assert row_from(row) == nothing._replace(zone_indices=zones, **special)
     checked = {ours for ours, *_ in numbers.values()} | set(flags.values()) | set(special)
     assert checked | {"zone_indices"} == set(InterfaceRow._fields)
 
@@ -481,6 +516,9 @@ def test_read(standin: Standin, open_source: Open) -> None:
         InterfaceGuid=guid,
         PhysicalAddressLength=6,
         PhysicalAddress=(2, 0, 0, 0xAB, 0xCD, 0xEF),
+        AdminStatus=1,
+        OperStatus=1,
+        MediaConnectState=1,
     )
     source = open_source()
     standin.add(3, NlMtu=1400)
@@ -501,6 +539,47 @@ def test_read(standin: Standin, open_source: Open) -> None:
         guid="{4D36E972-E325-11CE-BFC1-08002BE10318}",
         description="Intel(R) Ethernet",
     )
+    assert interface.status == LinkStatus(True, OperStatus.UP, True)
+
+
+MEDIUM_UNKNOWN, MEDIUM, NO_MEDIUM = 0, 1, 2
+
+
+@pytest.mark.parametrize(
+    ("admin", "oper", "medium", "cause", "label"),
+    [
+        (1, 2, NO_MEDIUM, Cause.CARRIER, "down"),
+        (1, 2, MEDIUM_UNKNOWN, Cause.CARRIER, "down"),
+        (1, 2, MEDIUM, Cause.OTHER, "down"),
+        (1, 1, MEDIUM, Cause.OTHER, "unknown"),  # connected again when it was read
+        (1, 3, NO_MEDIUM, Cause.OTHER, "testing"),
+        (1, 4, NO_MEDIUM, Cause.OTHER, "unknown"),
+        (1, 5, MEDIUM, Cause.OTHER, "dormant"),
+        (1, 6, NO_MEDIUM, Cause.OTHER, "notPresent"),
+        (1, 7, NO_MEDIUM, Cause.OTHER, "lowerLayerDown"),
+        (2, 2, NO_MEDIUM, Cause.ADMINISTRATIVE, "administrative"),
+        (3, 3, NO_MEDIUM, Cause.OTHER, "testing"),
+        (0, 0, MEDIUM_UNKNOWN, Cause.OTHER, "unknown"),
+    ],
+)
+def test_why_it_is_disconnected(
+    standin: Standin,
+    open_source: Open,
+    admin: int,
+    oper: int,
+    medium: int,
+    cause: Cause,
+    label: str,
+) -> None:
+    """The entry of the link that is read with the row says why it is disconnected."""
+    status = {"AdminStatus": admin, "OperStatus": oper, "MediaConnectState": medium}
+    standin.put_link(3, "Ethernet", **status)
+    source = open_source()
+    standin.put(AF_INET, 3, Connected=0)
+    interface = source.interface(Family.IPV4, make_luid(6, 3))
+    assert interface is not None
+    assert (interface.status.cause, interface.status.cause_label) == (cause, label)
+    assert interface.status.enabled is {1: True, 2: False}.get(admin)
 
 
 @pytest.mark.parametrize("family", [AF_INET, AF_UNSPEC])
@@ -519,7 +598,7 @@ def test_read_that_fails(standin: Standin, open_source: Open) -> None:
     standin.put(AF_INET, 3, NlMtu=1400)
     source = open_source()
     standin.put(AF_INET, 3, NlMtu=1300)
-    standin.fail("GetIpInterfaceEntry", errors.ERROR_NOT_ENOUGH_MEMORY, times=2)
+    standin.fail("GetIpInterfaceEntry", winerror.ERROR_NOT_ENOUGH_MEMORY, times=2)
     interface = source.interface(Family.IPV4, make_luid(6, 3))
     assert interface is not None
     assert interface.parameters.mtu_bytes == 1400
@@ -533,7 +612,7 @@ def test_link_that_is_gone_first(standin: Standin, open_source: Open) -> None:
     standin.put_link(3, "Ethernet")
     source = open_source()
     standin.put(AF_INET6, 3)
-    standin.fail("GetIfEntry2", errors.ERROR_FILE_NOT_FOUND)
+    standin.fail("GetIfEntry2Ex", winerror.ERROR_FILE_NOT_FOUND)
     interface = source.interface(Family.IPV6, make_luid(6, 3))
     assert interface is not None
     assert interface.link.name == "Ethernet"
@@ -544,7 +623,7 @@ def test_link_that_nobody_ever_saw(standin: Standin, open_source: Open) -> None:
     """An interface whose link cannot be read is named by its LUID; a failure is counted."""
     source = open_source()
     standin.put(AF_INET, 3)
-    standin.fail("GetIfEntry2", errors.ERROR_NOT_ENOUGH_MEMORY)
+    standin.fail("GetIfEntry2Ex", winerror.ERROR_NOT_ENOUGH_MEMORY)
     interface = source.interface(Family.IPV4, make_luid(6, 3))
     assert interface is not None
     assert interface.link == Link("0x0006000003000000")
@@ -674,8 +753,8 @@ def test_resync_that_fails(
     standin.notify(PARAMETER, AF_INET, 9)
     standin.delete(3)
     standin.wait_idle()
-    standin.fail("GetIpInterfaceTable", errors.ERROR_NOT_SUPPORTED)
-    standin.fail("GetIpInterfaceTable", errors.ERROR_NOT_ENOUGH_MEMORY)
+    standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_SUPPORTED)
+    standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_ENOUGH_MEMORY)
     batch = collect(source, 2)
     assert summary(batch)[1] == (NotificationType.DELETE, Family.IPV4, 3)
     assert source.health.errors == {"list": 2}
@@ -724,3 +803,50 @@ def test_source_keeps_the_contract(open_source: Open) -> None:
     source: Source = open_source(clock=SYSTEM)
     assert source.backend == "iphlpapi"
     assert source.health.dropped == 0
+
+
+def test_a_rename_told_by_one_family_moves_both(
+    standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other family has the link's new name at once, without an inferred change."""
+    for family in (AF_INET, AF_INET6):
+        standin.put(family, 3)
+    standin.put_link(3, "Ethernet")
+    source = open_source()
+    confirm(source)
+    standin.put_link(3, "Office")
+    standin.notify(PARAMETER, AF_INET, 3)
+    (told,) = collect(source, 1)
+    assert source.interface(told.family, told.luid) is not None
+    (renamed,) = source.receive(TIMEOUT)
+    assert (renamed.type, renamed.family) == (NotificationType.REFRESH, Family.IPV6)
+    assert renamed.interface is not None
+    assert renamed.interface.link.name == "Office"
+    assert not renamed.inferred
+    monkeypatch.setattr(windows, "RECONCILE_SECONDS", 0.0)
+    assert source.receive(0) == []
+
+
+def test_a_delete_that_overtook_an_add_is_noticed(
+    standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interface that is there after its last DELETE is found again within a second."""
+    standin.put(AF_INET, 3)
+    source = open_source()
+    confirm(source)
+    standin.notify(ADD, AF_INET, 3)  # of the life after the one whose end is told next
+    standin.notify(DELETE, AF_INET, 3)
+    assert [n.type for n in collect(source, 2)] == [NotificationType.ADD, NotificationType.DELETE]
+    monkeypatch.setattr(windows, "RESYNC_SECONDS", 0.0)  # of the two intervals, the short one
+    (found,) = source.receive(TIMEOUT)
+    assert (found.type, found.inferred) == (NotificationType.ADD, True)
+    assert source.health.resyncs == 0, "nothing was lost"
+
+
+def test_links_are_read_where_windows_is_older(standin: Standin, open_source: Open) -> None:
+    """Without GetIfEntry2Ex, which came with Windows 10 1703, the facts are the same."""
+    standin.put(AF_INET, 3)
+    standin.put_link(3, "Ethernet")
+    standin.fail("GetIfEntry2Ex", winerror.ERROR_PROC_NOT_FOUND, 1)
+    (interface,) = open_source().interfaces()
+    assert interface.link.name == "Ethernet"

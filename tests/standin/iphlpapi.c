@@ -297,7 +297,9 @@ static DWORD look_up(const MIB_IPINTERFACE_ROW *row, MIB_IPINTERFACE_ROW **found
 }
 
 void API InitializeIpInterfaceEntry(MIB_IPINTERFACE_ROW *row) {
-    memset(row, 0, sizeof *row);
+    memset(row, 0xff, sizeof *row); /* "no value", as SetIpInterfaceEntry understands it */
+    row->Family = AF_UNSPEC;
+    row->InterfaceLuid = row->InterfaceIndex = 0;
 }
 
 DWORD API GetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row) {
@@ -325,6 +327,8 @@ DWORD API SetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row) {
         status = ERROR_INVALID_PARAMETER;
     if (status == NO_ERROR) {
         after = *row;
+        for (size_t i = 0; i < sizeof after; i++) /* what was never set stays as it is */
+            if (((uint8_t *)row)[i] == 0xff) ((uint8_t *)&after)[i] = ((uint8_t *)found)[i];
         for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
             memcpy((uint8_t *)&after + ignored[i].start, (uint8_t *)found + ignored[i].start,
                    ignored[i].end - ignored[i].start);
@@ -382,6 +386,14 @@ DWORD API GetIfEntry2(MIB_IF_ROW2 *row) {
     if (found) *row = *found;
     pthread_mutex_unlock(&mutex);
     return found ? NO_ERROR : ERROR_FILE_NOT_FOUND;
+}
+
+DWORD API GetIfEntry2Ex(int level, MIB_IF_ROW2 *row) {
+    enum { MibIfEntryNormal = 0, MibIfEntryNormalWithoutStatistics = 2 };
+    if (level != MibIfEntryNormal && level != MibIfEntryNormalWithoutStatistics)
+        return ERROR_INVALID_PARAMETER;
+    INJECTED;
+    return GetIfEntry2(row);
 }
 
 DWORD API GetIfTable2(void **table) {

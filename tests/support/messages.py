@@ -13,6 +13,8 @@ _BROADCAST = 0x2
 #: IFLA_INET6_FLAGS of a family that is ready on a link.
 READY = nl.IF_READY
 ARPHRD_ETHER = 1
+#: linux/if.h.
+IF_OPER_DOWN, IF_OPER_LOWERLAYERDOWN, IF_OPER_DORMANT, IF_OPER_UP = 2, 3, 5, 6
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -58,6 +60,7 @@ def link(
     *,
     family: int = nl.AF_UNSPEC,
     hardware_type: int = ARPHRD_ETHER,
+    operstate: int | None = None,
     mtu: int | None = 1500,
     kind: bytes = b"veth",
     alias: bytes = b"",
@@ -69,11 +72,17 @@ def link(
     reachable_ms: int = 30000,
     retransmit_ms: int = 1000,
 ) -> bytes:
-    """RTM_NEWLINK or RTM_DELLINK; ``conf=None`` or ``conf6=None`` is a link without the family."""
+    """RTM_NEWLINK or RTM_DELLINK; ``conf=None`` or ``conf6=None`` is a link without the family.
+
+    Without an `operstate` it is UP or DOWN, as the flags say.
+    """
     body = struct.pack(
         "=BxHiII", family, hardware_type, index, flags | _BROADCAST | nl.IFF_MULTICAST, 0
     )
     body += attribute(nl.IFLA_IFNAME, name + b"\0")
+    if operstate is None:
+        operstate = IF_OPER_UP if flags & nl.IFF_RUNNING else IF_OPER_DOWN
+    body += attribute(nl.IFLA_OPERSTATE, bytes([operstate]))
     if mtu is not None:
         body += u32(nl.IFLA_MTU, mtu)
     body += attribute(nl.IFLA_ADDRESS, address)

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import Family, Interface, InterfaceRow, make_luid
+from exporter.model import Family, Interface, InterfaceRow, LinkStatus, make_luid
 from exporter.sources.linux import rows
 from exporter.sources.linux.carrier import CarrierAccount
 from exporter.sources.linux.rows import Timers
@@ -16,8 +16,8 @@ _IPV6_MIN_MTU = 1280
 
 #: What messages change, beside what is kept by family and the carrier counters.
 _CHANGING = (
-    "naming", "facts", "mtu", "flags", "carrier", "inet_conf",
-    "flags6", "inet6_conf", "inet6_flags", "addr_gen_mode",
+    "naming", "facts", "mtu", "flags", "carrier", "status", "inet_conf",
+    "flags6", "status6", "inet6_conf", "inet6_flags", "addr_gen_mode",
 )  # fmt: skip
 _changing = attrgetter(*_CHANGING)
 #: Positions of a link that are known, and steps from one: a flap has a handful, random timers
@@ -81,6 +81,7 @@ class LinkState:
             self.naming = naming
             self.facts = rows.link_facts(message, self.type)
         self.flags = message.flags & rows.ROW_FLAGS
+        self.status = rows.link_status(message, self.naming[2])
         self.carrier = bool(message.flags & nl.IFF_LOWER_UP)
         self.counters = message.carrier_up or 0, message.carrier_down or 0
         mtu_changed, self.mtu = message.mtu != self.mtu, message.mtu or 0
@@ -95,6 +96,7 @@ class LinkState:
     def take_inet6(self, message: nl.LinkMessage) -> None:
         """Keep what any link message says about IPv6."""
         self.flags6 = message.flags & rows.ROW_FLAGS
+        self.status6 = rows.link_status(message, self.naming[2])
         if message.inet6_conf is None:
             return
         self.inet6_conf = message.inet6_conf
@@ -122,13 +124,20 @@ class LinkState:
             self.timers[Family.IPV6],
         )
 
+    def status_of(self, family: Family) -> LinkStatus:
+        """The status of one family: IPv6 can be switched off on a link that is on."""
+        if family is Family.IPV4:
+            return self.status
+        return rows.SWITCHED_OFF if rows.ipv6_disabled(self.inet6_conf) else self.status6
+
     def follows_carrier(self, family: Family) -> bool:
         """Whether a carrier connects the family: IPv6 that is switched off stays disconnected."""
         return family is not Family.IPV6 or not rows.ipv6_disabled(self.inet6_conf)
 
     def interface(self, family: Family) -> Interface:
         """The IP interface of one family."""
-        return Interface(family, self.luid, self.ifindex, self.facts, self.parameters(family))
+        parameters, status = self.parameters(family), self.status_of(family)
+        return Interface(family, self.luid, self.ifindex, self.facts, parameters, status)
 
     # -- going round in circles -----------------------------------------------------------
 

@@ -344,9 +344,16 @@ class LinkTable:
         self, link: LinkState, family: Family, renamed: bool = False, counted: bool = False
     ) -> None:
         """Compare an interface with its link; `counted`: the carrier counters are fresh."""
-        before = link.interfaces[family].parameters
-        after = link.parameters(family)
-        kind, transition = (NotificationType.REFRESH if renamed else None), None
+        known = link.interfaces[family]
+        before, after = known.parameters, link.parameters(family)
+        status = link.status_of(family)
+        # Why it is disconnected matters only while it is and its link does not work: otherwise
+        # the row will say the rest in a moment.
+        status_changed = status != known.status and (
+            status.enabled != known.status.enabled or not (after.connected or status.works)
+        )
+        beside = renamed or status_changed
+        kind, transition = (NotificationType.REFRESH if beside else None), None
         if after is not before and after != before:
             # reachable_time_seconds, the last member, is random: no change of the row.
             kind = (
@@ -370,7 +377,7 @@ class LinkTable:
                 return
             kind = NotificationType.REFRESH
         interface = link.interfaces[family] = Interface(
-            family, link.luid, link.ifindex, link.facts, after
+            family, link.luid, link.ifindex, link.facts, after, status
         )
         self._emit(kind, interface, missed)
 

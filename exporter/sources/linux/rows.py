@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import InterfaceRow, Link
+from exporter.model import InterfaceRow, Link, LinkStatus, OperStatus
 
 
 class Timers(NamedTuple):
@@ -99,6 +99,44 @@ def ipv6_parameters(
 def ipv6_disabled(conf: bytes | None) -> bool:
     """The sysctl disable_ipv6: the IP interface exists, but carries nothing."""
     return bool(nl.conf_value(conf, nl.IPV6_DISABLE_IPV6))
+
+
+#: By IF_OPER_x (linux/if.h).
+_OPER_STATUS = (
+    OperStatus.UNKNOWN,
+    OperStatus.NOT_PRESENT,
+    OperStatus.DOWN,
+    OperStatus.LOWER_LAYER_DOWN,
+    OperStatus.TESTING,
+    OperStatus.DORMANT,
+    OperStatus.UP,
+)
+#: Kinds whose IFLA_LINK is the other end, which is beside them and not below.
+_PAIRED = frozenset({b"veth", b"vxcan", b"netkit"})
+#: An IP interface whose link, or whose family on it, is switched off.
+SWITCHED_OFF = LinkStatus(enabled=False, oper_status=OperStatus.DOWN)
+
+
+def link_status(message: nl.LinkMessage, kind: bytes) -> LinkStatus:
+    """The status that a link message shows; the `kind` is not in those of AF_INET6."""
+    flags = message.flags & (nl.IFF_UP | nl.IFF_LOWER_UP)
+    return _link_status(flags, message.operstate or 0, kind in _PAIRED)
+
+
+@lru_cache(maxsize=64)
+def _link_status(flags: int, operstate: int, paired: bool) -> LinkStatus:
+    """See `default_operstate` in the kernel's net/core/link_watch.c."""
+    if not flags & nl.IFF_UP:
+        return SWITCHED_OFF
+    status = _OPER_STATUS[operstate] if operstate < len(_OPER_STATUS) else OperStatus.UNKNOWN
+    carrier = bool(flags & nl.IFF_LOWER_UP)
+    if status is OperStatus.LOWER_LAYER_DOWN and paired:
+        status = OperStatus.DOWN
+    elif not carrier and status in (OperStatus.UP, OperStatus.UNKNOWN):
+        status = OperStatus.DOWN  # the carrier was lost, which is to be worked out yet
+    if status is OperStatus.DOWN:
+        return LinkStatus(True, status, False)
+    return LinkStatus(True, status, carrier or None)
 
 
 #: ARPHRD_x (linux/if_arp.h) → IANA ifType, as far as Windows knows one; the rest are 1 (other).

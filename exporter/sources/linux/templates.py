@@ -19,8 +19,8 @@ from exporter.bindings import rtnetlink as nl
 
 #: Attributes that change with every flap or packet, and of which `parse_link` keeps nothing.
 _IGNORED = frozenset({
-    nl.IFLA_STATS, nl.IFLA_TXQLEN, nl.IFLA_OPERSTATE, nl.IFLA_LINKMODE, nl.IFLA_STATS64,
-    nl.IFLA_CARRIER, nl.IFLA_CARRIER_CHANGES,
+    nl.IFLA_STATS, nl.IFLA_TXQLEN, nl.IFLA_LINKMODE, nl.IFLA_STATS64, nl.IFLA_CARRIER,
+    nl.IFLA_CARRIER_CHANGES,
 })  # fmt: skip
 _IGNORED_INET6 = frozenset({nl.IFLA_INET6_STATS, nl.IFLA_INET6_ICMP6STATS})
 
@@ -56,8 +56,8 @@ class Template:
     """A link message, as those with the same `head` are compared with it.
 
     A message matches if ``pieces(data) == same``. `values` then reads the numbers that were cut
-    out and matter, as far as the message has them: flags; carrier counters, up and down (not
-    in an AF_INET6 message); inet6 flags; reachable and retransmit times, as eight bytes.
+    out and matter, as far as the message has them: flags; operstate; carrier counters, up and
+    down (not in an AF_INET6 message); inet6 flags; reachable and retransmit times, as eight bytes.
     """
 
     __slots__ = ("counted", "pieces", "same", "values")
@@ -106,7 +106,10 @@ def template(data: nl.Buffer, size: int) -> Template | None:
         return None
     # ifi_flags and ifi_change, then as the kernel puts them: rtnl_fill_ifinfo in rtnetlink.c,
     # inet6_fill_ifla6_attrs in addrconf.c.
-    read = [_Cut(start + 8, start + 12, "I")]
+    operstate = top.get(nl.IFLA_OPERSTATE)
+    if operstate is None or operstate[1] - operstate[0] != 1:
+        return None
+    read = [_Cut(start + 8, start + 12, "I"), _Cut(*operstate, "B")]
     for counter in counters:
         if counter is None or counter[1] - counter[0] != 4:
             return None

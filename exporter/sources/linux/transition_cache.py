@@ -71,7 +71,7 @@ class Repeats:
         if step is None:
             return None
         if known.counted:
-            link.counters = values[1:3]
+            link.counters = values[2:4]
         link.position, said = step
         link.behind = True
         out = self._table.out
@@ -124,4 +124,4 @@ def _label(known: _Known, values: tuple[Any, ...]) -> Hashable:
     if not known.counted:
         return known, values
     up, down = known.link.counters
-    return known, values[0], values[1] - up, values[2] - down, values[3:]
+    return known, values[:2], values[2] - up, values[3] - down, values[4:]

@@ -1,4 +1,5 @@
-"""The Windows source: NotifyIpInterfaceChange's callback as notifications.
+"""The source of Windows: NotifyIpInterfaceChange's callback as notifications.
 
-Read `source`, then `registration` (the callback and its queue) and `rows`. Internal.
+Read `source`, then `registration` (the callback and its queue) and `rows` (the conversion of
+Windows' structures). Internal.
 """

@@ -1,18 +1,29 @@
-"""What Windows' structures say, in our words: the field mapping, and nothing else.
+"""Converts Windows' structures to the types of `model`.
 
-Windows has every member, so none is ``None``. Its times are milliseconds; ours are seconds.
+Windows has every member of the row, so none is ``None``. Times in milliseconds become seconds.
 """
 
 from __future__ import annotations
 
-from exporter.bindings.netioapi import MIB_IF_ROW2, MIB_IPINTERFACE_ROW, decode_string
-from exporter.model import InterfaceRow, Link
+from ctypes import byref
+
+from exporter.bindings.iphlpapi import Library
+from exporter.bindings.netioapi import (
+    MIB_IF_ENTRY_LEVEL,
+    MIB_IF_ROW2,
+    MIB_IPINTERFACE_ROW,
+    NET_IF_ADMIN_STATUS,
+    NET_IF_MEDIA_CONNECT_STATE,
+    decode_string,
+)
+from exporter.bindings.winerror import ERROR_PROC_NOT_FOUND, IpHelperError
+from exporter.model import Family, Interface, InterfaceRow, Link, LinkStatus, OperStatus
 
 _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 
 
-def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
-    """The members of a row, in base units.
+def row_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
+    """Convert the members of a row to base units.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_ipinterface_row
     """
@@ -38,8 +49,8 @@ def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
         link_local_address_behavior=row.LinkLocalAddressBehavior,
         link_local_address_timeout_seconds=row.LinkLocalAddressTimeout / 1000,
         site_prefix_length=row.SitePrefixLength,
-        # Documented in milliseconds, although the documented defaults (200 and 600) are those
-        # that RFC 4861 counts in seconds.
+        # Documented in milliseconds, but the documented defaults (200 and 600) are those of
+        # RFC 4861 in seconds.
         min_router_advertisement_interval_seconds=row.MinRouterAdvertisementInterval / 1000,
         max_router_advertisement_interval_seconds=row.MaxRouterAdvertisementInterval / 1000,
         wake_up_patterns_supported=bool(row.SupportsWakeUpPatterns),
@@ -52,8 +63,31 @@ def parameters_from(row: MIB_IPINTERFACE_ROW) -> InterfaceRow:
     )
 
 
+def read_link(api: Library, luid: int) -> tuple[Link, LinkStatus]:
+    """Read the facts about a link and its status, without its statistics where the system can.
+
+    Raises `IpHelperError`.
+    """
+    row = MIB_IF_ROW2()
+    row.InterfaceLuid.Value = luid
+    level = MIB_IF_ENTRY_LEVEL.MibIfEntryNormalWithoutStatistics
+    try:
+        api.GetIfEntry2Ex(level, byref(row))
+    except IpHelperError as error:
+        if error.winerror != ERROR_PROC_NOT_FOUND:  # before Windows 10 1703
+            raise
+        api.GetIfEntry2(byref(row))
+    return link_from(row), status_from(row)
+
+
+def interface_from(row: MIB_IPINTERFACE_ROW, link: Link, status: LinkStatus) -> Interface:
+    """Convert a row; `link` and `status` are those of the link that it names."""
+    luid = int(row.InterfaceLuid.Value)
+    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, row_from(row), status)
+
+
 def link_from(row: MIB_IF_ROW2) -> Link:
-    """The facts about a link; its name is the alias, which people see and may change.
+    """Convert a link row. The name of the link is its alias, which users see and can change.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_row2
     """
@@ -66,3 +100,21 @@ def link_from(row: MIB_IF_ROW2) -> Link:
         guid="" if guid == _NO_GUID else guid,
         description=decode_string(row.Description),
     )
+
+
+_ENABLED = {
+    int(NET_IF_ADMIN_STATUS.NET_IF_ADMIN_STATUS_UP): True,
+    int(NET_IF_ADMIN_STATUS.NET_IF_ADMIN_STATUS_DOWN): False,
+}
+_OPER_STATUS = {int(status): status for status in OperStatus}
+
+
+def status_from(row: MIB_IF_ROW2) -> LinkStatus:
+    """Convert the status of a link. A link that is down has lost its carrier, unless it has one.
+
+    Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_row2
+    """
+    status = _OPER_STATUS.get(row.OperStatus, OperStatus.UNKNOWN)
+    medium = row.MediaConnectState == NET_IF_MEDIA_CONNECT_STATE.MediaConnectStateConnected
+    carrier = False if status is OperStatus.DOWN and not medium else medium or None
+    return LinkStatus(_ENABLED.get(row.AdminStatus), status, carrier)

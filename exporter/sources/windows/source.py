@@ -1,12 +1,12 @@
-"""The Windows source: a callback that only notes what happened, and one thread that reads.
+"""The source of Windows: a callback queues notifications, the monitor thread reads the rows.
 
-Register first, then list: in the other order a change falls between. The callback's row says
-nothing but which interface it is about (and lies in memory that is the system's), so the
-collector reads the row later, once for all notifications of a batch about one interface.
+It registers first and lists the interfaces afterwards, so that no change falls in between. The
+row of the callback only names the interface, so the monitor thread reads the complete row
+later, once for all notifications of an interface in a batch.
 
-When the queue overflowed, its difference is inferred from a listing once it is drained.
-Windows itself has no sign of loss, so a comparison every minute finds what no callback told
-(a new alias among it: nothing documented says that one causes a notification).
+After the queue has overflowed, a new listing shows what changed. Windows does not report other
+losses, so a comparison once a minute finds changes without a notification. A new alias is
+one of them: the documentation names no notification for it.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-notifyipinterfacechange
 """
@@ -18,19 +18,21 @@ import threading
 from ctypes import byref
 
 from exporter.bindings import iphlpapi
-from exporter.bindings.errors import (
+from exporter.bindings.netioapi import MIB_IPINTERFACE_ROW
+from exporter.bindings.winerror import (
     ERROR_FILE_NOT_FOUND,
     ERROR_NOT_FOUND,
     ERROR_NOT_SUPPORTED,
     IpHelperError,
 )
-from exporter.bindings.netioapi import MIB_IF_ROW2, MIB_IPINTERFACE_ROW
 from exporter.clock import SYSTEM, Clock
+from exporter.logs import event
 from exporter.model import (
     FAMILIES,
     Family,
     Interface,
     Link,
+    LinkStatus,
     Notification,
     NotificationType,
     changes,
@@ -38,26 +40,27 @@ from exporter.model import (
 )
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.windows.registration import RECORD_BYTES, Record, Registration
-from exporter.sources.windows.rows import link_from, parameters_from
+from exporter.sources.windows.rows import interface_from, read_link
 
 log = logging.getLogger(__name__)
 
 Key = tuple[Family, int]
 Batch = list[Notification]
 
-#: Notifications handed on at once, so that a scrape sees a storm as it goes on.
+#: Notifications in a batch. With more, a scrape would not see the progress of a storm.
 BATCH_RECORDS = 1024
-#: The initial notification comes at once or, from a system that only pretends, never.
+#: Time for the initial notification, which Windows sends at once and Wine never. Seconds.
 CONFIRM_SECONDS = 5.0
-#: At most one resync a second, so that a storm does not become a storm of listings.
+#: The shortest time between two listings after losses. Seconds.
 RESYNC_SECONDS = 1.0
+#: The time between two comparisons without a loss. Seconds.
 RECONCILE_SECONDS = 60.0
 
-#: The interface is not there (any more), or has not this family: an answer, not a failure.
+#: The interface does not exist (any more), or has no such family.
 _GONE = (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND)
-_KINDS = {
-    int(kind): kind
-    for kind in (
+_TYPES = {
+    int(type_): type_
+    for type_ in (
         NotificationType.INITIAL,
         NotificationType.ADD,
         NotificationType.DELETE,
@@ -68,9 +71,9 @@ _FAMILIES = {int(family): family for family in FAMILIES}
 
 
 class WindowsSource:
-    """Notifications of this computer. See `contract.Source`.
+    """The notifications of this computer. See `contract.Source`.
 
-    `library` is the full path of another library with the same functions, for tests.
+    `library` is the full path of a library with the same functions, for tests.
     """
 
     backend = "iphlpapi"
@@ -83,7 +86,7 @@ class WindowsSource:
         library: str | None = None,
     ) -> None:
         self.health = Health(
-            messages={kind.label: 0 for kind in _KINDS.values()},
+            messages={type_.label: 0 for type_ in _TYPES.values()},
             overruns=0,
             resyncs=0,
             receive_buffer_bytes=receive_buffer_bytes,
@@ -94,15 +97,24 @@ class WindowsSource:
         self._capacity = max(1, receive_buffer_bytes // RECORD_BYTES)
         self._clock = clock
         self._path = library
-        #: Opening and closing exclude each other. The callback never takes this lock.
+        #: Serializes `open` and `close`. The callback never takes this lock.
         self._lifecycle = threading.Lock()
         self._closed = self._warned = False
         self._registration: Registration | None = None
-        #: Every interface as last read: what a listing is compared with.
-        self._known: dict[Key, Interface] = {}
+        #: Every interface as last read, to compare listings with.
+        self._interfaces: dict[Key, Interface] = {}
+        #: Notifications of the other family of renamed links, for the next `receive`.
+        self._renamed: Batch = []
+        #: An interface still exists although the system has notified its deletion.
+        self._contradicted = False
+        #: When the source was opened, and last compared. Seconds of `clock.monotonic`.
+        self._opened = self._compared = 0.0
+
+    def __repr__(self) -> str:
+        return f"<WindowsSource family={self._family.label} up={self.health.up}>"
 
     def open(self) -> None:
-        """Register, then list. Raises OSError."""
+        """Register, then list the interfaces. Raises OSError."""
         try:
             with self._lifecycle:
                 if self._closed:
@@ -118,15 +130,18 @@ class WindowsSource:
             raise
 
     def receive(self, timeout: float | None) -> Batch:
-        """The next notifications; see `contract.Source.receive`."""
+        """Return the next notifications; see `contract.Source.receive`."""
         now = self._clock.monotonic
         deadline = None if timeout is None else now() + timeout
         while self._registration is not None and not self._closed:
-            due = self._next_chore()
+            due = self._next_check()
             until = due if deadline is None else min(due, deadline)
-            batch = self._take(self._registration, max(0.0, until - now()))
+            if self._renamed:
+                renamed, self._renamed = self._renamed, []
+                return renamed
+            batch = self._drain(self._registration, max(0.0, until - now()))
             if not batch and now() >= due:
-                batch = self._do_chores(self._registration)
+                batch = self._check(self._registration)
             if batch:
                 return batch
             if deadline is not None and now() >= deadline and not self._closed:
@@ -134,7 +149,7 @@ class WindowsSource:
         raise SourceClosed
 
     def interface(self, family: Family, luid: int) -> Interface | None:
-        """The interface as it is now; as it last was when the system fails to say (counted)."""
+        """Read an interface. If the call fails, count it and return the last row."""
         row = MIB_IPINTERFACE_ROW(Family=family)
         row.InterfaceLuid.Value = luid
         try:
@@ -142,26 +157,29 @@ class WindowsSource:
         except IpHelperError as error:
             if error.winerror in _GONE:
                 return None
-            self._failed("read", error)
-            return self._known.get((family, luid))
-        interface = _interface(row, self._link(luid))
-        self._known[family, luid] = interface
+            self._report("read", error)
+            return self._interfaces.get((family, luid))
+        interface = interface_from(row, *self._link(luid))
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_changes(interface)
+        self._interfaces[family, luid] = interface
+        self._rename_others(interface)
         return interface
 
     def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
-        """The interfaces as they are now; none where the system cannot list them (counted)."""
+        """List the interfaces. Where the system cannot, count it and return none (Wine)."""
         try:
-            listed = self._listing()
+            listed = self._list()
         except IpHelperError as error:
             if error.winerror != ERROR_NOT_SUPPORTED:
                 raise
-            self._failed("list", error)
+            self._report("list", error)
             return []
-        self._known = listed
+        self._interfaces = listed
         return [i for i in listed.values() if family in (Family.UNSPEC, i.family)]
 
     def close(self) -> None:
-        """Unblock `receive`, wait until no callback runs and none will come."""
+        """Unblock `receive`, and cancel the registration. Blocks while a callback runs."""
         with self._lifecycle:
             if self._closed:
                 return
@@ -171,90 +189,144 @@ class WindowsSource:
                 try:
                     self._registration.cancel()
                 except OSError as error:
-                    self._failed("cancel", error)
+                    self._report("cancel", error)
             self.health.up = False
 
-    # -- the stream ---------------------------------------------------------------------
+    # -- notifications ------------------------------------------------------------------
 
-    def _take(self, registration: Registration, wait: float, most: int = BATCH_RECORDS) -> Batch:
-        """What is queued; waits up to `wait` seconds for the first."""
-        records = registration.take(wait, most)
-        return [n for record in records if (n := self._notification(record)) is not None]
+    def _drain(
+        self, registration: Registration, timeout: float, limit: int = BATCH_RECORDS
+    ) -> Batch:
+        """Return the queued notifications; see `Registration.drain`."""
+        records = registration.drain(timeout, limit)
+        batch = [n for record in records if (n := self._notification(record)) is not None]
+        self._check_deletions(batch)
+        return batch
 
     def _notification(self, record: Record) -> Notification | None:
-        number, family_number, luid, index, time, instant = record
-        kind, family = _KINDS.get(number), _FAMILIES.get(family_number)
-        if kind is NotificationType.INITIAL:
+        type_number, family_number, luid, index, time, instant = record
+        type_, family = _TYPES.get(type_number), _FAMILIES.get(family_number)
+        if type_ is NotificationType.INITIAL:
             family = Family.UNSPEC
             self.health.up = True
-        if kind is None or family is None:
+        if type_ is None or family is None:
             self.health.count_error("receive")
+            event(
+                log, logging.DEBUG, "Notification ignored", type=type_number, family=family_number
+            )
             return None
-        self.health.messages[kind.label] += 1
-        # With its last row a delete keeps its device name, which nobody can ask for any more.
-        gone = self._known.pop((family, luid), None) if kind is NotificationType.DELETE else None
-        return Notification(kind, family, luid, index, time, instant, gone)
+        self.health.messages[type_.label] += 1
+        if log.isEnabledFor(logging.DEBUG):
+            event(
+                log,
+                logging.DEBUG,
+                "Notification",
+                type=type_.label,
+                family=family.label,
+                luid=format_luid(luid),
+                ifindex=index,
+            )
+        # A deleted interface has no name any more, so the notification carries its last row.
+        deleted = None
+        if type_ is NotificationType.DELETE:
+            deleted = self._interfaces.pop((family, luid), None)
+        return Notification(type_, family, luid, index, time, instant, deleted)
 
-    def _next_chore(self) -> float:
-        """When to stop waiting for notifications, and see to something else."""
-        if self._registration is not None and self._registration.lost:
+    def _check_deletions(self, batch: Batch) -> None:
+        """Request a comparison if a deleted interface exists: callbacks can change their order.
+
+        The deletion counts all the same, because the system may also list an interface for a
+        moment longer.
+        """
+        last = {(n.family, n.luid): n for n in batch}
+        for (family, luid), n in last.items():
+            if n.type is NotificationType.DELETE and self._exists(family, luid):
+                self._contradicted = True
+
+    def _rename_others(self, interface: Interface) -> None:
+        """Rename the other family of a link, because the system may notify only one of them."""
+        for family in FAMILIES:
+            other = self._interfaces.get((family, interface.luid))
+            if other is not None and other.link != interface.link:
+                other = other._replace(link=interface.link)
+                self._interfaces[family, other.luid] = other
+                time, instant = self._clock.wall(), self._clock.monotonic()
+                self._renamed.append(
+                    Notification(
+                        NotificationType.REFRESH,
+                        *(family, other.luid, other.ifindex, time, instant, other),
+                    )
+                )
+
+    def _next_check(self) -> float:
+        """Return the monotonic time of the next `_check`."""
+        if self._contradicted or (self._registration is not None and self._registration.lost):
             return self._compared + RESYNC_SECONDS
         if self.health.up or self._warned:
             return self._compared + RECONCILE_SECONDS
         return self._opened + CONFIRM_SECONDS
 
-    def _do_chores(self, registration: Registration) -> Batch:
+    def _check(self, registration: Registration) -> Batch:
+        """Compare if the registration is confirmed; otherwise warn once."""
         if self.health.up:
             return self._compare(registration)
         self._compared = self._clock.monotonic()
         if not self._warned:
             self._warned = True
             log.warning(
-                "The system accepted the registration for IP interface changes but has not "
-                "confirmed it in %g s: no change will be seen. Wine's iphlpapi.dll is like that.",
+                "The system accepted the registration for changes of IP interfaces but has not "
+                "confirmed it within %g s: no change will be seen. Wine behaves like this.",
                 CONFIRM_SECONDS,
             )
         return []
 
-    # -- what no callback told ----------------------------------------------------------
+    # -- comparison ---------------------------------------------------------------------
 
     def _compare(self, registration: Registration) -> Batch:
-        """List everything and infer what was missed. The queue was empty just before."""
+        """List all interfaces and infer the changes since the last listing.
+
+        The queue was empty just before.
+        """
         self._compared = self._clock.monotonic()
-        lost, registration.lost = registration.lost, False  # a loss from here on is another
+        self._contradicted = False
+        lost, registration.lost = registration.lost, False  # a later loss is another one
         if lost:
             log.warning(
-                "The queue of %d notifications overflowed: some were lost. Reading everything "
-                "again; --collector.receive-buffer enlarges the queue.",
+                "Notifications lost: the queue of %d overflowed. All interfaces are read again. "
+                "--collector.receive-buffer sets the size of the queue.",
                 registration.capacity,
             )
         try:
-            after = self._listing()
+            after = self._list()
         except IpHelperError as error:
-            self._failed("list", error)
+            self._report("list", error)
             registration.lost |= lost
             return []
         if lost:
             self.health.resyncs = (self.health.resyncs or 0) + 1
             self.health.last_resync = self._clock.wall()
-        # The listing may show what was told meanwhile, or not: it is left to its notification.
-        told = self._take(registration, 0, registration.capacity + 1)
-        before = self._known
-        for n in told:
+        # The listing may or may not include changes that were notified meanwhile, so these are
+        # left to their notifications.
+        queued = self._drain(registration, 0, registration.capacity + 1)
+        before = self._interfaces
+        for n in queued:
             after.pop((n.family, n.luid), None)
             if (n.family, n.luid) in before:
                 after[n.family, n.luid] = before[n.family, n.luid]
-        self._known = after
+        self._interfaces = after
+        differences = _differences(before, after)
+        changed = len(differences)
+        event(log, logging.DEBUG, "Interfaces compared", interfaces=len(after), changed=changed)
         time, instant = self._clock.wall(), self._clock.monotonic()
-        return told + [
-            Notification(kind, i.family, i.luid, i.ifindex, time, instant, i, inferred=True)
-            for kind, i in _differences(before, after)
+        return queued + [
+            Notification(type_, i.family, i.luid, i.ifindex, time, instant, i, inferred=True)
+            for type_, i in differences
         ]
 
-    # -- asking -------------------------------------------------------------------------
+    # -- reads --------------------------------------------------------------------------
 
-    def _listing(self) -> dict[Key, Interface]:
-        """All interfaces of the registered family. Raises OSError."""
+    def _list(self) -> dict[Key, Interface]:
+        """Return all interfaces of the registered family. Raises OSError."""
         try:
             rows = self._api.rows("GetIpInterfaceTable", self._family)
         except IpHelperError as error:
@@ -262,42 +334,59 @@ class WindowsSource:
                 raise
             rows = []
         links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
-        interfaces = [_interface(row, links[row.InterfaceLuid.Value]) for row in rows]
+        interfaces = [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
         return {(i.family, i.luid): i for i in interfaces}
 
-    def _link(self, luid: int) -> Link:
-        """The link's facts; the last known ones when it is already gone."""
-        row = MIB_IF_ROW2()
+    def _exists(self, family: Family, luid: int) -> bool:
+        row = MIB_IPINTERFACE_ROW(Family=family)
         row.InterfaceLuid.Value = luid
         try:
-            self._api.GetIfEntry2(byref(row))
+            self._api.GetIpInterfaceEntry(byref(row))
         except IpHelperError as error:
             if error.winerror not in _GONE:
-                self._failed("read", error)
-            known = (self._known.get((family, luid)) for family in FAMILIES)
-            return next((i.link for i in known if i), Link(format_luid(luid)))
-        return link_from(row)
+                self._report("read", error)
+            return False
+        return True
 
-    def _failed(self, operation: str, error: OSError) -> None:
+    def _link(self, luid: int) -> tuple[Link, LinkStatus]:
+        """Read a link; if it no longer exists, return its facts as last read."""
+        try:
+            return read_link(self._api, luid)
+        except IpHelperError as error:
+            if error.winerror not in _GONE:
+                self._report("read", error)
+            cached = (self._interfaces.get((family, luid)) for family in FAMILIES)
+            return next((i.link for i in cached if i), Link(format_luid(luid))), LinkStatus()
+
+    def _log_changes(self, interface: Interface) -> None:
+        before = self._interfaces.get((interface.family, interface.luid), interface)
+        changed = [c.parameter for c in changes(before.parameters, interface.parameters)]
+        event(
+            log,
+            logging.DEBUG,
+            "Interface read",
+            device=interface.link.name,
+            family=interface.family.label,
+            luid=format_luid(interface.luid),
+            changed=",".join(changed),
+        )
+
+    def _report(self, operation: str, error: OSError) -> None:
+        """Count and log a failed call."""
         self.health.count_error(operation)
-        log.warning("IP Helper: %s", error)
-
-
-def _interface(row: MIB_IPINTERFACE_ROW, link: Link) -> Interface:
-    luid = int(row.InterfaceLuid.Value)
-    return Interface(Family(row.Family), luid, row.InterfaceIndex, link, parameters_from(row))
+        log.warning("IP Helper call failed: %s", error)
 
 
 def _differences(
     before: dict[Key, Interface], after: dict[Key, Interface]
 ) -> list[tuple[NotificationType, Interface]]:
-    """The net changes between two listings: deletions, additions, then the others."""
-    found = [(NotificationType.DELETE, gone) for key, gone in before.items() if key not in after]
+    """Return the net changes between two listings: deletions, additions, then the others."""
+    found = [(NotificationType.DELETE, old) for key, old in before.items() if key not in after]
     found += [(NotificationType.ADD, new) for key, new in after.items() if key not in before]
     for key, new in after.items():
         old = before.get(key, new)
         if changes(old.parameters, new.parameters):
             found.append((NotificationType.PARAMETER, new))
-        elif old.link != new.link or old.ifindex != new.ifindex:
+        elif (old.link, old.ifindex, old.status) != (new.link, new.ifindex, new.status):
             found.append((NotificationType.REFRESH, new))
     return found

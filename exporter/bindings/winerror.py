@@ -1,7 +1,7 @@
-"""The status codes of the IP Helper functions, and the one place that turns one into an exception.
+"""Status codes of the IP Helper functions (winerror.h), and the exception made of them.
 
-These functions *return* their status; they do not set the last error. The codes are the same
-on every system: what answers from rtnetlink raises the same errors as iphlpapi.dll.
+These functions return their status and do not set the last error. The codes are the same on
+every system: the backend of Linux raises the same errors as iphlpapi.dll.
 
 Source: https://learn.microsoft.com/windows/win32/debug/system-error-codes
 """
@@ -25,7 +25,7 @@ ERROR_POSSIBLE_DEADLOCK = 1131
 ERROR_NOT_FOUND = 1168
 ERROR_NO_SYSTEM_RESOURCES = 1450
 
-#: FormatMessage's texts, for systems that have no FormatMessage.
+#: The texts of FormatMessage, which exists on Windows only.
 _TEXTS = {
     NO_ERROR: "The operation completed successfully.",
     ERROR_FILE_NOT_FOUND: "The system cannot find the file specified.",
@@ -43,7 +43,7 @@ _TEXTS = {
     ),
 }
 
-#: The `errno` that Python on Windows gives these codes; it gives the others above EINVAL.
+#: The `errno` of these codes in Python on Windows; the other codes have EINVAL.
 _ERRNOS = {
     ERROR_FILE_NOT_FOUND: errno.ENOENT,
     ERROR_ACCESS_DENIED: errno.EACCES,
@@ -53,10 +53,10 @@ _ERRNOS = {
 
 
 class IpHelperError(OSError):
-    """A function returned an error: `winerror` is the status it returned, on every system.
+    """An error that a function returned. `winerror` is its status, on every system.
 
-    `errno` is what Python on Windows makes of that status, `strerror` the system's text (on
-    Windows in the system's language), `function` says what was called.
+    `errno` follows from it as in Python on Windows; `strerror` is the system's text, on Windows
+    in the system's language; `function` is the name of the function.
     """
 
     winerror: int
@@ -79,7 +79,7 @@ class IpHelperError(OSError):
 
 
 def format_message(status: int) -> str:
-    """The text of a status: FormatMessage's on Windows, the documented one elsewhere.
+    """Return the text of a status: FormatMessage's on Windows, the documented one elsewhere.
 
     Source: https://learn.microsoft.com/windows/win32/api/winbase/nf-winbase-formatmessage
     """
@@ -89,6 +89,6 @@ def format_message(status: int) -> str:
 
 
 def check(status: int, function: str) -> None:
-    """Nothing for NO_ERROR; otherwise raises `IpHelperError`."""
+    """Raise `IpHelperError` unless `status` is NO_ERROR."""
     if status != NO_ERROR:
         raise IpHelperError(status, function)
