@@ -1,8 +1,12 @@
 """The OTLP push: notifications as span events or log events, and the catalogue as metrics.
 
-Off unless an endpoint is configured, and then nothing of OpenTelemetry is imported. Only
-`spans`, `events`, `points`, `resource` and `exporters` import it at all, and only `push`
-imports them.
+Read `push` (the parts together), then `workers` (a thread for each signal), `sender` and
+`counts`. `spans` (with `episodes`), `log_events` and `metrics` encode a signal each, with the
+`attributes` and the `resource`. `destinations` reads the configuration, `exporters` makes the
+library's exporters, and `library_log` takes what the library logs.
+
+Without an endpoint nothing of OpenTelemetry is imported: only `push` imports the modules that
+import it. Internal.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ def configured_push(
     read: Callable[[], Snapshot],
     clock: Clock,
 ) -> Push | None:
-    """The push that settings and environment ask for, if they do. Raises SettingsError."""
-    found = destinations(settings.otlp, environment)
-    if not found:
+    """Return the push that settings and environment configure, if any. Raises SettingsError."""
+    configured = destinations(settings.otlp, environment)
+    if not configured:
         return None
-    from exporter.otel.push import Push  # 100 ms and 20 MiB that others need not pay
+    from exporter.otel.push import Push  # takes 100 ms and 20 MiB to import
 
-    return Push(settings, found, read, clock)
+    return Push(settings, configured, read, clock)

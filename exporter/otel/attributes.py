@@ -1,7 +1,7 @@
-"""What is said of a notification, in span events and log events alike.
+"""The attributes of a notification, the same in span events and log events.
 
-OpenTelemetry names the interface and the family; the rest has no official name, and ours
-begin with ``ip_interface.``. Times are the system's own.
+OpenTelemetry defines the names of interface and family; the other names begin with
+``ip_interface.``.
 
 Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
 """
@@ -14,26 +14,29 @@ from exporter.monitor.state import Delta
 #: Name of a span event, and ``event_name`` of a log event.
 EVENT_NAME = "ip_interface.notification"
 
-#: In which encoders have 64 bits with a sign.
-_MAX_INTEGER = 2**63 - 1
+#: The largest integer that OTLP can encode.
+MAX_INT64 = 2**63 - 1
 
 Value = bool | int | float | str | list[int]
 Attributes = dict[str, Value]
 
 
-def nanoseconds(n: Notification) -> int:
-    """When the system told us, in Unix nanoseconds."""
+def unix_nanoseconds(n: Notification) -> int:
+    """Return the time of a notification in Unix nanoseconds."""
     return int(n.time * 1e9)
 
 
-def interface_name(delta: Delta, known: str = "") -> str:
-    """The name of the interface itself, if anybody knows it: `Delta.device` can be a group's."""
+def interface_name(delta: Delta, previous: str = "") -> str:
+    """Return the name of the interface, or `previous` if the notification has none.
+
+    Without either it is `Delta.device`, which can be the name of a group.
+    """
     interface = delta.notification.interface
-    return (interface.link.name if interface else known) or known or delta.device
+    return (interface.link.name if interface else previous) or previous or delta.device
 
 
 def interface_attributes(n: Notification, name: str) -> Attributes:
-    """Which IP interface."""
+    """Return the attributes that identify the IP interface."""
     return {
         "network.interface.name": name,
         "network.type": n.family.label,
@@ -43,7 +46,7 @@ def interface_attributes(n: Notification, name: str) -> Attributes:
 
 
 def event_attributes(delta: Delta, name: str) -> Attributes:
-    """Which IP interface, and what happened to it."""
+    """Return the attributes of the IP interface and of its change."""
     n = delta.notification
     attributes = interface_attributes(n, name)
     attributes["ip_interface.change"] = n.type.label
@@ -66,7 +69,7 @@ def event_attributes(delta: Delta, name: str) -> Attributes:
 def _value(value: object) -> Value:
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, int) and value > _MAX_INTEGER:
+    if isinstance(value, int) and value > MAX_INT64:
         return str(value)
     assert isinstance(value, bool | int | float | str)
     return value

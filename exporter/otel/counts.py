@@ -1,42 +1,52 @@
-"""What became of every item of a signal: nothing is lost unsaid.
+"""Counts the items of a signal by result, so that no loss goes unnoticed.
 
-An item is a notification for traces (a span event) and for logs, a data point for metrics.
+An item is a notification for traces (a span event) and logs, a data point for metrics.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import Literal
 
-#: Offered to the push; and of these: taken by the endpoint, refused by it or not delivered
-#: in time, given up for want of room or of time to stop.
-RESULTS = ("accepted", "exported", "failed", "dropped")
+#: ``accepted``: handed to the push. Of these, ``exported``: taken by the endpoint; ``failed``:
+#: refused by it, or not delivered in time; ``dropped``: no room, or no time before the stop.
+Result = Literal["accepted", "exported", "failed", "dropped"]
 
 
-class Account:
-    """accepted = exported + failed + dropped + what is still on its way. Thread: any."""
+class ItemCounts:
+    """Counts of items: accepted = exported + failed + dropped + in flight. Thread: any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(RESULTS, 0)
+        self._counts: dict[Result, int] = {
+            "accepted": 0,
+            "exported": 0,
+            "failed": 0,
+            "dropped": 0,
+        }
         self._closed = False
 
-    def add(self, result: str, items: int) -> None:
-        """Count items; once closed, what an abandoned thread still says is of no interest."""
+    def __repr__(self) -> str:
+        return f"<ItemCounts {self.counts()}>"
+
+    def add(self, result: Result, items: int) -> None:
+        """Count items. A no-op after `close`, when an abandoned thread may still report some."""
         with self._lock:
             if not self._closed:
                 self._counts[result] += items
 
-    def counts(self) -> dict[str, int]:
-        """By result, all of one moment."""
+    def counts(self) -> dict[Result, int]:
+        """Return the counts by result, all of the same moment."""
         with self._lock:
             return self._counts.copy()
 
     def close(self) -> int:
-        """Whatever is still on its way is dropped. Returns how many those are."""
+        """Count the items in flight as dropped, and return their number."""
         with self._lock:
-            accepted, exported, failed, dropped = self._counts.values()
-            pending = accepted - exported - failed - dropped
+            counts = self._counts
+            ended = counts["exported"] + counts["failed"] + counts["dropped"]
+            in_flight = counts["accepted"] - ended
             if not self._closed:
-                self._counts["dropped"] += pending
+                counts["dropped"] += in_flight
             self._closed = True
-            return pending
+            return in_flight

@@ -1,7 +1,7 @@
-"""Where each signal goes: flags and file over OpenTelemetry's own environment variables.
+"""Resolves the destination of each signal from the settings and OpenTelemetry's variables.
 
-The libraries act on headers, timeout, compression and certificates themselves. What they
-leave to whoever builds them is decided here.
+The settings override the environment. The libraries read headers, timeout, compression and
+certificates themselves.
 
 Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from exporter.errors import SettingsError, cited, quoted
+from exporter.settings.files import MAX_PEM_BYTES, read_file
 from exporter.settings.schema import OTLP_PROTOCOLS, OtlpSettings
 
 SIGNALS = ("traces", "logs", "metrics")
@@ -24,38 +25,38 @@ _FILES = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 
 
 class Destination(NamedTuple):
-    """Where and how one signal is pushed."""
+    """The endpoint and the protocol of one signal."""
 
     signal: str
-    #: As the exporter wants it: with the signal's path for HTTP. May hold credentials.
+    #: With the path of the signal for HTTP. It can hold credentials.
     endpoint: str
     protocol: str
 
     @property
-    def shown(self) -> str:
-        """The endpoint without what could be secret: user, password and query."""
+    def redacted_endpoint(self) -> str:
+        """The endpoint without user, password and query, which can be secret."""
         parts = urlsplit(self.endpoint if "//" in self.endpoint else f"//{self.endpoint}")
         scheme = f"{parts.scheme}://" if parts.scheme else ""
         return f"{scheme}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def destinations(settings: OtlpSettings, environment: Mapping[str, str]) -> tuple[Destination, ...]:
-    """One for each signal that is to be pushed. Raises SettingsError."""
+    """Return a destination for each signal to push. Raises SettingsError."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
     wanted = {"traces": settings.events != "logs", "logs": settings.events != "spans"}
-    found = []
+    resolved = []
     for signal in SIGNALS:
         if wanted.get(signal, True) and _has_exporter(signal, environment):
             destination = _destination(signal, settings, environment)
             if destination is not None:
                 _check_files(signal, environment)
-                found.append(destination)
-    return tuple(found)
+                resolved.append(destination)
+    return tuple(resolved)
 
 
 def metrics_interval(settings: OtlpSettings, environment: Mapping[str, str]) -> float:
-    """Seconds between two pushes of the metrics. Raises SettingsError."""
+    """Return the seconds between two pushes of the metrics. Raises SettingsError."""
     if settings.metrics_interval_seconds is not None:
         return settings.metrics_interval_seconds
     name = "OTEL_METRIC_EXPORT_INTERVAL"
@@ -68,14 +69,14 @@ def metrics_interval(settings: OtlpSettings, environment: Mapping[str, str]) -> 
 
 
 def _has_exporter(signal: str, environment: Mapping[str, str]) -> bool:
-    """OTEL_TRACES_EXPORTER and so on: whether ``otlp`` is among them, or nothing is said."""
+    """Return whether OTEL_<SIGNAL>_EXPORTER is unset or includes ``otlp``."""
     text = environment.get(f"OTEL_{signal.upper()}_EXPORTER", "")
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     return not names or "otlp" in names
 
 
 def _variables(signal: str, name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(variable, value): that of the signal before that of all signals; empty is unset."""
+    """Yield variables and their values, that of the signal first. Empty counts as unset."""
     for variable in (f"{_PREFIX}_{signal.upper()}_{name}", f"{_PREFIX}_{name}"):
         if value := environment.get(variable, "").strip():
             yield variable, value
@@ -86,13 +87,13 @@ def _destination(
 ) -> Destination | None:
     protocol = settings.protocol or _protocol(signal, environment)
     if settings.endpoint:
-        base, whole = settings.endpoint, False
+        base, has_path = settings.endpoint, False
     else:
         variable, base = next(_variables(signal, "ENDPOINT", environment), ("", ""))
-        whole = signal.upper() in variable
+        has_path = signal.upper() in variable
     if not base:
         return None
-    if protocol == "grpc" or whole:
+    if protocol == "grpc" or has_path:
         return Destination(signal, base, protocol)
     return Destination(signal, f"{base.removesuffix('/')}/v1/{signal}", protocol)
 
@@ -100,19 +101,18 @@ def _destination(
 def _protocol(signal: str, environment: Mapping[str, str]) -> str:
     for variable, value in _variables(signal, "PROTOCOL", environment):
         if value not in OTLP_PROTOCOLS:
-            known = ", ".join(OTLP_PROTOCOLS)
-            raise SettingsError(f"${variable}: {cited(value)}: must be one of {known}")
+            protocols = ", ".join(OTLP_PROTOCOLS)
+            raise SettingsError(f"${variable}: {cited(value)}: must be one of {protocols}")
         return value
     return OTLP_PROTOCOLS[0]
 
 
 def _check_files(signal: str, environment: Mapping[str, str]) -> None:
-    """A file that cannot be read should be known at the start, not with the first export."""
+    """Raise SettingsError at start-up for a file that the first export could not read."""
     for name in _FILES:
         for variable, path in _variables(signal, name, environment):
             try:
-                with open(path, "rb"):
-                    pass
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "not a path"
+                read_file(path, MAX_PEM_BYTES)
+            except OSError as error:
+                reason = error.strerror or str(error)
                 raise SettingsError(f"${variable}: {quoted(path)}: {reason}") from None

@@ -1,8 +1,8 @@
-"""Which burst of churn a notification belongs to. No clock of its own: time is given.
+"""Groups notifications into episodes: bursts, each of which is pushed as one trace.
 
-An *episode* begins with a notification after quiet. It is over when none has come for the
-quiet period, or when its maximum duration is reached, whichever is first; in the second
-case the churn may go on, and the next episode continues it.
+An episode begins with a notification after a quiet period. It ends after another quiet period,
+or at its maximum length; in that case the burst may go on, and the next episode continues it.
+All times are passed in, in seconds of the clock of `Notification.instant`.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Episode:
-    """One burst. Unit: seconds, on the clock of `Notification.instant`."""
+    """One burst of notifications."""
 
+    #: The instant of its first notification.
     began: float
-    #: Its last notification so far.
+    #: The instant of its last notification so far.
     last: float
-    #: There was no quiet between the episode before and this one.
+    #: There was no quiet period between the previous episode and this one.
     continues: bool
 
 
 class Episodes:
-    """Places notifications, in the order in which they come. Thread: one."""
+    """Assigns notifications, in order, to episodes. Not thread-safe."""
 
     def __init__(self, quiet_seconds: float, max_seconds: float) -> None:
         self._quiet = quiet_seconds
         self._maximum = max_seconds
-        #: The latest episode: the open one, or the one that was over last.
+        #: The open episode, or the last one that ended.
         self._latest: Episode | None = None
         self._open = False
 
-    def place(self, instant: float) -> Episode:
-        """The episode of a notification at `instant`: the open one, or a new one."""
+    def assign(self, instant: float) -> Episode:
+        """Return the episode of a notification at `instant`: the open one, or a new one."""
         latest = self._latest
         if latest is not None:
-            instant = max(instant, latest.last)  # time never goes back
+            instant = max(instant, latest.last)  # never goes back
         self.expire(instant)
         if self._open:
             assert latest is not None
@@ -47,15 +48,15 @@ class Episodes:
         return self._latest
 
     def expire(self, now: float) -> bool:
-        """Whether no episode is open at `now`, any more or at all."""
-        due = self.due
-        if due is not None and now >= due:
+        """End the open episode if it is over at `now`. Return whether none is open."""
+        end = self.end
+        if end is not None and now >= end:
             self._open = False
         return not self._open
 
     @property
-    def due(self) -> float | None:
-        """When the open episode will be over unless another notification comes first."""
+    def end(self) -> float | None:
+        """The instant at which the open episode ends if no other notification comes."""
         if not self._open or self._latest is None:
             return None
         return min(self._latest.last + self._quiet, self._latest.began + self._maximum)

@@ -1,6 +1,6 @@
-"""The exporters of opentelemetry-exporter-otlp, by signal and protocol.
+"""Makes the exporters of opentelemetry-exporter-otlp, by signal and protocol.
 
-Headers, timeout, compression and certificates they read from the environment themselves.
+They read headers, timeout, compression and certificates from the environment themselves.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ import requests  # type: ignore[import-untyped,unused-ignore]
 
 from exporter.errors import SettingsError
 from exporter.otel.destinations import Destination
-from exporter.otel.library_log import LIBRARY_LOG, describe, take_over
+from exporter.otel.library_log import LIBRARY_LOG, describe, replace_library_logs
 from exporter.otel.sender import Exporter
 
 
 def make_exporter(destination: Destination) -> Exporter:
-    """An exporter, not connected yet. Raises SettingsError."""
-    take_over()
+    """Make an exporter, which is not connected yet. Raises SettingsError."""
+    replace_library_logs()
     try:
         if destination.protocol == "grpc":
             return _grpc(destination)
         return _http(destination)
-    except Exception as error:  # noqa: BLE001  (its text could hold what it read)
+    except Exception as error:  # noqa: BLE001  (its text may hold secrets)
         raise SettingsError(
-            f"the OTLP exporter for {destination.signal} cannot be made: is every "
-            f"OTEL_EXPORTER_OTLP_* variable right? ({describe(error)})"
+            f"the OTLP exporter for {destination.signal} cannot be created: check the variables "
+            f"OTEL_EXPORTER_OTLP_* ({describe(error)})"
         ) from None
 
 
 def _http(destination: Destination) -> Exporter:
     endpoint = destination.endpoint
     session = _Session()
-    session.hooks["response"].append(_remember)
+    session.hooks["response"].append(_remember_status)
     match destination.signal:
         case "traces":
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -50,7 +50,7 @@ def _http(destination: Destination) -> Exporter:
 
 
 class _Session(requests.Session):  # type: ignore[misc,unused-ignore]
-    """REQUESTS_CA_BUNDLE does not count when OTEL_EXPORTER_OTLP_CERTIFICATE says otherwise."""
+    """A session in which OTEL_EXPORTER_OTLP_CERTIFICATE overrides REQUESTS_CA_BUNDLE."""
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -59,18 +59,18 @@ class _Session(requests.Session):  # type: ignore[misc,unused-ignore]
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
 
-def _remember(response: Any, **_: object) -> None:
-    """The exporter does not say which status it gave up on."""
+def _remember_status(response: Any, **_: object) -> None:
+    """Remember the status of a failure, which the exporter does not report."""
     if reason := describe(int(response.status_code)):
         LIBRARY_LOG.remember(reason)
 
 
 def _grpc(destination: Destination) -> Exporter:
-    # Its core writes to standard error, past every logger, once for each try.
+    # gRPC's core writes to standard error for each try, without a logger.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from opentelemetry.exporter.otlp.proto.grpc import exporter
 
-    exporter.logger.filters.clear()  # one leaves out repetitions, and with them the reason
+    exporter.logger.filters.clear()  # one drops repeated records, and with them the reason
     endpoint = destination.endpoint
     match destination.signal:
         case "traces":

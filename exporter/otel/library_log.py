@@ -1,8 +1,8 @@
-"""Takes over what the libraries of the push log, and keeps only a reason that is harmless.
+"""Replaces the log of the OTLP libraries, of which it keeps the reason of the last failure.
 
-They log every try of every batch, and what they log can hold header values, certificates
-and URLs with credentials. Here it becomes a status, or the type and the system's text of an
-error, remembered for the thread that exports; `outlet` tells it once, when the state changes.
+The libraries log every try of every batch, and their messages can hold header values,
+certificates and URLs with credentials. Only a status, or the type of an error with the system's
+text, is kept for the thread that exports; `sender` logs it when exports begin to fail.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ _LIBRARIES = ("opentelemetry", "urllib3", "requests", "grpc")
 
 
 class LibraryLog(logging.Handler):
-    """A handler that writes nothing. Thread: any; each has a reason of its own."""
+    """A log handler that only keeps a reason, one for each thread."""
 
     def __init__(self) -> None:
         super().__init__()
         self._local = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Remember why, if the record tells."""
+        """Remember the reason in a record, if there is one."""
         for value in record.args if isinstance(record.args, tuple) else ():
             if reason := describe(value):
                 self.remember(reason)
                 return
 
     def remember(self, reason: str) -> None:
-        """Why this thread's last try failed."""
+        """Keep the reason why the last try of this thread failed."""
         self._local.reason = reason
 
-    def take_reason(self) -> str:
-        """Why this thread's last export failed, as far as it is known."""
+    def pop_reason(self) -> str:
+        """Return and forget the reason why the last export of this thread failed."""
         reason: str = getattr(self._local, "reason", "no answer")
         self._local.__dict__.clear()
         return reason
 
 
-#: Loggers are global, and so is this.
+#: Global, like the loggers.
 LIBRARY_LOG = LibraryLog()
 
 
-def take_over() -> None:
-    """From now on the libraries' loggers say nothing. Any number of times."""
+def replace_library_logs() -> None:
+    """Send the records of the libraries' loggers to `LIBRARY_LOG` only. Idempotent."""
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.propagate = False
@@ -55,7 +55,7 @@ def take_over() -> None:
 
 
 def describe(value: object) -> str:
-    """What an argument of a log message says about the reason; nothing if it could be anything."""
+    """Return the reason in an argument of a log message, or "" if it may hold anything else."""
     if isinstance(value, BaseException):
         return _describe_error(value)
     if isinstance(value, Enum):  # grpc.StatusCode
@@ -68,7 +68,7 @@ def describe(value: object) -> str:
 
 
 def _describe_error(error: BaseException) -> str:
-    """The innermost error: its type, and the system's own text if that is what it is."""
+    """Return the type of the innermost error, and its text if it is the system's."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     text = error.strerror if isinstance(error, OSError) else None

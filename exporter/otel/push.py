@@ -1,4 +1,4 @@
-"""The push, put together: an observer of the monitor, with a thread for each signal."""
+"""Assembles the push: an observer of the monitor, and a worker thread for each signal."""
 
 from __future__ import annotations
 
@@ -12,66 +12,72 @@ from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.metrics.catalogue import series_metrics
 from exporter.metrics.snapshot import Snapshot
-from exporter.model import Notification, NotificationType
+from exporter.model import COUNTED_TYPES, Notification
 from exporter.monitor.state import Delta
 from exporter.otel.destinations import Destination, metrics_interval
 from exporter.otel.episodes import Episodes
-from exporter.otel.events import EventMaker
 from exporter.otel.exporters import make_exporter
-from exporter.otel.points import PointMaker
+from exporter.otel.log_events import LogEncoder
+from exporter.otel.metrics import MetricEncoder
 from exporter.otel.resource import resource
-from exporter.otel.sender import Outlet
-from exporter.otel.spans import SpanMaker
-from exporter.otel.workers import Pipeline, Ticker, Worker
+from exporter.otel.sender import SignalSender
+from exporter.otel.spans import SpanEncoder
+from exporter.otel.workers import EventWorker, MetricWorker, Worker
 from exporter.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
-#: Everything has ended after these, whatever the endpoint does.
+#: Time limit of `Push.stop`, whatever the endpoint does.
 STOP_SECONDS = 4.0
-#: The last part of them: no try begins any more, those under way may end.
+#: The last part of it, in which only running exports may end.
 ABORT_SECONDS = 1.0
 
 
 class Push:
-    """Pushes what it observes. Thread: `start` and `stop` from any one thread."""
+    """Pushes notifications and metrics. Thread: `start` and `stop` from one thread."""
 
     def __init__(
         self,
         settings: Settings,
-        found: Sequence[Destination],
+        configured: Sequence[Destination],
         read: Callable[[], Snapshot],
         clock: Clock,
     ) -> None:
-        """Raises SettingsError. Nothing is connected yet."""
+        """Create the workers; nothing connects yet. Raises SettingsError."""
         self._settings = settings
         self._read = read
         self._clock = clock
         self._resource = resource(settings.web.listen_addresses)
-        self._workers = [self._worker(destination) for destination in found]
-        self._pipelines = [w for w in self._workers if isinstance(w, Pipeline)]
+        self._workers = [self._worker(destination) for destination in configured]
+        self._event_workers = [w for w in self._workers if isinstance(w, EventWorker)]
         self._started = False
 
     def __call__(self, batch: Sequence[Notification], deltas: Sequence[Delta]) -> None:
-        """Take a batch; never waits. Thread: the collector."""
-        if not self._pipelines:
+        """Queue the notifications of a batch. Never blocks. Thread: the monitor thread."""
+        if not self._event_workers:
             return
-        told = [delta for delta in deltas if delta.notification.type <= NotificationType.DELETE]
-        if told:
-            for pipeline in self._pipelines:
-                pipeline.offer(told)
+        counted = [delta for delta in deltas if delta.notification.type in COUNTED_TYPES]
+        if counted:
+            for worker in self._event_workers:
+                worker.offer(counted)
 
     def start(self) -> None:
-        """Begin to push."""
+        """Start the threads."""
         self._started = True
         for worker in self._workers:
-            signal, _, protocol = worker.outlet.destination
-            shown = worker.outlet.destination.shown
-            event(log, logging.INFO, "Pushing", signal=signal, endpoint=shown, protocol=protocol)
+            destination = worker.sender.destination
+            event(
+                log,
+                logging.INFO,
+                "OTLP push started",
+                signal=destination.signal,
+                endpoint=destination.redacted_endpoint,
+                protocol=destination.protocol,
+            )
             worker.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Push what is left, within `timeout` seconds. Any number of times."""
+        """Push the rest, within `timeout` seconds. Idempotent."""
         if not self._started:
             return
         self._started = False
@@ -80,38 +86,38 @@ class Push:
             worker.finish()
         for worker in self._workers:
             if not worker.join(deadline - ABORT_SECONDS - time.monotonic()):
-                worker.outlet.abort()
+                worker.sender.abort()
         for worker in self._workers:
             worker.join(deadline - time.monotonic())
-            worker.outlet.close()
+            worker.sender.close()
 
     def items(self) -> dict[tuple[str, str], int]:
-        """What became of the items, by signal and result."""
+        """Return the item counts by signal and result."""
         return {
-            (worker.outlet.destination.signal, result): count
+            (worker.sender.destination.signal, result): count
             for worker in self._workers
-            for result, count in worker.outlet.account.counts().items()
+            for result, count in worker.sender.counts.counts().items()
         }
 
     def _worker(self, destination: Destination) -> Worker:
-        outlet = Outlet(destination, make_exporter(destination))
+        sender = SignalSender(destination, make_exporter(destination))
         settings = self._settings
         match destination.signal:
             case "traces":
                 episode = settings.episode
                 episodes = Episodes(episode.quiet_seconds, episode.max_duration_seconds)
                 try:
-                    maker = SpanMaker(self._resource, episodes)
+                    encoder = SpanEncoder(self._resource, episodes)
                 except ValueError as error:
                     raise SettingsError(f"span limits: {error}") from None
-                return Pipeline(outlet, maker, self._clock.monotonic)
+                return EventWorker(sender, encoder, self._clock.monotonic)
             case "logs":
-                return Pipeline(outlet, EventMaker(self._resource), self._clock.monotonic)
+                return EventWorker(sender, LogEncoder(self._resource), self._clock.monotonic)
             case _:
                 metrics = series_metrics(settings.collector.all_parameters)
-                points = PointMaker(self._read, metrics, self._resource)
+                metric_encoder = MetricEncoder(self._read, metrics, self._resource)
                 interval = metrics_interval(settings.otlp, os.environ)
                 preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
                 if os.environ.get(preference, "").strip().lower() == "delta":
-                    log.warning("%s=delta: not possible, totals are pushed", preference)
-                return Ticker(outlet, points.collect, interval)
+                    log.warning("%s=delta is not supported, pushing cumulative metrics", preference)
+                return MetricWorker(sender, metric_encoder.encode, interval)

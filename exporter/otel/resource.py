@@ -1,4 +1,4 @@
-"""Who is speaking: the resource of every signal.
+"""The resource of every signal: the attributes that identify this agent and its host.
 
 Source: https://opentelemetry.io/docs/specs/semconv/resource/
 """
@@ -17,16 +17,16 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from exporter import __version__
 from exporter.version import NAME
 
-#: The name space that OpenTelemetry gives for ``service.instance.id`` as a UUID version 5.
+#: OpenTelemetry's namespace for ``service.instance.id`` as a UUID version 5.
 _INSTANCES = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
 def resource(listen_addresses: Sequence[str]) -> Resource:
-    """Ours, under what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say.
+    """Return the resource. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME override it.
 
-    The instance is the same after a restart, so that its series go on; two agents on one
-    host differ in where they listen.
+    The instance id stays the same after a restart, so that series continue. It differs between
+    agents of a host, which have different listen addresses.
     """
     host_id = _host_id()
     instance = " ".join((host_id or platform.node(), *listen_addresses))

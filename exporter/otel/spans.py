@@ -1,8 +1,8 @@
-"""Episodes as traces. Every call to the Span Event API is here: it is on its way out.
+"""Encodes episodes as traces. Only this module uses the Span Event API, which is deprecated.
 
-One trace for each episode: a root span for the host, a child span for each IP interface that
-changed, a span event for each notification. A span is exported when it ends, and keeps 128
-events (the SDK's limit): before that it ends, and another goes on, linked to it.
+An episode is one trace: a root span for the host, a child span for each IP interface that
+changed, a span event for each notification. A span is exported when it ends and can hold 128
+events (the SDK's limit), so a full span ends, and a new one is linked to it.
 
 Source: https://opentelemetry.io/docs/specs/otel/trace/api/
 """
@@ -24,26 +24,26 @@ from exporter.otel.attributes import (
     event_attributes,
     interface_attributes,
     interface_name,
-    nanoseconds,
+    unix_nanoseconds,
 )
 from exporter.otel.episodes import Episode, Episodes
 from exporter.version import NAME
 
-#: Events in spans that have not ended, at 1.5 kB each. Beyond, all of them end early: many
-#: interfaces that change a little must not fill the memory either.
-HELD_EVENTS = 8_192
+#: Maximum number of events in open spans, at 1.5 kB each. At the limit all spans end early, so
+#: that many interfaces with few changes each do not fill the memory.
+OPEN_EVENTS = 8_192
 
 _Key = tuple[Family, int]
 
 
 @dataclass(slots=True)
-class _Open:
-    """A span that goes on."""
+class _OpenSpan:
+    """A span that has not ended."""
 
     span: Span
     name: str
     events: int
-    #: Unix nanoseconds of its first and its last event; the system's clock may be set back.
+    #: Unix nanoseconds of its first and last event. The system's clock can be set back.
     began: int
     last: int
 
@@ -52,44 +52,44 @@ class _Open:
         return self.span.get_span_context()
 
 
-class SpanMaker:
-    """See `workers.Maker`."""
+class SpanEncoder:
+    """Encodes notifications as span events; see `workers.Encoder`."""
 
     def __init__(self, resource: Resource, episodes: Episodes) -> None:
-        """Raises ValueError for limits in the environment that are none."""
-        self._room = SpanLimits().max_events or 128
+        """Raise ValueError for invalid span limits in the environment."""
+        self._max_events = SpanLimits().max_events or 128
         self._ended: list[tuple[ReadableSpan, int]] = []
-        # Each notification is to arrive: sampling is for those who receive.
+        # No sampling here: the receiver can do that.
         provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=resource,
             shutdown_on_exit=False,
-            span_limits=SpanLimits(max_events=self._room),
+            span_limits=SpanLimits(max_events=self._max_events),
         )
-        provider.add_span_processor(_Keep(self._ended))
+        provider.add_span_processor(_EndedSpans(self._ended))
         self._tracer = provider.get_tracer(NAME, __version__)
         self._episodes = episodes
         self._episode: Episode | None = None
-        self._root: _Open | None = None
-        #: What the next trace is linked to, if it continues this one.
+        self._root: _OpenSpan | None = None
+        #: The next trace links to it, if it continues this one.
         self._last_root: SpanContext | None = None
-        self._children: dict[_Key, _Open] = {}
-        #: What a span of an interface is linked to, if one ended before it in this trace.
+        self._children: dict[_Key, _OpenSpan] = {}
+        #: The last span of an interface that ended in this trace; its next one links to it.
         self._predecessors: dict[_Key, SpanContext] = {}
-        self._held = 0
+        self._open_events = 0
 
     def add(self, delta: Delta) -> None:
-        """A span event, in the span of its interface, in the trace of its episode."""
+        """Add a span event to the span of the interface in the trace of the episode."""
         n = delta.notification
-        time = nanoseconds(n)
-        episode = self._episodes.place(n.instant)
+        time = unix_nanoseconds(n)
+        episode = self._episodes.assign(n.instant)
         if episode is not self._episode or self._root is None:
             self._end_trace()
             self._begin_trace(episode, time)
         assert self._root is not None
         key = n.family, n.luid
         child = self._children.get(key)
-        if child is not None and child.events >= self._room:
+        if child is not None and child.events >= self._max_events:
             self._end_child(key, child)
             child = None
         if child is None:
@@ -100,23 +100,23 @@ class SpanMaker:
         child.last = time
         self._root.events += 1
         self._root.last = time
-        self._held += 1
-        if self._held >= HELD_EVENTS:
-            self._predecessors.clear()  # those of the spans that end now are enough
+        self._open_events += 1
+        if self._open_events >= OPEN_EVENTS:
+            self._predecessors.clear()  # replaced by the spans that end now
             self._end_children()
 
-    def end(self, now: float | None) -> None:
-        """End the trace when its episode is over; `None`: in any case."""
+    def flush(self, now: float | None) -> None:
+        """End the trace if its episode is over at `now`; with ``None``, in any case."""
         if now is None or self._episodes.expire(now):
             self._end_trace()
 
     @property
-    def due(self) -> float | None:
-        """When the episode will be over."""
-        return self._episodes.due
+    def next_flush(self) -> float | None:
+        """The end of the episode, on the clock of the notifications."""
+        return self._episodes.end
 
-    def take(self) -> list[tuple[ReadableSpan, int]]:
-        """The spans that ended, with the number of their events."""
+    def drain(self) -> list[tuple[ReadableSpan, int]]:
+        """Return the spans that ended since the last call, each with its number of events."""
         ended = self._ended.copy()
         self._ended.clear()
         return ended
@@ -126,9 +126,9 @@ class SpanMaker:
         before = self._last_root if episode.continues else None
         links = [Link(before)] if before is not None else []
         span = self._tracer.start_span("ip_interface.episode", links=links, start_time=time)
-        self._root = _Open(span, "", 0, time, time)
+        self._root = _OpenSpan(span, "", 0, time, time)
 
-    def _begin_child(self, key: _Key, delta: Delta, time: int) -> _Open:
+    def _begin_child(self, key: _Key, delta: Delta, time: int) -> _OpenSpan:
         assert self._root is not None
         name = interface_name(delta)
         before = self._predecessors.pop(key, None)
@@ -139,12 +139,12 @@ class SpanMaker:
             links=[Link(before)] if before is not None else [],
             start_time=time,
         )
-        child = self._children[key] = _Open(span, name, 0, time, time)
+        child = self._children[key] = _OpenSpan(span, name, 0, time, time)
         return child
 
-    def _end_child(self, key: _Key, child: _Open) -> None:
+    def _end_child(self, key: _Key, child: _OpenSpan) -> None:
         self._predecessors[key] = child.end()
-        self._held -= child.events
+        self._open_events -= child.events
 
     def _end_children(self) -> None:
         for key, child in self._children.items():
@@ -160,8 +160,8 @@ class SpanMaker:
             self._root = None
 
 
-class _Keep(SpanProcessor):
-    """Keeps what ended, with the number of its events."""
+class _EndedSpans(SpanProcessor):
+    """Collects the spans that end, each with its number of events."""
 
     def __init__(self, ended: list[tuple[ReadableSpan, int]]) -> None:
         self._ended = ended

@@ -6,8 +6,10 @@ import errno
 import os
 import stat
 
-#: Enough for 15,000 users of basic authentication.
+#: For configuration files: enough for 15,000 users of basic authentication.
 MAX_BYTES = 1 << 20
+#: For certificates: a system's bundle of authorities has 0.3 MiB.
+MAX_PEM_BYTES = 16 << 20
 
 
 def read_file(path: str, max_bytes: int = MAX_BYTES) -> bytes:

@@ -90,9 +90,9 @@ def test_what_cannot_be_is_one_line_at_the_start(tmp_path: Path) -> None:
 
 def test_what_is_shown_of_an_endpoint_has_no_secret() -> None:
     """User, password and query are left out."""
-    shown = Destination("traces", "https://me:secret@c:4318/v1/traces?key=secret", HTTP).shown
-    assert shown == "https://c:4318/v1/traces"
-    assert Destination("traces", "c:4317", GRPC).shown == "c:4317"
+    secret = Destination("traces", "https://me:secret@c:4318/v1/traces?key=secret", HTTP)
+    assert secret.redacted_endpoint == "https://c:4318/v1/traces"
+    assert Destination("traces", "c:4317", GRPC).redacted_endpoint == "c:4317"
 
 
 def test_the_metrics_interval_is_the_flag_or_the_variable_or_a_minute() -> None:

@@ -21,7 +21,7 @@ def placed(instants: list[float]) -> list[tuple[Episode, list[float]]]:
     episodes = Episodes(QUIET, MAXIMUM)
     found: list[tuple[Episode, list[float]]] = []
     for instant in instants:
-        episode = episodes.place(instant)
+        episode = episodes.assign(instant)
         if not found or found[-1][0] is not episode:
             found.append((episode, []))
         found[-1][1].append(instant)
@@ -64,11 +64,11 @@ def test_expiring_in_between_changes_nothing(instants: list[float]) -> None:
     episodes = Episodes(QUIET, MAXIMUM)
     timed: list[Episode] = []
     for instant in instants:
-        due = episodes.due
-        if due is not None and due <= instant:
-            assert episodes.expire(due)
-            assert episodes.due is None
-        episode = episodes.place(instant)
+        end = episodes.end
+        if end is not None and end <= instant:
+            assert episodes.expire(end)
+            assert episodes.end is None
+        episode = episodes.assign(instant)
         if not timed or timed[-1] is not episode:
             timed.append(episode)
     as_tuples = [(e.began, e.last, e.continues) for e in timed]
@@ -78,19 +78,19 @@ def test_expiring_in_between_changes_nothing(instants: list[float]) -> None:
 def test_due_is_when_quiet_or_the_maximum_is_reached() -> None:
     """Whichever comes first; without an open episode nothing is due."""
     episodes = Episodes(QUIET, MAXIMUM)
-    assert episodes.due is None
+    assert episodes.end is None
     assert episodes.expire(0.0)
-    episodes.place(10.0)
-    assert episodes.due == 15.0
+    episodes.assign(10.0)
+    assert episodes.end == 15.0
     for second in range(11, 69):
-        episodes.place(float(second))
-    assert episodes.due == 70.0
+        episodes.assign(float(second))
+    assert episodes.end == 70.0
     assert not episodes.expire(69.9)
 
 
 def test_time_that_goes_back_stays_in_the_episode() -> None:
     """A notification that claims to be older than the one before does not begin anew."""
     episodes = Episodes(QUIET, MAXIMUM)
-    first = episodes.place(100.0)
-    assert episodes.place(1.0) is first
+    first = episodes.assign(100.0)
+    assert episodes.assign(1.0) is first
     assert first.last == pytest.approx(100.0)

@@ -27,7 +27,7 @@ from exporter.otel.workers import QUEUE_LIMIT
 from exporter.settings.schema import OtlpSettings, Settings
 
 DOWN = "http://127.0.0.1:1"
-FAILS, WORKS = "OTLP push fails", "OTLP push works"
+FAILS, WORKS = "OTLP push failed", "OTLP push succeeded"
 
 
 def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_it_stops_whatever_the_endpoint_does(
         push = make_push(settings(endpoint, protocol, "both"))
         push.start()
         told(push, [delta(n) for n in range(5000)])
-        wait_until(lambda: not push._pipelines[0]._queue, message="it is being sent")
+        wait_until(lambda: not push._event_workers[0]._queue, message="it is being sent")
         with without_waiting():
             push.stop()
     assert_balanced(push)
@@ -92,6 +92,22 @@ def test_refusals_are_counted_and_told_once(
     assert receiver.tries >= 2
     assert log_lines(caplog, FAILS) == [f"traces {reason}"]
     assert_balanced(push)
+
+
+def test_the_debug_log_has_every_batch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At level debug, each batch is logged with its items and result; at level info, none is."""
+    spans_only(monkeypatch)
+    with HttpReceiver() as receiver:
+        for level in ("INFO", "DEBUG"):
+            caplog.set_level(level, "exporter")
+            with pushing(settings(receiver.endpoint)) as push:
+                told(push, [delta(n) for n in range(10)])
+    batches = [r for r in caplog.records if r.getMessage() == "OTLP batch sent"]
+    (fields,) = (r.fields for r in batches)  # type: ignore[attr-defined]
+    assert fields.pop("seconds") >= 0
+    assert fields == {"signal": "traces", "items": 10, "result": "exported"}
 
 
 def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +251,7 @@ def test_a_reason_holds_no_secret() -> None:
 def test_wrong_variables_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a library cannot read from the environment is an error at the start, not a traceback."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
-    with pytest.raises(SettingsError, match="OTLP exporter for traces cannot be made"):
+    with pytest.raises(SettingsError, match="OTLP exporter for traces cannot be created"):
         make_push(Settings(otlp=OtlpSettings(DOWN, "grpc")))
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_TIMEOUT")
     monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", "many")

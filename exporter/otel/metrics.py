@@ -1,9 +1,8 @@
-"""The catalogue as OTLP data points: the names, labels and values that a scrape has.
+"""Encodes the catalogue as OTLP metrics, with the names, labels and values of a scrape.
 
-The points are made directly, as a bridge from another metrics library would: the SDK's
-observable instruments know no histogram, keep reporting what has vanished, and fold
-everything beyond 2,000 attribute sets into one. Names carry no unit beside them, so that no
-store appends it once more.
+The data points are created directly, because the SDK's observable instruments have no
+histogram, keep reporting deleted series, and merge all attribute sets beyond 2,000. The unit is
+left empty, because stores append it to the name.
 
 Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/
 """
@@ -40,20 +39,20 @@ from exporter.metrics.catalogue import (
 )
 from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.monitor.series import Histogram, SeriesSet
+from exporter.otel.attributes import MAX_INT64
 from exporter.version import NAME
 
 #: Data points in one request: below the 4 MiB that a gRPC server takes by default.
 REQUEST_POINTS = 8_192
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
-_MAX_INTEGER = 2**63 - 1
 
-#: Labels and value of one sample.
+#: Labels and value of a sample.
 _Labelled = tuple[dict[str, str], float]
 
 
-class PointMaker:
-    """Reads the catalogue. Thread: one."""
+class MetricEncoder:
+    """Encodes the metrics of a snapshot. Not thread-safe."""
 
     def __init__(
         self, read: Callable[[], Snapshot], metrics: Sequence[SeriesMetric], resource: Resource
@@ -64,11 +63,11 @@ class PointMaker:
         self._scope = InstrumentationScope(NAME, __version__)
         self._began = time.time_ns()
 
-    def collect(self) -> Iterator[tuple[MetricsData, int]]:
-        """Everything as of now, in requests of a bounded size, each with its data points."""
+    def encode(self) -> Iterator[tuple[MetricsData, int]]:
+        """Yield requests of a bounded size with all metrics, each with its data points."""
         metrics: list[Metric] = []
         points = 0
-        for metric in self._read_all():
+        for metric in self._metrics_now():
             count = len(metric.data.data_points)
             if points + count > REQUEST_POINTS and metrics:
                 yield self._request(metrics), points
@@ -82,45 +81,46 @@ class PointMaker:
         scope = ScopeMetrics(self._scope, metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], self._resource.schema_url)])
 
-    def _read_all(self) -> list[Metric]:
-        """One state, never a mixture of two."""
+    def _metrics_now(self) -> list[Metric]:
+        """Encode one snapshot."""
         host: list[Metric] = []
-        own: list[Metric] = []
-        with snapshot(self._read) as reading:  # only to copy, 1 µs a series: the collector waits
+        exporter: list[Metric] = []
+        # The monitor thread waits meanwhile, so the series are only copied: 1 µs each.
+        with snapshot(self._read) as taken:
             now = time.time_ns()
             for metric in HOST_METRICS:
-                host += self._agent_metric(metric, reading, now)
+                host += self._agent_metric(metric, taken, now)
             for metric in EXPORTER_METRICS:
-                own += self._agent_metric(metric, reading, now)
-            copies = [series.copy() for series in reading.state.series()]
+                exporter += self._agent_metric(metric, taken, now)
+            copies = [series.copy() for series in taken.state.series()]
         interfaces: list[Metric] = []
         for m in self._metrics:
-            samples = _series_samples(m, copies, reading.instant)
+            samples = _series_samples(m, copies, taken.instant)
             interfaces += self._numbers(m.name, m.type, m.help, samples, now)
-        return host + interfaces + own
+        return host + interfaces + exporter
 
     def _agent_metric(
-        self, metric: AgentMetric | HistogramMetric, reading: Snapshot, now: int
+        self, metric: AgentMetric | HistogramMetric, taken: Snapshot, now: int
     ) -> Iterator[Metric]:
         if isinstance(metric, AgentMetric):
-            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(reading))
+            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(taken))
             yield from self._numbers(metric.name, metric.type, metric.help, samples, now)
         elif points := [
             _histogram_point(_labels(metric.labels, values), histogram, self._began, now)
-            for values, histogram in metric.read(reading)
+            for values, histogram in metric.read(taken)
         ]:
             yield Metric(metric.name, metric.help, "", HistogramData(points, _CUMULATIVE))
 
     def _numbers(
         self, name: str, type_: str, help_: str, samples: Iterable[_Labelled], now: int
     ) -> Iterator[Metric]:
-        """The metric, if it has samples; in pieces, if it has more than a request holds."""
+        """Yield the metric if it has samples, in parts if it is too large for a request."""
         points = [
             NumberDataPoint(labels, self._began, now, _number(value)) for labels, value in samples
         ]
         for start in range(0, len(points), REQUEST_POINTS):
-            piece = points[start : start + REQUEST_POINTS]
-            data = Sum(piece, _CUMULATIVE, True) if type_ == "counter" else Gauge(piece)
+            part = points[start : start + REQUEST_POINTS]
+            data = Sum(part, _CUMULATIVE, is_monotonic=True) if type_ == "counter" else Gauge(part)
             yield Metric(name, help_, "", data)
 
 
@@ -132,14 +132,14 @@ def _series_samples(
     metric: SeriesMetric, all_series: Iterable[SeriesSet], instant: float
 ) -> Iterator[_Labelled]:
     for series in all_series:
-        who = _labels(IDENTITY, identity(series))
+        labels = _labels(IDENTITY, identity(series))
         for values, value in metric.read(series, instant):
-            yield who | _labels(metric.labels, values), value
+            yield labels | _labels(metric.labels, values), value
 
 
 def _number(value: float) -> int | float:
-    """As it is encoded: truth values are integers, and integers have 64 bits."""
-    if isinstance(value, int) and value <= _MAX_INTEGER:
+    """Convert a value for the encoder, which knows no bool and no integer beyond 64 bits."""
+    if isinstance(value, int) and value <= MAX_INT64:
         return int(value)
     return float(value)
 
@@ -160,6 +160,6 @@ def _histogram_point(
         histogram.sum,
         counts,
         histogram.bounds,
-        None,  # type: ignore[arg-type]  # nobody keeps the minimum and
-        None,  # type: ignore[arg-type]  # the maximum; the encoder leaves them out
+        None,  # type: ignore[arg-type]  # the minimum and the maximum
+        None,  # type: ignore[arg-type]  # are unknown, and left out by the encoder
     )
