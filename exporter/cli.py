@@ -60,13 +60,24 @@ def _check(paths: Sequence[str]) -> int:
 def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
     from exporter.agent import run  # imported late, so that help and check-config are quick
 
-    arguments = invocation.arguments
+    arguments, switches = invocation.arguments, invocation.switches
 
     match invocation.command:
         case "record":
             return run.run_record(reload, arguments[0])
         case "replay":
             return run.run_replay(reload, arguments[0])
+        case "list":
+            from exporter.terminal.list_interfaces import run_list
+
+            return run_list(reload(), arguments, as_json="json" in switches)
+        case "watch":
+            from exporter.terminal.watch_changes import run_watch
+
+            path = arguments[0] if arguments else None
+            return run_watch(
+                reload(), path, as_json="json" in switches, initial="initial" in switches
+            )
         case "service":
             if sys.platform != "win32":
                 raise OSError("the service command exists on Windows only; use a systemd unit here")

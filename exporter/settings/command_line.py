@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,11 @@ commands:
         Do the same, and write every notification to a new file.
   replay FILE
         Serve the metrics of a recording instead of this computer's.
+  list [DEVICE...]
+        Show the IP interfaces of this computer. A DEVICE is a name or a regular
+        expression; the exit code is 1 if nothing matches.
+  watch [FILE]
+        Show every change of this computer, or of a recording, as it happens.
   check-config FILE...
         Validate configuration files and web configuration files.
   service install|remove|start|stop|run
@@ -31,6 +37,12 @@ A DURATION is written as in Prometheus or Go: 500ms, 90s, 1h30m, 2d.
 Example: {NAME} --web.listen-address=127.0.0.1:10190
 """
 
+#: Switches of the commands list and watch, which are not settings of the agent.
+SWITCHES = {
+    "json": "Print JSON: a list of interfaces, or the lines of a recording.",
+    "initial": "Only watch: begin with the interfaces that exist.",
+}
+COMMANDS = ("agent", "record", "replay", "list", "watch", "check-config", "service")
 SERVICE_ACTIONS = ("install", "remove", "start", "stop", "run")
 
 
@@ -42,6 +54,8 @@ class Invocation(NamedTuple):
     arguments: tuple[str, ...]
     #: Texts by flag, in the order of the command line.
     flags: dict[str, list[str]]
+    #: Switches of the commands list and watch: ``json``, ``initial``.
+    switches: frozenset[str] = frozenset()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,11 +69,15 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("arguments", nargs="*", default=[], help=argparse.SUPPRESS)
+    arguments = parser.add_argument("arguments", nargs="*", default=[], help=argparse.SUPPRESS)
+    arguments.completer = _complete  # type: ignore[attr-defined]  # read by argcomplete
     for section in SECTIONS:
         group = parser.add_argument_group(section.title, section.description)
         for option in options_of(section).values():
             _add(group, option)
+    group = parser.add_argument_group("list and watch", "Only with these commands.")
+    for name, help_ in SWITCHES.items():
+        group.add_argument(f"--{name}", action="store_true", help=help_)
     group = parser.add_argument_group("other")
     group.add_argument(
         "--version", action=_Version, nargs=0, help="Show version, revision, Python and platform."
@@ -71,8 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
 def parse(argv: Sequence[str] | None = None) -> Invocation:
     """Parse a command line. Raises SystemExit: 2 for a usage error, 0 after help or version."""
     parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     flags = vars(parser.parse_intermixed_args(argv))
     command, *arguments = flags.pop("arguments") or ["agent"]
+    switches = frozenset(name for name in SWITCHES if flags.pop(name, False))
     match command:
         case "agent":
             if arguments:
@@ -80,6 +103,11 @@ def parse(argv: Sequence[str] | None = None) -> Invocation:
         case "record" | "replay":
             if len(arguments) != 1:
                 parser.error(f"{command} takes one FILE, but got {len(arguments)}")
+        case "list":
+            pass
+        case "watch":
+            if len(arguments) > 1:
+                parser.error(f"watch takes one FILE at most, but got {len(arguments)}")
         case "check-config":
             if not arguments:
                 parser.error("check-config takes one FILE or more, but got none")
@@ -90,9 +118,28 @@ def parse(argv: Sequence[str] | None = None) -> Invocation:
                 parser.error(f"service takes one of {', '.join(SERVICE_ACTIONS)}")
         case _:
             parser.error(f"unknown command {command}: see --help")
-    if "replay.pace" in flags and command != "replay":
-        parser.error("--replay.pace requires the command replay")
-    return Invocation(command, tuple(arguments), flags)
+    if "replay.pace" in flags and command not in ("replay", "watch"):
+        parser.error("--replay.pace requires the command replay or watch")
+    if "json" in switches and command not in ("list", "watch"):
+        parser.error("--json requires the command list or watch")
+    if "initial" in switches and command != "watch":
+        parser.error("--initial requires the command watch")
+    return Invocation(command, tuple(arguments), flags, switches)
+
+
+def _complete(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    """Return the commands, or what may follow one, that begin with `prefix`."""
+    words: tuple[str, ...]
+    match getattr(parsed_args, "arguments", []):
+        case []:
+            words = COMMANDS
+        case ["service"]:
+            words = SERVICE_ACTIONS
+        case _:
+            from argcomplete.completers import FilesCompleter
+
+            return list(FilesCompleter()(prefix))
+    return [word for word in words if word.startswith(prefix)]
 
 
 def flag_arguments(flags: Mapping[str, Sequence[str]]) -> list[str]:

@@ -296,7 +296,7 @@ class ReplaySettings:
     """Settings of the command replay."""
 
     title: ClassVar[str] = "replay"
-    description: ClassVar[str] = "Only with the command replay."
+    description: ClassVar[str] = "Only with the commands replay and watch."
 
     pace: str = option(
         "replay.pace",

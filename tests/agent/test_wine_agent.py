@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.agent import Agent, Metrics
 from support.waiting import wait_until
-from support.windows import WindowsAgent, windows, windows_is_up  # noqa: F401 - a fixture
+from support.windows import WindowsAgent, WindowsWatch, windows, windows_is_up  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it starts Wine itself")
 
@@ -218,6 +218,46 @@ def test_a_start_tries_again_after_what_may_be_temporary(
     code, output = windows("-c", START, *map(str, codes))
     assert f"tries {tries}" in output
     assert code == (codes[0] == 5), output
+
+
+#: Runs a command over the stand-in, which has one interface; for watch it keeps changing.
+COMMAND = """
+import itertools, sys, threading
+sys.path[:0] = ["tests", "."]
+from standin import PARAMETER, Standin
+from exporter.bindings import iphlpapi
+from exporter.cli import main
+standin = Standin()
+standin.put_link(3, "Ethernet 3")
+standin.put(2, 3, Metric=25)
+load = iphlpapi.load
+iphlpapi.load = lambda path=None: load(path or standin.path)
+def change():
+    for metric in itertools.cycle((50, 25)):
+        standin.put(2, 3, Metric=metric)
+        standin.notify(PARAMETER, 2, 3)
+        standin.wait_idle()
+        threading.Event().wait(0.5)
+if sys.argv[1] == "watch":
+    threading.Thread(target=change, daemon=True).start()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_list_shows_the_interfaces_of_windows() -> None:
+    """Alias, metric and LUID in a table, and an exit code for scripts."""
+    code, output = windows("-c", COMMAND, "list", "Ethernet 3")
+    assert code == 0, output
+    assert "Ethernet 3  ipv4    connected" in output
+    assert " 25 " in output
+    assert windows("-c", COMMAND, "list", "Ethernet 4")[0] == 1
+
+
+def test_watch_shows_the_changes_of_windows() -> None:
+    """A callback becomes a line, until Ctrl-C."""
+    with WindowsWatch("-c", COMMAND, "watch", "--initial") as watch:
+        wait_until(lambda: any("metric 25 -> 50" in line for line in watch.lines), 60)
+        assert watch.interrupt() == 0
 
 
 def test_a_service_run_by_a_person_is_one_clear_line() -> None:

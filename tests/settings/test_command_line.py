@@ -12,7 +12,7 @@ import pytest
 from support.waiting import DEADLINE
 
 from exporter import __version__, cli
-from exporter.settings.command_line import build_parser, parse
+from exporter.settings.command_line import SWITCHES, build_parser, parse
 from exporter.settings.schema import OPTIONS, Settings
 
 DATA = Path(__file__).parent / "data"
@@ -57,13 +57,16 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ("--collector.include=--help", "agent", (), {"collector.include": ["--help"]}),
         ("check-config a b", "check-config", ("a", "b"), {}),
         ("record -- -f", "record", ("-f",), {}),
+        ("list eth0 veth.*", "list", ("eth0", "veth.*"), {}),
+        ("watch", "watch", (), {}),
+        ("watch f --replay.pace=recorded", "watch", ("f",), {"replay.pace": ["recorded"]}),
     ],
 )  # fmt: skip
 def test_lines_that_are_understood(
     line: str, command: str, files: tuple[str, ...], flags: dict[str, list[str]]
 ) -> None:
     """Flags may stand before and after the command, in both spellings, and all are kept."""
-    assert parse(line.split()) == (command, files, flags)
+    assert parse(line.split()) == (command, files, flags, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,10 @@ def test_lines_that_are_understood(
         ("replay a b", "replay takes one FILE, but got 2"),
         ("check-config", "check-config takes one FILE or more, but got none"),
         ("check-config f --log.level=debug", "check-config takes no flags, but got --log.level"),
-        ("record f --replay.pace=none", "--replay.pace requires the command replay"),
+        ("record f --replay.pace=none", "--replay.pace requires the command replay or watch"),
+        ("watch a b", "watch takes one FILE at most, but got 2"),
+        ("--json", "--json requires the command list or watch"),
+        ("list --initial", "--initial requires the command watch"),
     ],
 )
 def test_usage_errors(line: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +94,35 @@ def test_usage_errors(line: str, error: str, capsys: pytest.CaptureFixture[str])
         parse(line.split())
     assert raised.value.code == 2
     assert error in capsys.readouterr().err
+
+
+def test_switches_of_list_and_watch() -> None:
+    """They are no settings, and kept apart."""
+    assert parse(["watch", "--json", "--initial"]).switches == {"json", "initial"}
+    assert parse(["list", "--json"]).flags == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("ip-interface-exporter wa", {"watch"}),
+        ("ip-interface-exporter service st", {"start", "stop"}),
+        ("ip-interface-exporter --collector.exclude-k", {"--collector.exclude-kinds"}),
+    ],
+)
+def test_shells_complete_the_line(line: str, words: set[str], tmp_path: Path) -> None:
+    """Commands, their arguments and flags, as argcomplete asks for them."""
+    output = tmp_path / "completions"
+    environment = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "9",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(output),
+    }
+    command = [sys.executable, "-c", "from exporter.cli import main; main()"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True)
+    assert {word.strip() for word in output.read_text().split("\013")} == words
 
 
 # -- help and version ---------------------------------------------------------------------
@@ -104,7 +139,7 @@ def test_help_lists_every_flag_in_80_columns() -> None:
     text = build_parser().format_help()
     assert max(len(line) for line in text.splitlines()) <= 80
     shown = re.findall(r"^  --([a-z.-]+)", text, re.MULTILINE)
-    assert shown == [*OPTIONS, "version"]
+    assert shown == [*OPTIONS, *SWITCHES, "version"]
     flat = " ".join(text.split())
     for option in OPTIONS.values():
         if option.metavar and option.default:

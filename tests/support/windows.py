@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from requirements_here import require
 
 from support.agent import PROJECT, Agent
-from support.waiting import DEADLINE
+from support.waiting import DEADLINE, deadline
 
 
 class WindowsAgent(Agent):
@@ -81,3 +83,39 @@ def windows(*arguments: str) -> tuple[int, str]:
     )
     output, _ = process.communicate(timeout=10 * DEADLINE)
     return process.returncode, output.decode("utf-8", "replace")
+
+
+class WindowsWatch:
+    """A program under Wine that prints until Ctrl-C; use it as a context manager."""
+
+    def __init__(self, *arguments: str) -> None:
+        from wine import run
+
+        self.lines: list[str] = []
+        self._process = run.start(
+            arguments,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._read, name="windows output", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.decode("utf-8", "replace").rstrip())
+
+    def __enter__(self) -> "WindowsWatch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def interrupt(self) -> int:
+        """The exit code after Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(deadline(60))

@@ -1,0 +1,143 @@
+"""The command watch shows each change as it happens."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import PROGRAM, Watch, inside, run
+from support.agent import PROJECT
+from support.namespace import Namespace
+from support.waiting import deadline, wait_until
+
+RECORDING = PROJECT / "tests" / "data" / "golden" / "recording.jsonl"
+
+
+def started(namespace: Namespace, *arguments: str) -> Watch:
+    """A watch that hears changes: it has shown what exists, loopback among it."""
+    watch = Watch("--initial", *arguments, namespace=namespace)
+    watch.wait_for(lambda lines: any("lo" in line for line in lines))
+    return watch
+
+
+def test_each_change_is_a_line(namespace: Namespace) -> None:
+    """An addition, a connection, a lost carrier, a setting, a deletion, for each family."""
+    with started(namespace) as watch:
+        namespace.ip("link add west type veth peer name east")
+        namespace.ip("link set west up")
+        namespace.ip("link set east up")
+        watch.wait_for(lambda lines: [s for s in lines if " west " in s and " connected " in s])
+        namespace.ip("link set east down")
+        watch.wait_for(lambda lines: [s for s in lines if " west " in s and "disconnected " in s])
+        namespace.ip("link set west mtu 1400")
+        namespace.ip("link del west")
+        lines = watch.wait_for(lambda lines: [s for s in lines if " west " in s and "deleted" in s])
+        lines = [line for line in lines if " ipv4 west " in line]
+        code, errors = watch.stop()
+    assert (code, errors) == (0, "")
+    events = [line.split()[4] for line in lines]
+    assert events[:3] == ["added", "connected", "disconnected"]
+    assert events[-1] == "deleted"
+    assert "connected → disconnected" in lines[2]
+    assert "cause " in lines[2]
+    assert any("mtu 1500 → 1400" in line for line in lines)
+    assert len({line.index(events[0][0], 40) for line in lines[:1]}) == 1
+
+
+def test_json_lines_are_a_recording(namespace: Namespace, tmp_path: Path) -> None:
+    """What --json prints can be replayed, and shows the same changes again."""
+    with started(namespace, "--json") as watch:
+        namespace.ip("link add west type veth peer name east")
+        watch.wait_for(lambda lines: [s for s in lines if '"west"' in s and '"add"' in s])
+        assert watch.stop()[0] == 0
+    recording = tmp_path / "changes.jsonl"
+    recording.write_text("\n".join(watch.lines) + "\n")
+    again = run("watch", "--json", str(recording)).stdout.splitlines()
+    added = [json.loads(line) for line in watch.lines if '"add"' in line]
+    assert [line for line in map(json.loads, again) if line["event"] == "add"] == added
+
+
+def test_a_recording_is_shown_to_its_end() -> None:
+    """A file is shown line by line, and the command ends with it."""
+    result = run("watch", str(RECORDING))
+    assert result.returncode == 0
+    assert result.stdout.count("disconnected") > 0
+
+
+def test_the_filters_of_the_agent_count(namespace: Namespace) -> None:
+    """What is excluded is not shown."""
+    with started(namespace, "--collector.exclude=we.*") as watch:
+        namespace.ip("link add west type veth peer name east")
+        watch.wait_for(lambda lines: [s for s in lines if " east " in s])
+        assert not [line for line in watch.lines if " west " in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_without_a_word(namespace: Namespace, number: signal.Signals) -> None:
+    """Ctrl-C is how a person stops watching: no traceback, exit code 0."""
+    with started(namespace) as watch:
+        assert watch.stop(number) == (0, "")
+
+
+def test_a_closed_pipe_ends_it(namespace: Namespace) -> None:
+    """``watch | head -1`` ends with the next change after head has ended."""
+    command = [*inside(namespace), *PROGRAM, "watch", "--initial"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        assert "lo" in watch.stdout.readline()
+        watch.stdout.close()
+        name = iter(range(1, 1000))
+
+        def ended() -> bool:
+            namespace.ip(f"link set lo mtu {60000 + next(name)}")
+            return watch.poll() is not None
+
+        try:
+            wait_until(ended, 60, "watch has ended")
+        finally:
+            watch.kill()
+        assert watch.stderr is not None
+        assert watch.stderr.read() == ""
+        assert watch.returncode == 0
+
+
+def test_colors_are_for_terminals_that_want_them() -> None:
+    """A terminal gets colors, NO_COLOR and a pipe do not."""
+    command = [*PROGRAM, "watch", str(RECORDING)]
+    shown = {}
+    for no_color in ("", "1"):
+        environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm-256color"}
+        if not no_color:
+            del environment["NO_COLOR"]
+        reader, writer = os.openpty()
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=writer, env=environment)
+        os.close(writer)
+        output = b""
+        while True:
+            try:
+                piece = os.read(reader, 65536)
+            except OSError:  # Linux' end of a terminal
+                break
+            if not piece:
+                break
+            output += piece
+        os.close(reader)
+        assert process.wait(deadline(60)) == 0
+        shown[no_color] = output
+    assert b"\x1b[31m" in shown[""]
+    assert b"\x1b[3" not in shown["1"]
+    assert b"\x1b" not in subprocess.run(command, cwd=PROJECT, capture_output=True).stdout
+
+
+def test_the_agent_does_not_load_the_terminal_library() -> None:
+    """Only list and watch pay for it."""
+    code = (
+        "import sys; import exporter.agent.run; from exporter.cli import main;"
+        "sys.exit('rich' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
