@@ -235,6 +235,21 @@ def test_confirmed_in_time_is_no_warning(
     assert caplog.records == []
 
 
+def test_callback_after_the_cancel(standin: Standin, open_source: Open) -> None:
+    """A callback that comes after the cancel reaches nobody, and memory that is still there."""
+    cancelled, other = WindowsSource(library=standin.path), open_source()
+    cancelled.open()
+    confirm(other)
+    cancelled.close()
+    del cancelled  # open_source would keep it
+    gc.collect()
+    standin.notify_cancelled(ADD, AF_INET, 3)
+    standin.add(4)
+    (added,) = other.receive(TIMEOUT)
+    assert added.ifindex == 4
+    assert standin.callbacks == 4  # two confirmations, the late one, and the last
+
+
 class Hand:
     """Part of a clock that the callback reads, so alive for as long as the callback is."""
 

@@ -510,6 +510,7 @@ void API StandinReset(void) {
     last_event = &first_event;
     for (int i = 0; i < REGISTRATIONS; i++) registrations[i].active = 0;
     while (seen.running) pthread_cond_wait(&changed, &mutex);
+    memset(registrations, 0, sizeof registrations);
     interface_count = link_count = pair_count = 0;
     memset(failures, 0, sizeof failures);
     memset(&seen, 0, sizeof seen);
@@ -594,6 +595,15 @@ void API StandinNotify(int type, uint16_t family, uint64_t luid, uint32_t index,
     if (count)
         queue_event((Event){.count = count, .type = type, .family = family, .luid = luid,
                             .index = index});
+    pthread_mutex_unlock(&mutex);
+}
+
+/* Calls back every registration that was cancelled: what a system must not do. */
+void API StandinNotifyCancelled(int type, uint16_t family, uint64_t luid, uint32_t index) {
+    MIB_IPINTERFACE_ROW row = {.Family = family, .InterfaceLuid = luid, .InterfaceIndex = index};
+    pthread_mutex_lock(&mutex);
+    for (Registration *to = registrations; to < registrations + REGISTRATIONS; to++)
+        if (!to->active && to->callback) call(to, &row, type);
     pthread_mutex_unlock(&mutex);
 }
 

@@ -13,6 +13,8 @@ Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-notif
 from __future__ import annotations
 
 import atexit
+import ctypes
+import itertools
 import threading
 from ctypes import byref, c_void_p
 from queue import Empty, SimpleQueue
@@ -28,9 +30,9 @@ Record = tuple[int, int, int, int, float, float]
 #: The memory of a queued record: the tuple, its numbers, its place. Measured: 208.
 RECORD_BYTES = 256
 
-#: Registrations whose callback the system may call. Without a reference the callback would be
-#: freed, and the next call would crash the process.
-_registered: set[Registration] = set()
+_numbers = itertools.count(1)
+#: The registrations for which Windows may call back, by the number it gets as their context.
+_registered: dict[int, Registration] = {}
 
 
 class Registration:
@@ -47,16 +49,18 @@ class Registration:
         self._wall, self._monotonic = clock
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
         self._drop_lock = threading.Lock()
-        self._callback = PIPINTERFACE_CHANGE_CALLBACK(self._on_change)
+        self._number = next(_numbers)
         self._handle = c_void_p()
 
     def register(self, family: int) -> None:
         """Register for notifications, with an initial one. Raises OSError."""
-        _registered.add(self)  # before the call: the first callback may come at once
+        _registered[self._number] = self  # before the call: the first callback may come at once
         try:
-            self._api.NotifyIpInterfaceChange(family, self._callback, None, 1, byref(self._handle))
+            self._api.NotifyIpInterfaceChange(
+                family, _callback, self._number, 1, byref(self._handle)
+            )
         except OSError:
-            _registered.discard(self)
+            _registered.pop(self._number)
             raise
         # A callback after the end of the interpreter would block in it for ever.
         atexit.register(self.cancel)
@@ -86,9 +90,9 @@ class Registration:
         if self._handle:
             self._api.CancelMibChangeNotify2(self._handle)
             self._handle = c_void_p()
-            _registered.discard(self)
+            _registered.pop(self._number, None)
 
-    def _on_change(self, _context: object, row: Any, notification_type: int) -> None:
+    def notify(self, row: Any, notification_type: int) -> None:
         """Queue a notification. Thread: Windows' own, possibly several at once."""
         try:
             family = luid = index = 0
@@ -113,3 +117,16 @@ class Registration:
             if not self.lost:
                 self.lost = True
                 health.overruns = (health.overruns or 0) + 1
+
+
+def _on_change(number: int | None, row: Any, notification_type: int) -> None:
+    """Queue a notification for the registration of that number, unless it was cancelled."""
+    registration = _registered.get(number or 0)
+    if registration is not None:
+        registration.notify(row, notification_type)
+
+
+#: One callback serves all registrations and is never freed. A callback of a registration's own
+#: would be freed with it, and a call that comes after the cancel would crash the process.
+_callback = PIPINTERFACE_CHANGE_CALLBACK(_on_change)
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_callback))
