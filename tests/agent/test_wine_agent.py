@@ -256,7 +256,7 @@ def test_list_shows_the_interfaces_of_windows() -> None:
 def test_watch_shows_the_changes_of_windows() -> None:
     """A callback becomes a line, until Ctrl-C."""
     with WindowsWatch("-c", COMMAND, "watch", "--initial") as watch:
-        wait_until(lambda: any("metric 25 -> 50" in line for line in watch.lines), 60)
+        wait_until(lambda: any("metric 25 -> 50" in line for line in watch.lines))
         assert watch.interrupt() == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from requirements_here import require
 
 from support.agent import PROJECT, Agent
-from support.waiting import DEADLINE, deadline
+from support.waiting import DEADLINE
 
 
 class WindowsAgent(Agent):
@@ -118,4 +118,4 @@ class WindowsWatch:
     def interrupt(self) -> int:
         """The exit code after Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
-        return self._process.wait(deadline(60))
+        return self._process.wait(DEADLINE)

@@ -12,7 +12,7 @@ from typing import Self
 
 from support.agent import PROJECT
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 PROGRAM = [sys.executable, "-m", "exporter"]
 
@@ -29,7 +29,7 @@ def run(*arguments: str, namespace: Namespace | None = None) -> subprocess.Compl
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=deadline(60),
+        timeout=DEADLINE,
         check=False,
     )
 
@@ -64,13 +64,13 @@ class Watch:
 
     def wait_for(self, condition: Callable[[list[str]], object]) -> list[str]:
         """The lines once they meet a condition."""
-        wait_until(lambda: condition(self.lines), 60, f"{self.lines}")
+        wait_until(lambda: condition(self.lines), message=lambda: f"{self.lines}")
         return self.lines
 
     def stop(self, with_signal: int = signal.SIGINT) -> tuple[int, str]:
         """The exit code after a signal, and what was written to standard error."""
         self.process.send_signal(with_signal)
-        code = self.process.wait(deadline(30))
-        self._reader.join(deadline(30))
+        code = self.process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
         assert self.process.stderr is not None
         return code, self.process.stderr.read()

@@ -11,7 +11,7 @@ import pytest
 from commands import PROGRAM, Watch, inside, run
 from support.agent import PROJECT
 from support.namespace import Namespace
-from support.waiting import deadline, wait_until
+from support.waiting import DEADLINE, wait_until
 
 RECORDING = PROJECT / "tests" / "data" / "golden" / "recording.jsonl"
 
@@ -98,7 +98,7 @@ def test_a_closed_pipe_ends_it(namespace: Namespace) -> None:
             return watch.poll() is not None
 
         try:
-            wait_until(ended, 60, "watch has ended")
+            wait_until(ended, message="watch has ended")
         finally:
             watch.kill()
         assert watch.stderr is not None
@@ -127,7 +127,7 @@ def test_colors_are_for_terminals_that_want_them() -> None:
                 break
             output += piece
         os.close(reader)
-        assert process.wait(deadline(60)) == 0
+        assert process.wait(DEADLINE) == 0
         shown[no_color] = output
     assert b"\x1b[31m" in shown[""]
     assert b"\x1b[3" not in shown["1"]
