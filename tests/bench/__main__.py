@@ -14,7 +14,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-PARTS = ("decode", "stream", "latency", "scrape", "growth", "footprint", "otlp")
+PARTS = ("decode", "stream", "latency", "scrape", "growth", "footprint", "otlp", "promises")
 
 
 def main() -> None:
