@@ -1,0 +1,48 @@
+"""The declared lower bounds work: every requirement at the oldest release that it admits.
+
+``python tests/fresh/lower_bounds.py`` installs them in a new environment, builds the project
+with the oldest build backend, and runs the tests that need no root. Arguments go to pytest.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+#: Root without these capabilities can make no network namespace.
+WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-all")
+
+
+def lowest() -> list[str]:
+    """Return every requirement of a build, a run and the tests, as exact versions."""
+    document = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    project = document["project"]
+    declared = document["build-system"]["requires"] + project["dependencies"]
+    declared += project["optional-dependencies"]["test"]
+    unbounded = [requirement for requirement in declared if "=" not in requirement.split(";")[0]]
+    assert not unbounded, f"without a lower bound: {unbounded}"
+    return [requirement.replace(">=", "==", 1) for requirement in declared]
+
+
+def main(arguments: list[str]) -> int:
+    """Install, list and test. Returns pytest's exit code."""
+    with tempfile.TemporaryDirectory(prefix="lower-bounds-") as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        python = f"{folder}/bin/python"
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*install, *lowest()], check=True)
+        itself = ["--no-build-isolation", "--no-deps", str(PROJECT)]
+        subprocess.run([*install, *itself], check=True)
+        subprocess.run([*install[:3], "freeze"], check=True)
+        prefix = WITHOUT_CAPABILITIES if os.geteuid() == 0 else ()
+        command = [*prefix, python, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        without_ci = {name: value for name, value in os.environ.items() if name != "CI"}
+        return subprocess.run(command, cwd=PROJECT, env=without_ci, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
