@@ -1,0 +1,83 @@
+"""What .github and the other files for contributors say is so."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.agent import PROJECT
+
+from exporter.settings.schema import OPTIONS
+
+GITHUB = PROJECT / ".github"
+DOCUMENTS = sorted(GITHUB.glob("*.md"))
+
+
+def document(path: Path) -> Any:
+    """The content of a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_exists(file: Path) -> None:
+    """Paths in code and in links lead to files of the project."""
+    text = file.read_text(encoding="utf-8")
+    words = " ".join(re.findall(r"`([^`\n]+)`", text)).split()
+    folders = {path.name for path in PROJECT.iterdir() if path.is_dir()}
+    named = [word for word in words if word.partition("/")[0] in folders and "/" in word]
+    assert file.name != "CONTRIBUTING.md" or len(named) > 20
+    missing = [word for word in named if "NAME" not in word and not (PROJECT / word).exists()]
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
+    missing += [link for link in links if "://" not in link and not (GITHUB / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)
+def test_every_flag_that_is_named_exists(file: Path) -> None:
+    """A flag of the exporter is one of --help."""
+    named = set(re.findall(r"--([a-z]+\.[a-z-]+)", file.read_text(encoding="utf-8")))
+    assert named <= set(OPTIONS)
+
+
+def test_the_workflow_runs_what_is_run_here() -> None:
+    """The checks of a pull request are those of .ci/run, in the release that it is for."""
+    (job,) = document(GITHUB / "workflows" / "ci.yml")["jobs"].values()
+    assert job["container"]["image"] == "debian:12"
+    assert job["steps"][-1]["run"] == "bash .ci/run"
+
+
+def test_a_commit_is_checked_as_ci_checks_it() -> None:
+    """Every hook of pre-commit is a command of .ci/run."""
+    lines = (PROJECT / ".ci" / "run").read_text().splitlines()
+    (repository,) = document(PROJECT / ".pre-commit-config.yaml")["repos"]
+    entries = [hook["entry"] for hook in repository["hooks"]]
+    assert len(entries) == 5
+    for entry in entries:
+        assert any(line.startswith(entry) for line in lines), entry
+
+
+def test_the_issue_form_asks_for_what_a_bug_needs() -> None:
+    """A report has to come with the version, the exporter's own metrics and a recording."""
+    form = document(GITHUB / "ISSUE_TEMPLATE" / "bug.yml")
+    fields = {field["id"]: field for field in form["body"]}
+    asked = {
+        "version": "ip-interface-exporter --version",
+        "metrics": "/metrics | grep ^ip_interface_exporter_",
+        "recording": "ip-interface-exporter record ",
+    }
+    for name, command in asked.items():
+        assert fields[name]["validations"]["required"]
+        assert command in fields[name]["attributes"]["description"]
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    """Releases and their kinds of changes are those of Keep a Changelog 1.1."""
+    text = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert releases[0] == "[Unreleased]"
+    dated = r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d"
+    assert all(re.fullmatch(dated, release) for release in releases[1:])
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert not re.search(r"^- ", text.partition("### ")[0], re.MULTILINE), "an entry has a kind"
