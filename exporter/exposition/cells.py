@@ -58,8 +58,8 @@ def time_cell(
     growing: tuple[Growth, ...] = ()
     for connected in (True, False):
         value = b"%b"
-        growth = series.growth(connected)
-        if not series.growing(connected):
+        growth = series.growth(connected=connected)
+        if not series.growing(connected=connected):
             value = format_value(seconds_at(growth, 0)).encode()
         elif growth == most_common:
             value = MOST_COMMON
@@ -72,7 +72,12 @@ def time_cell(
 
 def most_common_growth(all_series: Iterable[SeriesSet]) -> Growth | None:
     """Return the growth that most values have: at the start all begin to grow at once."""
-    growing = [s.growth(c) for s in all_series for c in (True, False) if s.growing(c)]
+    growing = [
+        series.growth(connected=connected)
+        for series in all_series
+        for connected in (True, False)
+        if series.growing(connected=connected)
+    ]
     return max(growing, key=Counter(growing).__getitem__, default=None)
 
 

@@ -75,9 +75,9 @@ class Page:
             host = agent_samples(HOST_METRICS, taken)
             exporter = agent_samples(EXPORTER_METRICS, taken)
             present = None
-            if state.membership != self._membership:
-                self._membership, present = state.membership, list(state.series())
-            self._generation, changed = state.changed_since(self._generation)
+            if state.series_sets.membership != self._membership:
+                self._membership, present = state.series_sets.membership, list(state.series_sets)
+            self._generation, changed = state.series_sets.changed_since(self._generation)
             copies = {series: series.copy() for series in changed}
         self._update(copies, present, taken.instant)
         all_blocks = [*self._own, *self._shared]

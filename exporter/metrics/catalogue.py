@@ -135,7 +135,7 @@ def _last_notification(s: SeriesSet, _: float) -> Iterator[Sample]:
 
 def _state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
     for connected in (True, False):
-        yield (STATES[connected],), s.seconds(connected, instant)
+        yield (STATES[connected],), s.seconds(instant, connected=connected)
 
 
 def _enabled(s: SeriesSet, _: float) -> Iterator[Sample]:
@@ -393,7 +393,7 @@ EXPORTER_METRICS = (
         "gauge",
         "IP interfaces that can have series of their own.",
         (),
-        lambda r: _optional(r.state.max_interfaces),
+        lambda r: _optional(r.state.series_sets.max_interfaces),
     ),
     AgentMetric(
         "ip_interface_exporter_interfaces_aggregated",

@@ -57,7 +57,7 @@ def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Met
 
 def _series_family(metric: SeriesMetric, taken: Snapshot) -> Metric:
     family = _family(metric.name, metric.type, metric.help)
-    for series in taken.state.series():
+    for series in taken.state.series_sets:
         who = dict(zip(IDENTITY, identity(series), strict=True))
         for values, value in metric.read(series, taken.instant):
             extra = dict(zip(metric.labels, values, strict=True))

@@ -45,4 +45,4 @@ def snapshot(read: Callable[[], Snapshot]) -> Iterator[Snapshot]:
     state = read().state
     with state.lock:
         taken = read()
-        yield taken._replace(instant=state.show(taken.instant))
+        yield taken._replace(instant=state.pin(taken.instant))

@@ -29,6 +29,7 @@ class SeriesSet:
         "device",
         "disconnections",
         "family",
+        "generation",
         "index",
         "interface",
         "last_notification",
@@ -37,39 +38,43 @@ class SeriesSet:
         "parameter_changes",
         "since",
         "unobserved",
-        "version",
     )
 
     def __init__(self, family: Family, device: str, luid: int | None, index: int | None) -> None:
         self.family = family
         self.device = device
-        #: Label values; empty where several interfaces share the series.
+        #: Label values; empty where several interfaces share the series set.
         self.luid = "" if luid is None else format_luid(luid)
         self.index = "" if index is None else str(index)
-        #: The row, while the interface exists and has the series to itself.
+        #: The interface, while it exists and has the series set to itself.
         self.interface: Interface | None = None
-        #: When it entered its present state; of no meaning where several share the series.
-        self.since = 0.0
+        #: When the interface entered its present state; without meaning where several share the
+        #: series set. Nanoseconds, on the clock of `Notification.instant`.
+        self.since = 0
         #: By NotificationType.
         self.notifications = [0] * len(COUNTED_TYPES)
         #: Transitions that a notification showed; disconnections by `Cause`.
         self.connections = 0
         self.disconnections = [0] * len(Cause)
+        #: Transitions that no notification showed.
         self.unobserved = [0, 0]
-        #: Time up to an instant is ``offset + members * instant``: whoever enters takes the
-        #: instant off, whoever leaves gives it back. One addition, for any number. Once for
-        #: the time of all members, and once for that of those which are connected. In whole
-        #: nanoseconds: a sum that rounds would fall now and then, and a counter must not.
+        # Interfaces, and the offset of the growth of their time; of all and of the connected
+        # ones. In whole nanoseconds: a rounded sum would fall now and then, a counter must not.
         self._members = self._connected = 0
         self._offset = self._connected_offset = 0
+        #: Differences between successive rows, by member of the row.
         self.parameter_changes: dict[str, int] = {}
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
-        #: During which reading it last changed: see `State.changed_since`.
-        self.version = -1
+        #: The generation in which it last changed: see `SeriesTable.changed_since`.
+        self.generation = -1
+
+    def __repr__(self) -> str:
+        states = f"{self._connected}/{self._members} connected"
+        return f"<SeriesSet {self.device!r} {self.family.label} {self.luid or 'shared'}, {states}>"
 
     def copy(self) -> SeriesSet:
-        """The same numbers in an object of their own, to be read without the lock."""
+        """Copy the numbers, to be read without the lock."""
         new = object.__new__(SeriesSet)
         new.family, new.device, new.luid, new.index = (
             self.family,
@@ -86,7 +91,7 @@ class SeriesSet:
         new._connected, new._connected_offset = self._connected, self._connected_offset
         new.parameter_changes = self.parameter_changes.copy()
         new.last_notification = self.last_notification
-        new.version = self.version
+        new.generation = self.generation
         return new
 
     @property
@@ -96,63 +101,64 @@ class SeriesSet:
 
     @property
     def shared(self) -> bool:
-        """Several interfaces may be behind it: there is no row, only sums."""
+        """Whether several interfaces may be behind it: there is no row, only sums."""
         return not self.luid
 
     @property
     def empty(self) -> bool:
-        """No interface is behind it now."""
+        """Whether no interface is behind it now."""
         return not self._members
 
-    def enter(self, connected: bool, instant: float) -> None:
-        """An interface begins to be connected, or disconnected."""
-        at = nanoseconds(instant)
+    def add_member(self, at: int, *, connected: bool) -> None:
+        """Begin the time of an interface in a state, `at` an instant in nanoseconds."""
+        self.since = at
         self._members += 1
         self._offset -= at
         if connected:
             self._connected += 1
             self._connected_offset -= at
 
-    def leave(self, connected: bool, instant: float) -> None:
-        """An interface ends to be connected, or disconnected."""
-        at = nanoseconds(instant)
+    def remove_member(self, at: int, *, connected: bool) -> None:
+        """End the time of an interface in a state, `at` an instant in nanoseconds."""
         self._members -= 1
         self._offset += at
         if connected:
             self._connected -= 1
             self._connected_offset += at
 
-    def turn(self, connected: bool, instant: float) -> None:
-        """Move an interface to the other state."""
+    def change_state(self, at: int, *, connected: bool) -> None:
+        """Move an interface to the other state, `at` an instant in nanoseconds."""
+        self.since = at
         if connected:
             self._connected += 1
-            self._connected_offset -= nanoseconds(instant)
+            self._connected_offset -= at
         else:
             self._connected -= 1
-            self._connected_offset += nanoseconds(instant)
-        self.since = instant
+            self._connected_offset += at
 
-    def growing(self, connected: bool) -> bool:
-        """Whether time passes in this state."""
+    def growing(self, *, connected: bool) -> bool:
+        """Return whether time passes in a state."""
         return (self._connected if connected else self._members - self._connected) > 0
 
-    def seconds(self, connected: bool, instant: float) -> float:
+    def seconds(self, instant: float, *, connected: bool) -> float:
         """Return the time in a state up to `instant`, of all interfaces together, in seconds."""
-        return seconds_at(self.growth(connected), nanoseconds(instant))
+        return seconds_at(self.growth(connected=connected), nanoseconds(instant))
 
-    def growth(self, connected: bool) -> Growth:
+    def growth(self, *, connected: bool) -> Growth:
         """Return how the time in a state grows."""
         if connected:
             return self._connected_offset, self._connected
         return self._offset - self._connected_offset, self._members - self._connected
 
     def present_state_seconds(self, instant: float) -> float | None:
-        """How long the interface has been as it is; ``None`` if it does not exist or is many."""
-        return None if self.interface is None else max(0.0, instant - self.since)
+        """Return how long the state has lasted; ``None`` without one interface that has it."""
+        if self.interface is None:
+            return None
+        return max(0, nanoseconds(instant) - self.since) / 1e9
 
 
 def nanoseconds(instant: float) -> int:
-    """An instant in seconds, as a whole number."""
+    """Convert an instant in seconds to a whole number."""
     return round(instant * 1e9)
 
 
@@ -163,7 +169,7 @@ def seconds_at(growth: Growth, nanosecond: int) -> float:
 
 
 class Histogram:
-    """Counts by upper bound, the way Prometheus wants them. Unit: seconds."""
+    """Counts by upper bound, as Prometheus has them. Unit: seconds."""
 
     __slots__ = ("_counts", "bounds", "sum")
 
@@ -173,12 +179,12 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """One more value."""
+        """Add a value."""
         self._counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
 
     def observe_all(self, seconds: list[float]) -> None:
-        """More values, in ascending order: those of one bucket cost as much as one value."""
+        """Add values in ascending order: those of one bucket cost as much as one value."""
         self.sum += sum(seconds)
         begin = 0
         while begin < len(seconds):
@@ -189,7 +195,7 @@ class Histogram:
             begin = end
 
     def cumulative(self) -> list[tuple[str, int]]:
-        """(upper bound as a label value, values up to it), ending with ``+Inf``."""
+        """Return (upper bound as a label value, values up to it), ending with ``+Inf``."""
         total = 0
         rows = []
         bounds = [str(float(bound)) for bound in self.bounds]

@@ -1,15 +1,18 @@
-"""The reducer: notifications in, exact counters and the current state out. No I/O, no clock.
+"""The reducer: notifications in, exact counts and the current state out. No I/O, no clock.
 
 Every notification is counted; nothing is coalesced. Time comes with the notifications, so a
-replay gives the same numbers as the live stream did.
+replay gives the same numbers as the live stream did. What is counted where:
 
-The life of a series set: interfaces that exist at the start have theirs at 0 from then on;
-others get one with their first notification. A deleted interface's gauges go at once; its
-counters stay frozen for the retention, so that a scrape sees the delete, and then go. A
-rename carries the values over to the new label.
-
-The number of series is bounded: the oldest departed interface makes room for a new one, and
-when `max_interfaces` exist the rest share the device ``other``.
+================  ============================================================================
+notifications     what the system notified: churn, and the notifications of a series set
+inferred          what a comparison found instead, because a notification is missing
+transitions       changes of Connected that a notification showed; disconnections by cause
+unobserved        changes of Connected that no notification showed: the system's own counters
+                  prove them, or a comparison found them. Both together are all there were.
+changes           differences between successive rows, however the rows were got
+outages           from a disconnection to the next connection, if a notification showed both
+                  and nobody switched the interface off
+================  ============================================================================
 """
 
 from __future__ import annotations
@@ -17,14 +20,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from itertools import takewhile
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.model import (
     FAMILIES,
     Cause,
     Change,
-    Family,
     Interface,
     InterfaceRow,
     Link,
@@ -32,38 +34,42 @@ from exporter.model import (
     NotificationType,
     changes,
 )
-from exporter.monitor.series import Histogram, SeriesSet
+from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
+from exporter.monitor.series_table import Key, SeriesTable
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
 
 # The scrape intervals people use (15, 30, 60 s) are bounds: what lies below, a gauge misses.
 OUTAGE_BOUNDS = (0.01, 0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 300, 1800, 7200, 43200, 86400)
 
-#: An IP interface for its whole life: family and LUID.
-Key = tuple[Family, int]
-
-
-def _unread(n: Notification) -> Interface:
-    """A stand-in for an interface that nobody could read yet: no name, no row."""
-    return Interface(n.family, n.luid, n.ifindex, Link(""), InterfaceRow())
-
 
 class Delta(NamedTuple):
-    """What one notification amounted to, for those who watch (spans, log events, a person)."""
+    """The effect of one notification, for observers (spans, log events, a recorder)."""
 
     notification: Notification
+    #: The label of the series set.
     device: str
     changes: tuple[Change, ...]
     #: The new value of Connected if it changed.
     transition: bool | None
 
 
-#: The fields of a delta beside the notification.
-_Told = tuple[str, tuple[Change, ...], bool | None]
+@dataclass(slots=True)
+class _Difference:
+    """What changed between two states of an interface."""
 
-#: What changed between two interfaces, the new value of Connected if it did, why the second is
-#: not connected if it is not, and the two.
-_Difference = tuple[tuple[Change, ...], bool | None, Cause | None, Interface, Interface]
-#: Remembered differences beyond four for each interface are thrown away.
+    changes: tuple[Change, ...]
+    #: Names of the members that changed.
+    parameters: tuple[str, ...]
+    #: The new value of Connected if it changed.
+    transition: bool | None
+    #: Why the second is not connected; ``None`` if it is.
+    cause: Cause | None
+    # Both are kept alive, so that no other object gets the same id.
+    before: Interface
+    after: Interface
+
+
+#: Cached differences beyond four for each interface are thrown away.
 _SPARE_DIFFERENCES = 256
 
 # A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
@@ -76,12 +82,12 @@ _ADMINISTRATIVE = Cause.ADMINISTRATIVE
 
 
 class _Tracked:
-    """What the reducer knows of one IP interface beyond its series."""
+    """What the reducer knows of one IP interface beyond its series set."""
 
     __slots__ = ("interface", "outage", "series")
 
     def __init__(self) -> None:
-        #: The last row; ``None`` while the interface does not exist.
+        #: As last notified; ``None`` while it does not exist.
         self.interface: Interface | None = None
         #: ``None``: filtered out.
         self.series: SeriesSet | None = None
@@ -91,7 +97,7 @@ class _Tracked:
 
 
 class State:
-    """All that is known. Thread: the collector writes; everyone reads under `lock`."""
+    """All that is known. Thread: the monitor writes; everyone reads under `lock`."""
 
     def __init__(
         self,
@@ -100,89 +106,76 @@ class State:
         retention_seconds: float = 600.0,
     ) -> None:
         self.lock = threading.Lock()
-        self.max_interfaces = max_interfaces
-        self._selection = selection or Selection()
-        self._retention = retention_seconds
         #: Every notification since the start, by family and NotificationType.
         self.churn = {family: [0, 0, 0] for family in FAMILIES}
+        #: What comparisons found since the start, by NotificationType.
         self.inferred = [0, 0, 0]
+        #: IP interfaces that exist, and those that are connected, by family.
         self.existing = dict.fromkeys(FAMILIES, 0)
         self.connected = dict.fromkeys(FAMILIES, 0)
         self.outages = {family: Histogram(OUTAGE_BOUNDS) for family in FAMILIES}
         #: Existing interfaces that share the overflow device.
         self.aggregated = 0
         self._tracked: dict[Key, _Tracked] = {}
-        self._own: dict[Key, SeriesSet] = {}
-        self._shared: dict[tuple[Family, str], SeriesSet] = {}
+        self.series_sets = SeriesTable(
+            selection or Selection(),
+            max_interfaces,
+            retention_seconds,
+            on_remove=lambda key: self._tracked.pop(key, None),
+        )
         self._differences: dict[tuple[int, int], _Difference] = {}
-        #: The last notification's, or that up to which time in state was shown.
-        self._instant = -math.inf
-        #: When interfaces with a series of their own departed, oldest first.
-        self._departed: dict[Key, float] = {}
-        #: Grows when a series set is born or forgotten.
-        self.membership = 0
-        #: SeriesSet sets in the order in which they first changed since a reading, and which
-        #: reading comes next.
-        self._changed: dict[SeriesSet, None] = {}
-        self._reading = 0
+        #: Now: the last notification's, or that up to which time in state was published.
+        self._instant = 0.0
+        #: The same in nanoseconds.
+        self._at = 0
 
-    def series(self) -> Iterable[SeriesSet]:
-        """All series sets, in the order in which they were born, shared ones last."""
-        yield from self._own.values()
-        yield from self._shared.values()
-
-    def changed_since(self, reading: int) -> tuple[int, list[SeriesSet]]:
-        """Number of this reading, and the series sets that changed since another (0: all).
-
-        Takes as long as there are changes, for any number of readers. They hold `lock`.
-        """
-        changed = list(takewhile(lambda s: s.version >= reading, reversed(self._changed)))
-        self._reading += 1
-        return self._reading, changed
+    def __repr__(self) -> str:
+        return f"<State at {self._instant:.3f} s, {len(self._tracked)} tracked, {self.series_sets}>"
 
     def interfaces(self) -> list[Interface]:
-        """The interfaces that exist and are not filtered out."""
+        """Return the interfaces that exist and are not filtered out. The monitor's thread only."""
         return [t.interface for t in self._tracked.values() if t.interface and t.series]
 
     # -- input --------------------------------------------------------------------------
 
     def load(self, interfaces: Iterable[Interface], instant: float) -> None:
-        """Take what exists at the start: it is known from `instant` on, and nothing changed."""
+        """Add what exists at the start: it is known from `instant` on, and nothing changed."""
         with self.lock:
+            self._advance(instant)
             for interface in interfaces:
                 key = interface.family, interface.luid
-                tracked = self._tracked.get(key) or self._first_sight(key, interface)
+                tracked = self._tracked.get(key) or self._track(key, interface)
                 if tracked.interface is None:
-                    self._appear(tracked, interface, instant)
+                    self._appear(key, tracked, interface)
 
     def apply(self, batch: Iterable[Notification]) -> list[Delta]:
-        """Count a batch and take its rows. One delta for each notification not filtered out."""
+        """Count a batch. Return a delta for each notification that is not filtered out."""
+        deltas: list[Delta] = []
         with self.lock:
-            return [Delta(n, *told) for n in batch if (told := self._apply(n)) is not None]
+            self._reduce(batch, deltas)
+        return deltas
 
     def count(self, batch: Iterable[Notification]) -> None:
-        """The same, when nobody watches."""
+        """Count a batch like `apply`, without building deltas."""
         with self.lock:
-            for n in batch:
-                self._apply(n)
+            self._reduce(batch, None)
 
     def expire(self, instant: float) -> float | None:
-        """Forget what departed more than the retention ago; when to call again, if at all."""
-        with self.lock:
-            while self._departed:
-                key, departed = next(iter(self._departed.items()))
-                if departed + self._retention > instant:
-                    return departed + self._retention
-                self._forget(key)
-            return None
+        """Remove what departed more than the retention ago.
 
-    def show(self, instant: float) -> float:
-        """Up to when to publish time in state, which is now. Call it under `lock`.
-
-        A notification from before, still on its way now, will count from there on: a counter
-        that fell would be taken for a reset, and its whole value for growth.
+        Returns when to call it again, if at all. Seconds, on the clock of the notifications.
         """
-        self._instant = max(instant, self._instant)
+        with self.lock:
+            self.series_sets.expire(instant)
+            return self.series_sets.due if self.series_sets.due < math.inf else None
+
+    def pin(self, instant: float) -> float:
+        """Return up to when to publish time in state; later calls never go back.
+
+        A notification from before that comes later counts its time from there on: a counter
+        that fell would be taken for a reset. The caller holds `lock`.
+        """
+        self._advance(instant)
         return self._instant
 
     def reconfigure(
@@ -190,259 +183,210 @@ class State:
     ) -> None:
         """Use other filters, groups and bounds from now on, also for what exists."""
         with self.lock:
-            self._selection, self._retention = selection, retention_seconds
-            self.max_interfaces = max_interfaces
+            self._advance(instant)
+            series_sets = self.series_sets
+            series_sets.reconfigure(selection, max_interfaces, retention_seconds)
             for key, tracked in list(self._tracked.items()):
                 interface = tracked.interface
-                if interface is not None and not self._belongs(tracked.series, interface):
-                    self._move(key, tracked, interface, instant)
-            while len(self._own) > max_interfaces and self._departed:
-                self._forget(next(iter(self._departed)))
-            groups = {group.name for group in selection.groups}
-            for where, series in list(self._shared.items()):
-                if series.empty and series.device not in groups:
-                    del self._shared[where]
-                    self._forget_series(series)
+                if interface is not None and not series_sets.belongs(tracked.series, interface):
+                    self._move(key, tracked, interface)
+            series_sets.shrink()
+
+    def _advance(self, instant: float) -> None:
+        """Set the time, which never goes back: neither can a counter."""
+        if instant > self._instant:
+            self._instant = instant
+            self._at = nanoseconds(instant)
 
     # -- one notification ---------------------------------------------------------------
 
-    def _apply(self, n: Notification) -> _Told | None:
-        kind, family, luid, _, time, instant, after, connects, disconnects, inferred = n
-        if kind is _INITIAL:
-            return None
-        if instant < self._instant:
-            instant = self._instant  # a recording may jump back, time may not
-        self._instant = instant
-        key = family, luid
-        tracked = self._tracked.get(key)
-        before = None
-        if tracked is None:
-            tracked = self._first_sight(key, after or _unread(n))
-        else:
-            before = tracked.interface
-            if after is not None and (
-                before is None or after.link is not before.link or after.ifindex != before.ifindex
-            ):
-                self._follow_link(key, tracked, after, instant)
-        series = tracked.series
-        if series is not None:
-            if series.version != self._reading:
-                self._touch(series)
-            if kind is not _REFRESH:
-                if inferred:
-                    self.inferred[kind] += 1
-                else:
-                    self.churn[family][kind] += 1
-                    series.notifications[kind] += 1
-                    series.last_notification = time
-            if connects or disconnects:
-                series.unobserved[True] += connects
-                series.unobserved[False] += disconnects
-        changed: tuple[Change, ...] = ()
-        transition = None
-        if kind is _DELETE:
-            self._disappear(key, tracked, instant)
-        elif after is None:
-            # Gone again before it could be read; if nobody ever reads it, it expires.
-            if before is None:
-                self._depart(key, tracked, instant)
-        elif before is None:
-            self._appear(tracked, after, instant)
-        elif after is not before:
-            tracked.interface = after
+    # One loop for all, because a call for each notification costs a tenth of it.
+    def _reduce(self, batch: Iterable[Notification], deltas: list[Delta] | None) -> None:
+        """Count a batch; append a delta for each notification that is not filtered out."""
+        series_sets, churn, differences = self.series_sets, self.churn, self._differences
+        tracked_by_key, generation = self._tracked, self.series_sets.generation
+        for n in batch:
+            type_, family, luid, _, time, received, after, connects, disconnects, inferred = n
+            if type_ is _INITIAL:
+                continue
+            if received > self._instant:
+                self._advance(received)
+                if received >= series_sets.due:
+                    series_sets.expire(received)
+            key = family, luid
+            tracked = tracked_by_key.get(key)
+            if tracked is None:
+                before = None
+                tracked = self._track(key, after or _unread(n))
+            else:
+                before = tracked.interface
+                if after is not None and (
+                    before is None
+                    or after.link is not before.link
+                    or after.ifindex != before.ifindex
+                ):
+                    self._follow_link(key, tracked, after)
+            series = tracked.series
             if series is not None:
-                if series.luid:
-                    series.interface = after
-                difference = self._differences.get((id(before), id(after)))
-                if difference is None:
-                    difference = self._compare(before, after)
-                changed, transition, cause, _, _ = difference
-                counts = series.parameter_changes
-                for parameter, _, _ in changed:
-                    counts[parameter] = counts.get(parameter, 0) + 1
-                if transition is not None:
-                    series.turn(transition, instant)
-                    self._count_transition(tracked, series, cause, instant, inferred)
-                elif cause is _ADMINISTRATIVE:
-                    tracked.outage = None
-        return None if series is None else (series.device, changed, transition)
+                if series.generation != generation:
+                    series_sets.touch(series)
+                if type_ is not _REFRESH:
+                    if inferred:
+                        self.inferred[type_] += 1
+                    else:
+                        churn[family][type_] += 1
+                        series.notifications[type_] += 1
+                        series.last_notification = time
+                if connects or disconnects:
+                    series.unobserved[True] += connects
+                    series.unobserved[False] += disconnects
+            changed: tuple[Change, ...] = ()
+            transition = None
+            if type_ is _DELETE:
+                self._disappear(key, tracked)
+            elif after is None:
+                # Deleted before it could be read: keep the counters for the retention.
+                if before is None:
+                    self._depart(key, tracked)
+            elif before is None:
+                self._appear(key, tracked, after)
+            elif after is not before:
+                tracked.interface = after
+                if series is not None:
+                    if series.luid:
+                        series.interface = after
+                    difference = differences.get((id(before), id(after)))
+                    if difference is None:
+                        difference = self._compare(before, after)
+                    changed, transition = difference.changes, difference.transition
+                    counts = series.parameter_changes
+                    for parameter in difference.parameters:
+                        counts[parameter] = counts.get(parameter, 0) + 1
+                    if transition is not None:
+                        series.change_state(self._at, connected=transition)
+                        if inferred:
+                            self._infer_transition(tracked, series, difference.cause)
+                        else:
+                            self._count_transition(tracked, series, difference.cause, received)
+                    elif difference.cause is _ADMINISTRATIVE:
+                        tracked.outage = None
+            if deltas is not None and series is not None:
+                deltas.append(Delta(n, series.device, changed, transition))
 
     def _compare(self, before: Interface, after: Interface) -> _Difference:
-        """What differs between two rows, remembered: a flap alternates between the same two."""
-        changed = changes(before.parameters, after.parameters)
-        connected = after.parameters.connected
-        transition = None if connected is before.parameters.connected else connected
-        cause = None if connected else after.status.cause
+        """Compare two states of an interface; cached, as a flap alternates between the same two."""
         if len(self._differences) > _SPARE_DIFFERENCES + 4 * len(self._tracked):
             self._differences.clear()
-        # Both are kept alive, so that no other gets the same id.
-        difference = changed, transition, cause, before, after
+        connected = after.parameters.connected
+        changed = changes(before.parameters, after.parameters)
+        difference = _Difference(
+            changed,
+            tuple([change.parameter for change in changed]),
+            None if connected is before.parameters.connected else connected,
+            None if connected else after.status.cause,
+            before,
+            after,
+        )
         self._differences[id(before), id(after)] = difference
         return difference
 
-    def _appear(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
+    def _count_transition(
+        self, tracked: _Tracked, series: SeriesSet, cause: Cause | None, received: float
+    ) -> None:
+        """Count a change of Connected; without a `cause` it is a connection."""
+        if cause is not None:
+            series.disconnections[cause] += 1
+            self.connected[series.family] -= 1
+            tracked.outage = None if cause is _ADMINISTRATIVE else received
+            return
+        series.connections += 1
+        self.connected[series.family] += 1
+        if tracked.outage is not None:
+            # Measured between the moments of receipt, whatever was published in between.
+            self.outages[series.family].observe(max(0.0, received - tracked.outage))
+            tracked.outage = None
+
+    def _infer_transition(self, tracked: _Tracked, series: SeriesSet, cause: Cause | None) -> None:
+        """Count a change of Connected that a comparison found: when and why is not known."""
+        series.unobserved[cause is None] += 1
+        self.connected[series.family] += 1 if cause is None else -1
+        tracked.outage = None
+
+    def _appear(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
         tracked.interface = interface
         tracked.outage = None
-        if tracked.series is None:
-            return
-        self._departed.pop((interface.family, interface.luid), None)
-        self._join(tracked, interface, instant)
+        if tracked.series is not None:
+            self.series_sets.come_back(key)
+            self._join(tracked.series, interface)
 
-    def _disappear(self, key: Key, tracked: _Tracked, instant: float) -> None:
+    def _disappear(self, key: Key, tracked: _Tracked) -> None:
         interface, series = tracked.interface, tracked.series
         if interface is not None and series is not None:
-            self._part(tracked, interface, series, instant)
+            self._leave(series, interface)
         tracked.interface = None
-        self._depart(key, tracked, instant)
+        self._depart(key, tracked)
 
-    def _depart(self, key: Key, tracked: _Tracked, instant: float) -> None:
-        """Nothing of it exists: keep only a series of its own, for the retention."""
+    def _depart(self, key: Key, tracked: _Tracked) -> None:
+        """Track what does not exist only as long as it has a series set of its own."""
         if tracked.series is None or tracked.series.shared:
             self._tracked.pop(key, None)
         else:
-            self._departed.setdefault(key, instant)
+            self.series_sets.depart(key, self._instant)
 
-    def _count_transition(
-        self,
-        tracked: _Tracked,
-        series: SeriesSet,
-        cause: Cause | None,
-        instant: float,
-        inferred: bool,
-    ) -> None:
-        """Count a change of Connected; without a `cause` it is a connection.
+    # -- series sets --------------------------------------------------------------------
 
-        When and why an inferred one happened is not known: it has no cause, and neither begins
-        nor ends an outage.
-        """
-        connected = cause is None
-        if inferred:
-            series.unobserved[connected] += 1
-        elif cause is None:
-            series.connections += 1
-        else:
-            series.disconnections[cause] += 1
-        if not connected:
-            self.connected[series.family] -= 1
-            tracked.outage = None if inferred or cause is _ADMINISTRATIVE else instant
-            return
-        self.connected[series.family] += 1
-        if tracked.outage is not None and not inferred:
-            self.outages[series.family].observe(instant - tracked.outage)
-        tracked.outage = None
+    def _track(self, key: Key, interface: Interface) -> _Tracked:
+        tracked = self._tracked[key] = _Tracked()
+        tracked.series = self.series_sets.assign(key, interface)
+        return tracked
 
-    # -- which series -------------------------------------------------------------------
-
-    def _join(self, tracked: _Tracked, interface: Interface, instant: float) -> None:
-        """An existing interface begins to be published under its series."""
-        series = tracked.series
-        assert series is not None
-        self._touch(series)
-        series.enter(interface.parameters.connected, instant)
-        series.since = instant
+    def _join(self, series: SeriesSet, interface: Interface) -> None:
+        """Add an interface that exists to the totals of its series set and of the computer."""
+        self.series_sets.touch(series)
+        connected = interface.parameters.connected
+        series.add_member(self._at, connected=connected)
         self.existing[interface.family] += 1
-        self.connected[interface.family] += interface.parameters.connected
+        self.connected[interface.family] += connected
         if not series.shared:
             series.interface = interface
         elif series.device == OVERFLOW_DEVICE:
             self.aggregated += 1
 
-    def _part(
-        self, tracked: _Tracked, interface: Interface, series: SeriesSet, instant: float
-    ) -> None:
-        """The opposite of `_join`."""
-        self._touch(series)
-        series.leave(interface.parameters.connected, instant)
+    def _leave(self, series: SeriesSet, interface: Interface) -> None:
+        """Remove an interface from the totals of its series set and of the computer."""
+        self.series_sets.touch(series)
+        connected = interface.parameters.connected
+        series.remove_member(self._at, connected=connected)
         series.interface = None
         self.existing[interface.family] -= 1
-        self.connected[interface.family] -= interface.parameters.connected
+        self.connected[interface.family] -= connected
         if series.shared and series.device == OVERFLOW_DEVICE:
             self.aggregated -= 1
 
-    def _first_sight(self, key: Key, interface: Interface) -> _Tracked:
-        tracked = self._tracked[key] = _Tracked()
-        tracked.series = self._choose_series(key, interface)
-        return tracked
-
-    def _choose_series(self, key: Key, interface: Interface) -> SeriesSet | None:
-        if not self._selection.includes(interface.link):
-            return None
-        device = self._selection.group(interface.link)
-        if device is None:
-            if len(self._own) >= self.max_interfaces and self._departed:
-                self._forget(next(iter(self._departed)))
-            if len(self._own) < self.max_interfaces:
-                own = SeriesSet(
-                    interface.family, interface.link.name, interface.luid, interface.ifindex
-                )
-                self._own[key] = own
-                self._born(own)
-                return own
-            device = OVERFLOW_DEVICE
-        shared = self._shared.get((interface.family, device))
-        if shared is None:
-            shared = SeriesSet(interface.family, device, None, None)
-            self._shared[interface.family, device] = shared
-            self._born(shared)
-        return shared
-
-    def _follow_link(
-        self, key: Key, tracked: _Tracked, interface: Interface, instant: float
-    ) -> None:
-        """The link may have another name (or index) now: label by it, or move elsewhere."""
+    def _follow_link(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
+        """Label an interface by the new name and index of its link, or move it elsewhere."""
         series = tracked.series
-        if self._belongs(series, interface):
-            if series is not None and not series.shared:
-                series.device, series.index = interface.link.name, str(interface.ifindex)
-                self._touch(series)
-            return
-        self._move(key, tracked, interface, instant)
+        if not self.series_sets.belongs(series, interface):
+            self._move(key, tracked, interface)
+        elif series is not None and not series.shared:
+            series.device, series.index = interface.link.name, str(interface.ifindex)
+            self.series_sets.touch(series)
 
-    def _move(self, key: Key, tracked: _Tracked, interface: Interface, instant: float) -> None:
-        """Filters or groups see it differently now: it ends here, and begins there at 0."""
+    def _move(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
+        """Filter or group membership changed: close the old series set, open a new one at 0."""
         before, series = tracked.interface, tracked.series
         if before is not None and series is not None:
-            self._part(tracked, before, series, instant)
-        self._drop(key)
-        tracked.series = self._choose_series(key, interface)
+            self._leave(series, before)
+        self.series_sets.release(key)
+        tracked.series = self.series_sets.assign(key, interface)
         tracked.outage = None
         if before is not None and tracked.series is not None:
-            self._join(tracked, before, instant)
+            self._join(tracked.series, before)
 
-    def _belongs(self, series: SeriesSet | None, interface: Interface) -> bool:
-        """Whether an interface is still in the right place."""
-        if not self._selection.includes(interface.link):
-            return series is None
-        if series is None:
-            return False
-        group = self._selection.group(interface.link)
-        if series.shared:
-            return series.device == (group or OVERFLOW_DEVICE)
-        return group is None
 
-    def _forget(self, key: Key) -> None:
-        self._tracked.pop(key, None)
-        self._drop(key)
+def _unread(n: Notification) -> Interface:
+    """Return a stand-in for an interface that nobody could read yet: no name, no row."""
+    return Interface(n.family, n.luid, n.ifindex, Link(""), InterfaceRow())
 
-    # -- what changed -------------------------------------------------------------------
 
-    def _touch(self, series: SeriesSet) -> None:
-        """Note a change: the first since a reading puts the series last."""
-        if series.version != self._reading:
-            series.version = self._reading
-            self._changed.pop(series, None)
-            self._changed[series] = None
-
-    def _born(self, series: SeriesSet) -> None:
-        self.membership += 1
-        self._touch(series)
-
-    def _drop(self, key: Key) -> None:
-        """Have no series of its own for an interface any more."""
-        self._departed.pop(key, None)
-        if own := self._own.pop(key, None):
-            self._forget_series(own)
-
-    def _forget_series(self, series: SeriesSet) -> None:
-        self.membership += 1
-        self._changed.pop(series, None)
+assert len(Notification._fields) == 10, "_reduce unpacks them"

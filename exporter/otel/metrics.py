@@ -92,7 +92,7 @@ class MetricEncoder:
                 host += self._agent_metric(metric, taken, now)
             for metric in EXPORTER_METRICS:
                 exporter += self._agent_metric(metric, taken, now)
-            copies = [series.copy() for series in taken.state.series()]
+            copies = [series.copy() for series in taken.state.series_sets]
         interfaces: list[Metric] = []
         for m in self._metrics:
             samples = _series_samples(m, copies, taken.instant)

@@ -25,7 +25,7 @@ def landing_data(read: Callable[[], Snapshot], time: float) -> LandingData:
             families=[
                 FamilyCount(f.label, state.existing[f], state.connected[f]) for f in FAMILIES
             ],
-            interfaces=[_line(series, taken.instant) for series in state.series()],
+            interfaces=[_line(series, taken.instant) for series in state.series_sets],
             host=platform.node(),
         )
 

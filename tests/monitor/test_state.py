@@ -60,13 +60,13 @@ def notify(
 
 def only(state: State) -> SeriesSet:
     """The single series set there is."""
-    (series,) = state.series()
+    (series,) = state.series_sets
     return series
 
 
 def devices(state: State) -> list[str]:
     """The devices that have a series set, sorted."""
-    return sorted(series.device for series in state.series())
+    return sorted(series.device for series in state.series_sets)
 
 
 def test_what_exists_at_the_start_is_known_and_nothing_happened() -> None:
@@ -79,7 +79,7 @@ def test_what_exists_at_the_start_is_known_and_nothing_happened() -> None:
         [0, 0],
         [0, 0],
     )
-    assert series.seconds(True, 107.5) == 7.5
+    assert series.seconds(107.5, connected=True) == 7.5
     assert state.churn == {IPV4: [0, 0, 0], IPV6: [0, 0, 0]}
     assert (state.existing[IPV4], state.connected[IPV4]) == (1, 1)
 
@@ -97,8 +97,8 @@ def test_time_in_state_is_exact_to_the_event_inside_one_batch() -> None:
     )
     series = only(state)
     assert series.transitions == [1, 1]
-    assert series.seconds(False, 20.0) == 0.25
-    assert series.seconds(True, 20.0) == 19.75
+    assert series.seconds(20.0, connected=False) == 0.25
+    assert series.seconds(20.0, connected=True) == 19.75
 
 
 def test_an_outage_is_measured_from_loss_to_return_only() -> None:
@@ -220,7 +220,7 @@ def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
     series = only(state)
     assert series.interface is None
     assert series.notifications[NotificationType.DELETE] == 1
-    assert series.seconds(True, 50.0) == 4.0
+    assert series.seconds(50.0, connected=True) == 4.0
     assert (state.existing[IPV4], state.connected[IPV4]) == (0, 0)
     assert state.expire(63.9) == 64.0
     assert devices(state) == ["eth0"]
@@ -246,7 +246,7 @@ def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
         series.notifications[NotificationType.ADD],
         series.notifications[NotificationType.DELETE],
     ) == (1, 1)
-    assert series.seconds(True, 11.0) == 5.0
+    assert series.seconds(11.0, connected=True) == 5.0
     assert state.expire(1e9) is None
     assert devices(state) == ["eth0"], "it lives, so nothing expires"
 
@@ -257,7 +257,7 @@ def test_a_re_created_device_is_another_series() -> None:
     state.load([interface(index=3)], 0.0)
     state.apply([notify(NotificationType.DELETE, interface(index=3), 1.0)])
     state.apply([notify(NotificationType.ADD, interface(index=4), 2.0)])
-    assert [series.luid for series in state.series()] == [
+    assert [series.luid for series in state.series_sets] == [
         "0x0006000003000000",
         "0x0006000004000000",
     ]
@@ -270,29 +270,30 @@ def test_a_rename_carries_the_values_to_the_new_label() -> None:
     state.apply(
         [notify(NotificationType.PARAMETER, interface(name="veth1a2b", connected=False), 1.0)]
     )
-    reading, _ = state.changed_since(0)
+    reading, _ = state.series_sets.changed_since(0)
     state.apply([notify(NotificationType.REFRESH, interface(name="eth0", connected=False), 2.0)])
     series = only(state)
     assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
-    assert state.changed_since(reading)[1] == [series], "or the page would keep the old name"
+    changed = state.series_sets.changed_since(reading)[1]
+    assert changed == [series], "or the page would keep the old name"
 
 
 def test_every_reader_sees_what_changed_since_its_own_last_reading() -> None:
     """Two readers at their own pace each miss nothing, and see nothing twice."""
     state = State()
     state.load([interface(index=i, name=f"v{i}") for i in (1, 2, 3)], 0.0)
-    slow, changed = state.changed_since(0)
+    slow, changed = state.series_sets.changed_since(0)
     assert {series.device for series in changed} == {"v1", "v2", "v3"}
     fast = slow
     for index in (2, 1, 2):
         state.apply(
             [notify(NotificationType.PARAMETER, interface(index=index, name=f"v{index}"), 1.0)]
         )
-        fast, changed = state.changed_since(fast)
+        fast, changed = state.series_sets.changed_since(fast)
         assert [series.device for series in changed] == [f"v{index}"]
-    slow, changed = state.changed_since(slow)
+    slow, changed = state.series_sets.changed_since(slow)
     assert [series.device for series in changed] == ["v2", "v1"]
-    assert state.changed_since(slow)[1] == state.changed_since(fast)[1] == []
+    assert [state.series_sets.changed_since(reader)[1] for reader in (slow, fast)] == [[], []]
 
 
 def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
@@ -318,11 +319,11 @@ def test_beyond_the_limit_interfaces_share_one_device() -> None:
     state.apply(
         [notify(NotificationType.PARAMETER, interface(index=4, name="v4", connected=False), 3.0)]
     )
-    (other,) = [series for series in state.series() if series.shared]
+    (other,) = [series for series in state.series_sets if series.shared]
     assert (other.luid, other.index, other.interface) == ("", "", None)
     assert (other.notifications[NotificationType.DELETE], other.transitions) == (1, [1, 0])
-    assert other.seconds(True, 4.0) == 4.0 + 2.0 + 3.0
-    assert other.seconds(False, 4.0) == 1.0
+    assert other.seconds(4.0, connected=True) == 4.0 + 2.0 + 3.0
+    assert other.seconds(4.0, connected=False) == 1.0
     assert state.aggregated == 2
 
 
@@ -347,7 +348,7 @@ def test_a_group_shares_one_series_by_name_or_kind() -> None:
         )
     assert devices(state) == ["containers"]
     assert only(state).notifications == [0, 500, 500]
-    assert only(state).seconds(True, 1e6) == 250.0
+    assert only(state).seconds(1e6, connected=True) == 250.0
     assert state.churn[IPV4] == [0, 500, 500]
 
 
@@ -360,7 +361,7 @@ def test_filtered_interfaces_leave_no_trace() -> None:
     assert (devices(state), state.churn[IPV4], state.existing[IPV4]) == ([], [0, 0, 0], 0)
     state.apply([notify(NotificationType.REFRESH, interface(name="eth0", connected=False), 2.0)])
     assert devices(state) == ["eth0"]
-    assert only(state).seconds(False, 5.0) == 3.0
+    assert only(state).seconds(5.0, connected=False) == 3.0
     state.apply([notify(NotificationType.REFRESH, interface(name="veth1", connected=False), 6.0)])
     assert (devices(state), state.existing[IPV4]) == ([], 0)
 
@@ -386,11 +387,12 @@ def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
         state.apply(
             [notify(NotificationType.ADD, one, i), notify(NotificationType.DELETE, one, i + 0.5)]
         )
-        assert len(state._own) <= 1000
+        assert len(state.series_sets._own) <= 1000
         state.expire(i + 1.0)
     state.expire(1e9)
-    assert list(state.series()) == []
-    assert (state._tracked, state._departed, state._changed) == ({}, {}, {})
+    assert list(state.series_sets) == []
+    table = state.series_sets
+    assert (state._tracked, table._departed, table._changed) == ({}, {}, {})
     assert state.churn[IPV4] == [0, 100_000, 100_000]
 
 
@@ -436,10 +438,10 @@ def books(state: State, now: float) -> object:
                 series.disconnections,
                 series.unobserved,
                 series.parameter_changes,
-                series.seconds(True, now),
-                series.seconds(False, now),
+                series.seconds(now, connected=True),
+                series.seconds(now, connected=False),
             )
-            for series in state.series()
+            for series in state.series_sets
         ],
     )
 
@@ -493,14 +495,14 @@ def test_whatever_happens_the_books_balance(
     evicted = 0
     for kind, one, pause, with_row, inferred in events:
         now += pause
-        before = {series: sum(series.notifications) for series in state.series()}
+        before = {series: sum(series.notifications) for series in state.series_sets}
         n = notify(kind, one, now, row=with_row, inferred=inferred)
         state.apply([n])
         unwatched.count([n])
-        alive = set(state.series())
+        alive = set(state.series_sets)
         evicted += sum(count for series, count in before.items() if series not in alive)
-        assert len(state._own) <= limit
-    counted = sum(sum(series.notifications) for series in state.series()) + evicted
+        assert len(state.series_sets._own) <= limit
+    counted = sum(sum(series.notifications) for series in state.series_sets) + evicted
     assert counted == sum(map(sum, state.churn.values()))
     assert books(state, now) == books(unwatched, now), "a count is an apply without deltas"
     live = [t for t in state._tracked.values() if t.interface and t.series]
@@ -508,9 +510,9 @@ def test_whatever_happens_the_books_balance(
         mine = [t.interface for t in live if t.interface and t.interface.family is family]
         assert state.existing[family] == len(mine)
         assert state.connected[family] == sum(i.parameters.connected for i in mine)
-    for series in state.series():
-        total = series.seconds(True, now) + series.seconds(False, now)
-        assert min(series.seconds(True, now), series.seconds(False, now)) >= 0.0
+    for series in state.series_sets:
+        total = series.seconds(now, connected=True) + series.seconds(now, connected=False)
+        assert min(series.seconds(now, connected=True), series.seconds(now, connected=False)) >= 0.0
         assert total <= now * len(events) + 1e-6
         assert min(*series.notifications, *series.transitions, *series.unobserved) >= 0
 
@@ -530,8 +532,8 @@ def test_time_in_state_never_falls(steps: list[tuple[float, bool, bool]], began:
         happened = now - 3 * late
         state.apply([notify(NotificationType.PARAMETER, interface(connected=connected), happened)])
         with state.lock:
-            instant = state.show(now)
-            next_shown = [only(state).seconds(value, instant) for value in (False, True)]
+            instant = state.pin(now)
+            next_shown = [only(state).seconds(instant, connected=value) for value in (False, True)]
         assert next_shown[0] >= shown[0]
         assert next_shown[1] >= shown[1]
         shown = next_shown
@@ -542,9 +544,9 @@ def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
     state = State()
     state.load([interface()], 0.0)
     with state.lock:
-        assert state.show(1000.0) == 1000.0
+        assert state.pin(1000.0) == 1000.0
     state.apply([notify(NotificationType.PARAMETER, interface(connected=False), 999.5)])
-    assert only(state).seconds(True, 1010.0) == 1000.0
+    assert only(state).seconds(1010.0, connected=True) == 1000.0
 
 
 def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:

@@ -53,7 +53,7 @@ class World:
 
     def series(self, device: str) -> list[SeriesSet]:
         """The series sets of a device, one for each family."""
-        found = [series for series in self.state.series() if series.device == device]
+        found = [series for series in self.state.series_sets if series.device == device]
         return sorted(found, key=lambda series: series.family)
 
     def wait_connected(self, device: str, *, connected: bool = True) -> None:
