@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from exporter import __version__, logs
 from exporter.agent.systemd import passed_sockets
@@ -77,7 +77,7 @@ class Agent:
         )
         application = Application(
             page.chunks,
-            self._is_ready,
+            self.unready,
             lambda: landing_data(self._read, clock.wall()),
             web.telemetry_path,
         )
@@ -183,19 +183,17 @@ class Agent:
             return "the web server makes no progress"
         return ""
 
-    def _is_ready(self) -> tuple[bool, str]:
-        reason = self.unready()
-        return not reason, reason or "ready"
 
-
-def _protected(application: Handler, web: WebSettings) -> tuple[Handler, Callable[[], Tls] | None]:
+def _protected(
+    application: Handler, web: WebSettings
+) -> tuple[Handler, Callable[[], Awaitable[Tls]] | None]:
     """Return the application behind the web configuration, and its TLS if it has any."""
     if not web.config_file:
         return application, None
     # Imported only here: bcrypt and PyYAML cost 50 ms and 3 MiB.
-    from exporter.web.gate import Gate
-    from exporter.web.live_configuration import Policy
+    from exporter.web.live_configuration import LiveWebConfig
+    from exporter.web.middleware import WebConfigMiddleware
 
-    policy = Policy(web.config_file)
-    gate = Gate(application, policy, web.max_requests)
-    return gate, policy.tls if policy.last.tls else None
+    config = LiveWebConfig(web.config_file)
+    handler = WebConfigMiddleware(application, config, web.max_requests)
+    return handler, config.tls if config.last_good.tls else None

@@ -23,17 +23,20 @@ def read_file(path: str, max_bytes: int = MAX_BYTES) -> bytes:
     except ValueError as error:  # a NUL in the path
         raise OSError(errno.EINVAL, str(error), path) from None
     if not stat.S_ISREG(status.st_mode):
-        raise _not_regular(path)
+        raise _not_regular(path, status.st_mode)
     # Another file can be there by now. With O_NONBLOCK a FIFO opens without a writer.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _not_regular(path)
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise _not_regular(path, mode)
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes >> 20} MiB", path)
     return content
 
 
-def _not_regular(path: str) -> OSError:
+def _not_regular(path: str, mode: int) -> OSError:
+    if stat.S_ISDIR(mode):
+        return OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     return OSError(errno.EINVAL, "not a regular file", path)

@@ -1,4 +1,5 @@
-"""The routes, and the page for people.
+"""The routes of the agent, and its landing page.
 
-Read `application` (which path answers what), then `landing_data` and `landing`. Internal.
+Read `application` (the routes), then `landing_data` (the data of the page) and `landing` (its
+HTML). Internal.
 """

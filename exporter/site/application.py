@@ -1,4 +1,4 @@
-"""What is served where: from a request to its response, with no thought of sockets."""
+"""Routes each request to its response. It knows no sockets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from exporter.site.landing import HEADERS as LANDING_HEADERS
 from exporter.site.landing import LandingData, render_page
 from exporter.web.message import Request, Response, text_response
 
-#: A body that fits one packet arrives no sooner for being smaller.
-_WORTH_COMPRESSING = 1400
+#: The smallest body that is compressed: a smaller one fits one packet anyway. Bytes.
+_MIN_COMPRESSED = 1400
 
 _GZIPPED = (("Content-Encoding", "gzip"),)
 
@@ -21,42 +21,37 @@ class Render(Protocol):
     """Renders the scrape page."""
 
     def __call__(self, format: Format, *, gzip: bool) -> bytes | Sequence[bytes]:
-        """Return the page, or its parts."""
+        """Return the page, in one piece or in chunks."""
 
 
 class Application:
-    """The routes of the agent. Thread: any; what it is given is called where it is called.
+    """The routes of the agent. Thread: any; it calls its arguments in the same thread.
 
-    Exceptions of the given callables pass through: whoever serves turns them into a 500.
+    Their exceptions pass through; the server turns them into a 500.
     """
 
     def __init__(
         self,
         render: Render,
-        is_ready: Callable[[], tuple[bool, str]],
-        overview: Callable[[], LandingData],
+        unready: Callable[[], str],
+        landing_data: Callable[[], LandingData],
         telemetry_path: str = "/metrics",
     ) -> None:
-        """`is_ready` also says why not.
-
-        Raises ValueError for a telemetry path that does not begin with a slash.
-        """
-        if not telemetry_path.startswith("/"):
-            raise ValueError(f'"{telemetry_path}" is not a path: expected /metrics, for example')
+        """`unready` returns why the agent is not ready, or "". `telemetry_path` begins with /."""
         self._render = render
-        self._is_ready = is_ready
-        self._overview = overview
+        self._unready = unready
+        self._landing_data = landing_data
         self._telemetry_path = telemetry_path
         self._routes: dict[str, Callable[[Request], Response]] = {
             "/": self._landing,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
-            "/health": self._health,  # where windows_exporter has it
-            telemetry_path: self._metrics,  # last: it may be any of those above
+            "/health": self._health,  # as in windows_exporter
+            telemetry_path: self._metrics,  # last, because it can be one of the above
         }
 
     def __call__(self, request: Request) -> Response:
-        """The response to a request; to a HEAD request, that of the GET."""
+        """Return the response to a request; the response to HEAD is that to GET."""
         if request.method not in ("GET", "HEAD"):
             return text_response(405, "only GET and HEAD are allowed", ("Allow", "GET, HEAD"))
         route = self._routes.get(request.path)
@@ -76,10 +71,10 @@ class Application:
 
     def _landing(self, request: Request) -> Response:
         headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"))
-        body = render_page(self._overview(), self._telemetry_path)
-        if len(body) < _WORTH_COMPRESSING or not accepts_gzip(request.header("accept-encoding")):
+        body = render_page(self._landing_data(), self._telemetry_path)
+        if len(body) < _MIN_COMPRESSED or not accepts_gzip(request.header("accept-encoding")):
             return Response(200, headers, body)
-        # Level 1: the default, 6, takes three times as long while nobody else is answered.
+        # Level 1: the default, 6, blocks the event loop three times as long.
         return Response(200, (*headers, *_GZIPPED), gzip.compress(body, 1, mtime=0))
 
     def _healthy(self, _: Request) -> Response:
@@ -89,5 +84,5 @@ class Application:
         return Response(200, (("Content-Type", "application/json"),), b'{"status":"ok"}\n')
 
     def _ready(self, _: Request) -> Response:
-        ready, reason = self._is_ready()
-        return text_response(200, "ready") if ready else text_response(503, f"not ready: {reason}")
+        reason = self._unready()
+        return text_response(503, f"not ready: {reason}") if reason else text_response(200, "ready")

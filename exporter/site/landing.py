@@ -1,7 +1,7 @@
-"""The page for a person at the machine: is it well, and how are the interfaces.
+"""Renders the landing page: the state of the agent and of the interfaces, for people.
 
-One file, no script, nothing from elsewhere. Interface names are hostile until proven
-otherwise: everything is escaped, and the policy sent along would stop what got through.
+The page is one file without scripts or external resources. Interface names can be hostile, so
+everything is escaped, and a Content-Security-Policy would block what is not.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from exporter.site.landing_style import STYLE
 
 @dataclass(frozen=True, slots=True)
 class InterfaceLine:
-    """One row of the table: an IP interface. Numbers are since the exporter's start."""
+    """A row of the table: an IP interface. Numbers count from the start of the exporter."""
 
     device: str
     #: ``ipv4`` or ``ipv6``.
     family: str
-    #: As in the labels: decimal, and hexadecimal; empty where several interfaces share a row.
+    #: As in the labels, decimal and hexadecimal; empty if several interfaces share the row.
     index: str
     luid: str
-    #: ``None``: it does not exist any more (or the row stands for several).
+    #: ``None``: the interface was deleted, or several share the row.
     connected: bool | None
-    #: Not connected because somebody switched it off; otherwise why, if that is known.
+    #: It is administratively down. `reason`: why it is disconnected otherwise, if known.
     switched_off: bool
     reason: str
     notifications: int
     transitions: int
-    #: How long it has been connected, or not. ``None``: unknown.
+    #: The time in the present state. ``None``: unknown.
     state_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyCount:
-    """How many IP interfaces a family has."""
+    """The numbers of IP interfaces of a family."""
 
     family: str
     interfaces: int
@@ -49,16 +49,16 @@ class FamilyCount:
 
 @dataclass(frozen=True, slots=True)
 class LandingData:
-    """All that the page says, as of `time` (Unix seconds)."""
+    """The data of the page at `time`, in Unix seconds."""
 
     time: float
     version: str
     backend: str
-    #: The network namespace (Linux); empty where there is no such thing.
+    #: The network namespace (Linux), or "".
     namespace: str
-    #: The system confirmed that it will tell us about changes.
+    #: The system confirmed that it will send notifications.
     confirmed: bool
-    #: Times that notifications were lost; ``None``: this source has no such signal.
+    #: How often notifications were lost; ``None``: the source cannot know.
     overruns: int | None
     families: Sequence[FamilyCount] = ()
     interfaces: Sequence[InterfaceLine] = ()
@@ -79,8 +79,8 @@ HEADERS = (
     ("Cache-Control", "no-store"),
 )
 
-# What cannot be seen is shown as its picture (␀, ␊, …) or as U+FFFD: control characters, and
-# the marks that turn or join text, with which one name could pass for another.
+# Invisible characters are shown as their symbol (␀, ␊, …) or U+FFFD: control characters, and
+# marks of direction or joining, which can make two names look the same.
 _VISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _VISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)),
@@ -90,11 +90,11 @@ _VISIBLE |= dict.fromkeys(
 _FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-def render_page(overview: LandingData, telemetry_path: str) -> bytes:
-    """The whole page, UTF-8."""
-    title = f"IP interfaces of {_text(overview.host)}" if overview.host else "IP interfaces"
-    rows = sorted(overview.interfaces, key=lambda line: (line.device, line.family, line.luid))
-    where = f" · namespace {_text(overview.namespace)}" if overview.namespace else ""
+def render_page(data: LandingData, telemetry_path: str) -> bytes:
+    """Return the page in UTF-8."""
+    title = f"IP interfaces of {_text(data.host)}" if data.host else "IP interfaces"
+    rows = sorted(data.interfaces, key=lambda line: (line.device, line.family, line.luid))
+    where = f" · namespace {_text(data.namespace)}" if data.namespace else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -107,11 +107,11 @@ def render_page(overview: LandingData, telemetry_path: str) -> bytes:
 <body>
 <header>
 <h1>{title}</h1>
-<p>{_moment(overview.time)} · {_text(overview.backend)}{where}</p>
+<p>{_moment(data.time)} · {_text(data.backend)}{where}</p>
 </header>
 <main>
-{_health(overview)}
-{_totals(overview.families)}
+{_health(data)}
+{_totals(data.families)}
 {_table(rows)}
 </main>
 <footer>
@@ -120,25 +120,25 @@ def render_page(overview: LandingData, telemetry_path: str) -> bytes:
 <a href="./-/healthy">Healthy</a>
 <a href="./-/ready">Ready</a>
 </nav>
-<p>ip-interface-exporter {_text(overview.version)}</p>
+<p>ip-interface-exporter {_text(data.version)}</p>
 </footer>
 </body>
 </html>
 """.encode("utf-8", "replace")
 
 
-def _health(overview: LandingData) -> str:
-    if not overview.confirmed:
+def _health(data: LandingData) -> str:
+    if not data.confirmed:
         mood, word = "bad", "Not listening"
         detail = "The system has not confirmed that it will report changes."
-    elif overview.overruns:
-        times = "once" if overview.overruns == 1 else f"{_number(overview.overruns)} times"
+    elif data.overruns:
+        times = "once" if data.overruns == 1 else f"{_number(data.overruns)} times"
         mood, word = "warn", "Listening, with losses"
-        detail = f"Notifications were lost {times} since the start; the state was read anew."
+        detail = f"Notifications were lost {times} since the start; all interfaces were read again."
     else:
         mood, word = "good", "Listening"
         detail = "The system reports every change."
-        if overview.overruns is not None:
+        if data.overruns is not None:
             detail += " No notification was lost since the start."
     return f'<p class="health {mood}"><strong>{word}</strong> {detail}</p>'
 
@@ -155,7 +155,7 @@ def _totals(families: Sequence[FamilyCount]) -> str:
 
 def _table(lines: Sequence[InterfaceLine]) -> str:
     if not lines:
-        return "<p>No IP interface is known.</p>"
+        return "<p>There is no IP interface.</p>"
     head = "".join(
         f'<th scope="col"{kind}>{name}</th>'
         for name, kind in (
@@ -181,11 +181,11 @@ def _row(line: InterfaceLine) -> str:
     state = {True: "connected", False: "disconnected", None: "gone"}[line.connected]
     if line.connected is None and not line.luid:
         state = "several"
-    shown = state
+    text = state
     if line.connected is False and line.switched_off:
-        state, shown = "off", "switched off"
+        state, text = "off", "switched off"
     elif line.connected is False and line.reason:
-        shown = f"disconnected <small>{_text(line.reason)}</small>"
+        text = f"disconnected <small>{_text(line.reason)}</small>"
     seconds = "–" if line.state_seconds is None else _duration(line.state_seconds)
     numbers = (
         seconds,
@@ -198,7 +198,7 @@ def _row(line: InterfaceLine) -> str:
     return (
         # bdi: a name with right-to-left marks must not rearrange the row.
         f'<tr><th scope="row"><bdi>{_text(line.device)}</bdi></th>'
-        f'<td>{_family(line.family)}</td><td class="{state}">{shown}</td>{cells}</tr>'
+        f'<td>{_family(line.family)}</td><td class="{state}">{text}</td>{cells}</tr>'
     )
 
 
@@ -207,7 +207,7 @@ def _text(value: str) -> str:
 
 
 def _link(path: str) -> str:
-    """Relative, so that the page also works below a proxy's prefix."""
+    """Make a relative link, which also works below the prefix of a proxy."""
     return "./" + escape(quote(path.removeprefix("/")))
 
 
@@ -225,7 +225,7 @@ def _moment(time: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """The two largest units that say something: ``3 d 4 h``, ``12 s``."""
+    """Format a duration in its two largest units: ``3 d 4 h``, ``12 s``."""
     if seconds < 1:
         return "< 1 s"
     minutes, second = divmod(int(seconds), 60)

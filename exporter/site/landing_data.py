@@ -1,4 +1,4 @@
-"""What the landing page says, read from the state."""
+"""Reads the data of the landing page from a snapshot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def landing_data(read: Callable[[], Snapshot], time: float) -> LandingData:
         )
 
 
-#: What keeps a link that is switched on from working.
+#: Why a link that is administratively up does not work.
 _REASONS = {
     OperStatus.DOWN: "down",
     OperStatus.TESTING: "testing",

@@ -1,6 +1,6 @@
-"""The landing page's style sheet: small, for light and dark, for wide and narrow screens."""
+"""The style sheet of the landing page, for light and dark, wide and narrow screens."""
 
-#: The content security policy names the hash of exactly these bytes.
+#: The Content-Security-Policy has the hash of these bytes.
 STYLE = """
 :root {
   color-scheme: light dark;

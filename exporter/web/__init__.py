@@ -1,11 +1,13 @@
-"""An HTTP/1.1 server on h11 that knows no metric, and its web configuration file.
+"""An HTTP/1.1 server on h11 that knows no metric, and the web configuration file.
 
-From the wire inward: `server` accepts, `tls_stream` decrypts, `connection` speaks HTTP,
-`admission` keeps the limits, `gate` checks every request against the web configuration.
+The server, from the socket to the handler: `listening` opens the sockets, `server` accepts
+connections, `tls_stream` decrypts, `connection` speaks HTTP, `admission` enforces the limits,
+`middleware` enforces the web configuration (`authentication`, `rate_limit`). A `message` is a
+request or a response.
 
 The web configuration: `configuration_reader` reads the file, `configuration` is its content,
-`tls` makes certificates of it, and `live_configuration` follows the file while it changes.
+`tls` makes TLS contexts of it, and `live_configuration` reloads it when it changes.
 
-uvicorn and hypercorn neither evict the slowest client nor reload TLS for each connection;
-both are promised here. Internal.
+Why not uvicorn or hypercorn: they neither evict the slowest client nor reload TLS for each
+connection. Internal.
 """

@@ -1,11 +1,11 @@
-"""What the connections of one server share: its limits, and who is doing what.
+"""The limits that the connections of a server share, and which connection to end for another.
 
-A connection is *busy* from the moment its request is complete until its response has left,
-and *waiting* otherwise: for a handshake, for a request, for a client to close. One that
-waits may be ended at any time; nothing is lost with it. So a crowd of half-open connections
-can never keep a scraper out: the one that has waited longest makes room. The same holds for
-clients that ask and do not take the answer: when as many requests are in flight as may be,
-the response that has been on its way longest is given up, and so is the memory it holds.
+A connection is *busy* from the end of its request until its response has been sent, and
+*waiting* otherwise: for a handshake, for a request, or for the client to close. A waiting
+connection can be ended at any time without a loss. So when the limit is reached, the one that
+has waited longest is ended, and half-open connections cannot keep a scraper out. When too many
+requests are in flight, the response that has been sent for longest is given up, with its
+memory, so that clients that do not read cannot keep a scraper out either.
 
 Thread: the event loop's.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from exporter.web.log_limit import FailureLog
+from exporter.web.log_limit import LogLimiter
 from exporter.web.message import Handler, Request, Response, text_response
 
 Task = asyncio.Task[None]
@@ -26,82 +26,81 @@ Task = asyncio.Task[None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a client may ask of us. Bytes and seconds."""
+    """The limits of a server, in bytes and seconds."""
 
-    #: Below the 1024 file descriptors that a process usually may have.
+    #: Simultaneous connections. Below 1024, the usual limit of file descriptors.
     connections: int = 512
     #: Request line and headers.
     header_bytes: int = 16 * 1024
-    #: A request body is read and forgotten up to here.
+    #: A request body, which is read and discarded.
     body_bytes: int = 64 * 1024
-    #: From the connection, or the first byte of a later request, to its last byte.
+    #: From the connection, or from the first byte of a later request, to its last byte.
     request_seconds: float = 10.0
-    #: Between requests. Prometheus closes after 5 minutes: being slower than the client avoids
-    #: closing just when it sends.
+    #: Between two requests. Prometheus closes a connection after 5 minutes; the longer time
+    #: here avoids closing it at the moment of a request.
     idle_seconds: float = 330.0
-    #: For a client to take the response.
+    #: For the client to read the response.
     response_seconds: float = 30.0
-    #: The same, when others have to wait for it. A page of 5 MB takes half a second at 100 Mbit/s.
+    #: The same at the limit of requests. A page of 5 MB takes half a second at 100 Mbit/s.
     crowded_response_seconds: float = 1.0
 
 
 class Admission:
-    """The handler, its limits, and the tasks of the connections it serves."""
+    """Admits connections and requests within the limits, and answers requests."""
 
     def __init__(self, handler: Handler, limits: Limits, max_requests: int) -> None:
         self._handler = handler
         self._max_requests = max_requests
         self.limits = limits
-        self.failures = FailureLog()
-        #: No connection is kept for another request any more.
+        self.log_limiter = LogLimiter()
+        #: No connection is kept open for another request.
         self.stopping = False
-        #: Held for one round of the event loop by each request that was sent before the one
-        #: ahead of it was answered: greedy clients have to wait for each other, others need not.
-        self.turn = asyncio.Lock()
+        #: Held by each pipelined request for one round of the event loop, so that clients that
+        #: pipeline wait for each other, and other clients do not.
+        self.pipeline_lock = asyncio.Lock()
         self._busy: set[Task] = set()
-        #: Those of the busy whose client makes them wait, and since when; the longest first.
+        #: The busy connections that wait for their client to read, with the monotonic time
+        #: since when, longest first.
         self._sending: dict[Task, float] = {}
         self._tasks: set[Task] = set()
-        #: Those that may be ended, longest wait first.
+        #: The connections that can be ended, longest wait first.
         self._waiting: dict[Task, None] = {}
 
-    def has_room(self, queued: bool) -> bool:
-        """Whether one more request may be answered, after making room if possible.
+    def __repr__(self) -> str:
+        return f"<Admission busy={len(self._busy)} waiting={len(self._waiting)}>"
 
-        Not for one that was queued behind another: who asks faster than it reads comes last.
+    def has_room(self, *, pipelined: bool) -> bool:
+        """Return whether another request can be answered, after making room if possible.
+
+        No room is made for a pipelined request.
         """
         if not 0 < self._max_requests <= len(self._busy):
             return True
-        return not queued and self._give_up_slowest()
+        return not pipelined and self._give_up_slowest()
 
     def _give_up_slowest(self) -> bool:
-        """End the response that has been on its way longest; false if none has been long."""
+        """End the response that has been sent for longest. Return false if all are recent."""
         task, since = next(iter(self._sending.items()), (None, 0.0))
         if task is None or time.monotonic() - since < self.limits.crowded_response_seconds:
             return False
         del self._sending[task]
-        self._busy.discard(task)  # its end may take a moment
+        self._busy.discard(task)  # at once, because its end can take a moment
         return task.cancel()
 
     async def answer(self, request: Request) -> Response:
-        """The handler's response, or a 500 if it fails."""
-        try:
-            answer = self._handler(request)
-            return answer if isinstance(answer, Response) else await answer
-        except Exception as error:  # noqa: BLE001 (logged there, with its traceback)
-            self.failures.report("answering a request", error)
-            return text_response(500, "internal error; the log of the exporter says more")
+        """Return the response of the handler, or a 500 if it fails."""
+        return await answer(self._handler, request, self.log_limiter)
 
-    # -- tasks --------------------------------------------------------------------------
+    # -- connections --------------------------------------------------------------------
 
     def admit(self) -> bool:
-        """Whether there is room for one more connection, after making it if possible."""
+        """Return whether there is room for another connection, after making it if possible."""
         if len(self._tasks) < self.limits.connections:
             return True
         return self.evict() or self._give_up_slowest()
 
     def evict(self) -> bool:
-        """End the connection that has waited longest; false if none waits."""
+        """End the connection that has waited longest. Return false if none waits."""
         task = next(iter(self._waiting), None)
         if task is None:
             return False
@@ -109,7 +108,7 @@ class Admission:
         return task.cancel()
 
     def add(self, task: Task) -> None:
-        """Take account of a new connection, which waits."""
+        """Add a new connection, which is waiting."""
         self._tasks.add(task)
         self._waiting[task] = None
         task.add_done_callback(self._remove)
@@ -120,7 +119,7 @@ class Admission:
 
     @contextmanager
     def busy(self, task: Task) -> Iterator[None]:
-        """For the length of the block, the connection answers a request and must not be ended."""
+        """Protect the connection from being ended while the block answers a request."""
         self._waiting.pop(task, None)
         self._busy.add(task)
         try:
@@ -131,7 +130,7 @@ class Admission:
 
     @contextmanager
     def sending(self, task: Task) -> Iterator[None]:
-        """For the length of the block, within `busy`, only the client keeps the response here."""
+        """Mark a busy connection as waiting for its client to read, while the block runs."""
         self._sending[task] = time.monotonic()
         try:
             yield
@@ -139,7 +138,7 @@ class Admission:
             self._sending.pop(task, None)
 
     async def end(self, grace: float) -> None:
-        """End every connection; those that answer may finish within `grace` seconds."""
+        """End all connections, the busy ones after up to `grace` seconds."""
         self.stopping = True
         while self.evict():
             pass
@@ -149,3 +148,13 @@ class Admission:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def answer(handler: Handler, request: Request, log_limiter: LogLimiter) -> Response:
+    """Return the response of a handler. If it raises, log that and return a 500."""
+    try:
+        response = handler(request)
+        return response if isinstance(response, Response) else await response
+    except Exception as error:  # noqa: BLE001  (logged with its traceback)
+        log_limiter.failure("Answering a request", error)
+        return text_response(500, "internal error; see the exporter's log")

@@ -1,8 +1,8 @@
-"""Basic authentication against bcrypt hashes.
+"""Basic authentication with bcrypt hashes.
 
-A comparison takes some 60 ms at cost 10, by design. So each is made in a thread of its own,
-one after another, and its outcome is kept: a scraper that was let in once is let in at once,
-also while a crowd tries passwords.
+A comparison takes about 60 ms at cost 10, by design. So comparisons run in a thread, one at a
+time, and their results are cached: a scraper that was admitted once is admitted without a wait,
+also while others try passwords.
 """
 
 from __future__ import annotations
@@ -11,96 +11,97 @@ import asyncio
 import base64
 import hashlib
 import os
-import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 
 import bcrypt
 
-#: Right, and wrong, passwords that are remembered.
-REMEMBERED = 100
+from exporter.web.daemon_thread import run_in_daemon_thread
 
-# bcrypt sees no more of a password: bcrypt 5 refuses longer ones, older ones cut them short.
-_LONGEST_PASSWORD = 72
+#: Size of each cache: of right and of wrong passwords.
+CACHE_SIZE = 100
 
-# Salt and digest of nobody's password: an unknown user takes as long as a known one.
-_NOBODY = b"QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
+# bcrypt's limit of a password in bytes. Version 5 refuses longer ones, older ones truncate them.
+_MAX_PASSWORD_BYTES = 72
+
+# Salt and digest of a dummy hash: an unknown user costs the same bcrypt time as a known one, so
+# that timing does not reveal the users.
+_DUMMY = b"QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 
 _Key = tuple[bytes, bytes, bytes]
 
 
 class BusyError(Exception):
-    """Too many passwords wait to be compared."""
+    """Too many requests wait for a password comparison."""
 
 
 class Authenticator:
-    """Compares passwords. Thread: that of the event loop."""
+    """Compares passwords. Thread: the event loop's."""
 
-    def __init__(self, most_waiting: int) -> None:
-        """As many requests may wait for a comparison; those beyond are refused at once."""
-        self._most_waiting = most_waiting
+    def __init__(self, max_waiting: int) -> None:
+        """`max_waiting`: the limit of requests that wait for a comparison."""
+        self._max_waiting = max_waiting
         self._waiting = 0
-        self._turn = asyncio.Lock()
-        # Apart, so that no number of wrong passwords drives out the right ones.
-        self._right, self._wrong = _Recent(), _Recent()
+        self._lock = asyncio.Lock()
+        # Two caches, so that wrong passwords cannot evict the right ones.
+        self._right, self._wrong = _RecentKeys(), _RecentKeys()
         self._secret = os.urandom(32)
 
     async def admits(self, users: Mapping[bytes, bytes], authorization: str) -> bool:
-        """Whether an Authorization header has one of the users, and the password of that one.
+        """Return whether an Authorization header has a user and the password of that user.
 
         Raises BusyError.
         """
         credentials = parse_basic(authorization)
-        if credentials is None or len(credentials[1]) > _LONGEST_PASSWORD:
+        if credentials is None or len(credentials[1]) > _MAX_PASSWORD_BYTES:
             return False
         user, password = credentials
-        hashed = users.get(user) or _nobody(users)
-        # A tuple cannot be taken for another one, whatever its parts hold (CVE-2022-46146);
-        # and what is remembered is no password.
+        hashed = users.get(user) or _dummy_hash(users)
+        # A tuple is unambiguous, whatever its parts contain (CVE-2022-46146), and the cache
+        # contains no password.
         key = user, hashed, hashlib.blake2b(password, key=self._secret).digest()
-        outcome = self._remembered(key)
-        if outcome is not None:
-            return outcome
-        if self._waiting >= self._most_waiting:
+        admitted = self._cached(key)
+        if admitted is not None:
+            return admitted
+        if self._waiting >= self._max_waiting:
             raise BusyError
         self._waiting += 1
         try:
-            async with self._turn:
-                outcome = self._remembered(key)  # another request may have had the same
-                if outcome is None:
-                    outcome = await _equal(password, hashed) and user in users
-                    (self._right if outcome else self._wrong).add(key)
-                return outcome
+            async with self._lock:
+                admitted = self._cached(key)  # cached by a request that waited before this one
+                if admitted is None:
+                    admitted = await _matches(password, hashed) and user in users
+                    (self._right if admitted else self._wrong).add(key)
+                return admitted
         finally:
             self._waiting -= 1
 
-    def _remembered(self, key: _Key) -> bool | None:
+    def _cached(self, key: _Key) -> bool | None:
         if key in self._right:
             return True
         return False if key in self._wrong else None
 
 
-class _Recent:
-    """The keys that were added or asked for most recently."""
+class _RecentKeys:
+    """The keys that were added or looked up most recently."""
 
     def __init__(self) -> None:
-        self._keys: dict[_Key, None] = {}
+        self._keys: OrderedDict[_Key, None] = OrderedDict()
 
     def __contains__(self, key: _Key) -> bool:
-        known = key in self._keys
-        if known:
-            self.add(key)
-        return known
+        if key not in self._keys:
+            return False
+        self._keys.move_to_end(key)
+        return True
 
     def add(self, key: _Key) -> None:
-        self._keys.pop(key, None)
-        if len(self._keys) >= REMEMBERED:
-            del self._keys[next(iter(self._keys))]
         self._keys[key] = None
+        if len(self._keys) > CACHE_SIZE:
+            self._keys.popitem(last=False)
 
 
 def parse_basic(authorization: str) -> tuple[bytes, bytes] | None:
-    """User and password of an Authorization header; ``None`` for one that is not Basic.
+    """Return user and password of an Authorization header; ``None`` if it is not Basic.
 
     Source: https://www.rfc-editor.org/rfc/rfc7617
     """
@@ -115,30 +116,18 @@ def parse_basic(authorization: str) -> tuple[bytes, bytes] | None:
     return (user, password) if colon else None
 
 
-def _nobody(users: Mapping[bytes, bytes]) -> bytes:
-    """A hash that no password has, of the same version and cost as the users'."""
-    return next(iter(users.values()))[:7] + _NOBODY
+def _dummy_hash(users: Mapping[bytes, bytes]) -> bytes:
+    """Return a hash of no password, with the version and cost of the users' hashes."""
+    return next(iter(users.values()))[:7] + _DUMMY
 
 
-async def _equal(password: bytes, hashed: bytes) -> bool:
-    """Whether the hash is the password's, found out in a thread that ends with that."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[bool] = loop.create_future()
+async def _matches(password: bytes, hashed: bytes) -> bool:
+    """Return whether the hash is that of the password. The comparison runs in a thread."""
 
-    def settle(equal: bool) -> None:
-        if not outcome.done():
-            outcome.set_result(equal)
-
-    def compare() -> None:
-        equal = False
+    def compare() -> bool:
         try:
-            # A password that this version of bcrypt does not take is a ValueError.
-            with suppress(ValueError):
-                equal = bcrypt.checkpw(password, hashed)
-        finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, equal)
+            return bcrypt.checkpw(password, hashed)
+        except ValueError:  # a password that this version of bcrypt does not accept
+            return False
 
-    # A daemon: to stop, nobody has to wait for it, which at cost 14 would be seconds.
-    threading.Thread(target=compare, name="bcrypt", daemon=True).start()
-    return await outcome
+    return await run_in_daemon_thread(compare, "bcrypt")

@@ -1,4 +1,4 @@
-"""What a web configuration file says, as plain values; see `configuration_reader`."""
+"""The content of a web configuration file as plain values."""
 
 from __future__ import annotations
 
@@ -7,52 +7,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.errors import SettingsError
+from exporter.settings.files import MAX_PEM_BYTES, read_file
 
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """Certificates or a key: in a file, or in the configuration itself."""
+    """Certificates or a key, in a file of their own or inline."""
 
-    #: What the configuration calls it, without ``_file``.
+    #: Its key in the configuration, without ``_file``.
     key: str
+    #: The place in the configuration, for error messages.
     where: str
-    #: Empty: the text counts.
+    #: Empty: `text` is used.
     path: str
     text: str = field(repr=False)
 
     def read(self) -> bytes:
-        """Its content. Raises SettingsError."""
+        """Return the content. Raises SettingsError."""
         if not self.path:
             return self.text.encode()
         try:
-            with open(self.path, "rb") as file:
-                return file.read()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = getattr(error, "strerror", None) or error
+            return read_file(self.path, MAX_PEM_BYTES)
+        except OSError as error:
+            reason = error.strerror or error
             raise self.error(f"failed to read {self.key}_file ({self.path}): {reason}") from None
 
     def error(self, message: str) -> SettingsError:
-        """An error about it, to raise."""
+        """Make an error about it."""
         return SettingsError(f"{self.where}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """The section ``tls_server_config``, where it turns TLS on."""
+    """The section ``tls_server_config``, if it turns TLS on."""
 
     where: str
     certificate: Pem
     key: Pem
-    #: ``None``: the system's own authorities.
+    #: ``None``: the authorities of the system.
     client_ca: Pem | None
     client_auth: ssl.VerifyMode
-    #: ``None``: any client certificate that is valid.
+    #: ``None``: every valid client certificate is allowed.
     allowed_sans: frozenset[str] | None
     min_version: ssl.TLSVersion
     max_version: ssl.TLSVersion
-    #: OpenSSL's names, for TLS up to 1.2; empty: the default ones.
+    #: OpenSSL's names, for TLS up to 1.2; empty: the defaults.
     ciphers: tuple[str, ...]
-    #: OpenSSL's names, the preferred first; empty: the default ones.
+    #: OpenSSL's names, the preferred one first; empty: the defaults.
     curves: tuple[str, ...]
     prefer_server_ciphers: bool
 
@@ -65,7 +66,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How many requests are answered: one each interval, and a burst of them at once."""
+    """A limit of one request each interval, and of `burst` requests at once."""
 
     interval_seconds: float
     burst: int
@@ -75,12 +76,12 @@ class RateLimit:
 class WebConfiguration:
     """The whole file."""
 
-    #: It holds nothing, not even ``{}``.
+    #: The file contains nothing, not even ``{}``.
     empty: bool
     #: ``None``: plain HTTP.
     tls: TlsSettings | None
-    #: Names and values that every response carries.
+    #: Names and values of the headers of every response.
     headers: tuple[tuple[str, str], ...]
-    #: Bcrypt hash by user, as bytes. Without any, everybody is let in.
+    #: Bcrypt hash by user, as bytes. Empty: no authentication.
     users: Mapping[bytes, bytes] = field(repr=False)
     rate_limit: RateLimit | None

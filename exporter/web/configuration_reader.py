@@ -1,8 +1,8 @@
-"""Reads the web configuration file that Prometheus' exporters share.
+"""Reads the web configuration file, whose format all Prometheus exporters share.
 
-Keys, verdicts and the wording of errors are those of Prometheus' exporter-toolkit. It is
-stricter where that accepts what cannot work, or what could not be kept here; the table in
-tests/web/test_web_config.py names each difference.
+Keys, validation and error messages are those of Prometheus' exporter-toolkit. This reader is
+stricter about values that cannot work, or are not supported here; the table in
+tests/web/test_web_config.py lists the differences.
 
 Source: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
@@ -39,12 +39,12 @@ _TLS_KEYS = (
     "prefer_server_cipher_suites",
     "curve_preferences",
 )
-#: An error lists the values that there are, up to so many.
-_LISTED = 5
+#: Up to this number of valid values, an error lists all of them.
+_MAX_LISTED = 5
 #: Any of these turns TLS on.
 _TLS_SWITCHES = (*_FILES, *(f"{name}_file" for name in _FILES), "client_auth_type")
 
-#: Headers that may be set, and their values where not every value makes sense.
+#: Headers that can be configured, with their valid values; empty: any value.
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -53,25 +53,25 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
 }
 
-# YAML 1.1 has these for booleans, in lower case, upper case, or capitalised.
+# The booleans of YAML 1.1, in lower case, upper case, or capitalized.
 _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
 
-# Version, cost, and 22 + 31 characters of salt and digest. The salt's last character has four
-# bits to spare, which must be zero: bcrypt refuses to compare with any other.
+# Version, cost, and 22 + 31 characters of salt and digest. Four bits of the last character of
+# the salt are unused and must be zero, or bcrypt refuses the hash.
 _BCRYPT = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _BCRYPT_LENGTH = 60
 _BCRYPT_COSTS = range(4, 32)
 
 
 def read_web_configuration(path: str) -> WebConfiguration:
-    """What a file says; the files that it names are not looked at. Raises SettingsError."""
+    """Read a file, but not the files that it names. Raises SettingsError."""
     root = read_yaml(path)
     sections = root.mapping(KEYS)
     http = _Section(sections.get("http_server_config"), ("http2", "headers"))
-    http.switch("http2", default=True)  # accepted, but HTTP/2 is not spoken here
+    http.switch("http2", default=True)  # accepted, but HTTP/2 is not supported
     return WebConfiguration(
         empty=root.value is None,
-        # Paths are relative to the file that they stand in.
+        # Paths are relative to the folder of the file.
         tls=_tls(_Section(sections.get("tls_server_config"), _TLS_KEYS), os.path.dirname(path)),
         headers=_headers(http.values.get("headers")),
         users=_users(sections.get("basic_auth_users")),
@@ -80,12 +80,12 @@ def read_web_configuration(path: str) -> WebConfiguration:
 
 
 class _Section:
-    """A mapping, in which a key without a value is as good as absent: so Go reads it."""
+    """A mapping. A key without a value counts as absent, as in Go."""
 
-    def __init__(self, node: Node | None, known: Collection[str]) -> None:
+    def __init__(self, node: Node | None, keys: Collection[str]) -> None:
         self.where = node.where if node else ""
-        given = node.mapping(known) if node else {}
-        self.values = {key: value for key, value in given.items() if value.value is not None}
+        nodes = node.mapping(keys) if node else {}
+        self.values = {key: value for key, value in nodes.items() if value.value is not None}
 
     def text(self, key: str, default: str = "") -> str:
         return self.values[key].text() if key in self.values else default
@@ -97,15 +97,15 @@ class _Section:
         return values[text]
 
     def choices(self, key: str, values: Mapping[str, T], problem: str) -> list[T]:
-        chosen = []
+        choices = []
         for item in self.values[key].sequence() if key in self.values else ():
             text = _text(item)
             if text not in values:
                 raise item.error(_unknown(problem, text, values))
-            chosen.append(values[text])
-        return chosen
+            choices.append(values[text])
+        return choices
 
-    def switch(self, key: str, default: bool) -> bool:
+    def switch(self, key: str, *, default: bool) -> bool:
         if key not in self.values:
             return default
         text = self.text(key)
@@ -122,7 +122,7 @@ def _text(node: Node) -> str:
 def _unknown(problem: str, text: str, values: Collection[str]) -> str:
     names = [value for value in values if value]
     close = get_close_matches(text, names, 1)
-    if close or len(names) > _LISTED:
+    if close or len(names) > _MAX_LISTED:
         advice = f"did you mean {close[0]}?" if close else f"write for example {names[0]}"
     else:
         advice = f"expected one of {', '.join(names)}"
@@ -155,7 +155,7 @@ def _tls(section: _Section, folder: str) -> TlsSettings | None:
         )
     if sans and client_auth != ssl.CERT_REQUIRED:
         raise sans.error("client_allowed_sans requires client_auth_type RequireAndVerifyClientCert")
-    if ciphers and not any(ciphers):  # only those of TLS 1.3: no older version has one left
+    if ciphers and not any(ciphers):  # only suites of TLS 1.3, so no older version is left
         lowest = max(lowest, ssl.TLSVersion.TLSv1_3)
     if lowest > highest:
         names = {version: name for name, version in go_names.VERSIONS.items()}
@@ -181,7 +181,7 @@ def _tls(section: _Section, folder: str) -> TlsSettings | None:
 
 
 def _pem(section: _Section, key: str, folder: str) -> Pem | None:
-    """A file wins over what stands in the configuration itself."""
+    """Return the PEM data of a key; a file overrides inline data."""
     path, text = section.text(f"{key}_file"), section.text(key)
     if path:
         where = section.values[f"{key}_file"].where
@@ -193,7 +193,7 @@ def _client_auth(section: _Section) -> ssl.VerifyMode:
     name = section.text("client_auth_type")
     if name in go_names.UNVERIFIED_CLIENT_AUTH:
         raise section.values["client_auth_type"].error(
-            f"{name} would take certificates unverified, which is not supported here: "
+            f"{name} accepts unverified certificates, which is not supported here: "
             "use VerifyClientCertIfGiven or RequireAndVerifyClientCert"
         )
     return section.choice("client_auth_type", "", go_names.CLIENT_AUTH, "invalid ClientAuth")
@@ -209,7 +209,7 @@ def _headers(node: Node | None) -> tuple[tuple[str, str], ...]:
             raise child.error(
                 f'HTTP header "{name}" can not be configured: only {", ".join(_HEADERS)}'
             )
-        # Lines become one, as Go writes them.
+        # As in Go, line breaks become spaces.
         value = re.sub(r"[\r\n]", " ", _text(child)).strip()
         allowed = _HEADERS[name]
         if allowed and value not in allowed:
@@ -218,14 +218,14 @@ def _headers(node: Node | None) -> tuple[tuple[str, str], ...]:
                 f"invalid value for {name}. Expected one of: [{expected}], but got: {cited(value)}"
             )
         if not (value.isascii() and value.isprintable()):
-            raise child.error(f"invalid value for {name}. Expected ASCII text that can be printed")
+            raise child.error(f"invalid value for {name}. Expected printable ASCII text")
         if value:
             headers.append((name, value))
     return tuple(headers)
 
 
 def _users(node: Node | None) -> dict[bytes, bytes]:
-    """Errors do not show what was given in place of a hash: it can be the password."""
+    """Read the users. Errors do not show an invalid hash, which can be the password."""
     users = {}
     for name, child in (node.mapping() if node else {}).items():
         text = _text(child)

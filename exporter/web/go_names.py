@@ -1,4 +1,4 @@
-"""Go's names for parts of TLS, which a web configuration uses, and OpenSSL's for the same."""
+"""Go's names for TLS parameters, which web configurations use, and OpenSSL's names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
 }
 
-#: Those that Go calls secure; it refuses all others by name. Empty: one of TLS 1.3, whose
-#: suites neither Go nor Python lets anybody choose.
+#: The cipher suites that Go accepts. Empty: a suite of TLS 1.3, which can be chosen neither in
+#: Go nor in Python.
 #: Source: https://pkg.go.dev/crypto/tls#CipherSuites
 CIPHERS = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -44,5 +44,5 @@ CLIENT_AUTH = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 
-#: These ask for a certificate and do not verify it, which Python's ssl cannot do.
+#: Policies that request a certificate without verifying it, which Python's ssl cannot do.
 UNVERIFIED_CLIENT_AUTH = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")

@@ -1,4 +1,4 @@
-"""Listen addresses: what ``--web.listen-address`` means, and the sockets it becomes."""
+"""Opens the sockets of the listen addresses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from exporter.settings.addresses import parse_listen_address
 
-#: Connections that may wait for us to accept them; the system may lower it.
+#: Connections that can wait to be accepted; the system may lower it.
 _BACKLOG = 1024
 
-# Each system words these in its own way.
+# The texts of the systems differ.
 _REASONS = {
     errno.EADDRINUSE: "address already in use",
     errno.EADDRNOTAVAIL: "this computer has no such address",
@@ -21,24 +21,24 @@ _REASONS = {
 
 
 class ListenError(OSError):
-    """An address cannot be listened on; the text says which, why, and which flag it was."""
+    """A listen address that cannot be opened. The text has address, reason and flag."""
 
 
 class Address(NamedTuple):
-    """Where a socket listens, with the real port."""
+    """The address of a listening socket, with its real port."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        """As it is written in a URL: ``127.0.0.1:10190``, ``[::]:10190``."""
+        """Format it as in a URL: ``127.0.0.1:10190``, ``[::]:10190``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def listen(text: str) -> list[socket.socket]:
-    """The listening sockets of one listen address; a host name may have several.
+    """Open the listening sockets of a listen address; a host name can have several.
 
-    Raises `ListenError`, or ValueError as `parse_listen_address` does.
+    Raises `ListenError`, and ValueError like `parse_listen_address`.
     """
     host, port = parse_listen_address(text)
     opened: list[socket.socket] = []
@@ -50,7 +50,7 @@ def listen(text: str) -> list[socket.socket]:
             try:
                 opened.append(_open(family, (address[0], port, *address[2:]), dual=not host))
             except OSError as error:
-                # A name may have an address that this computer lacks: localhost, without IPv6.
+                # A name can have an address that this computer lacks: localhost, without IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
                 absent = error
@@ -69,21 +69,21 @@ def _resolve(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
     if not host:
         if socket.has_dualstack_ipv6():
             return [(socket.AF_INET6, ("::", port, 0, 0))]
-        return [(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 (it is what was asked for)
-    # As bytes: a str that is no proper name would raise UnicodeError.
+        return [(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 (as configured)
+    # As bytes, because an invalid name as a str raises UnicodeError.
     name = host.encode()
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, address) for family, *_, address in found))
+    resolved = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, address) for family, *_, address in resolved))
 
 
-def _open(family: int, address: tuple[Any, ...], dual: bool) -> socket.socket:
+def _open(family: int, address: tuple[Any, ...], *, dual: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
-            # Without it, any process could listen on the same port and take our scrapes.
+            # Without it, another process could listen on the same port and receive the scrapes.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # Here it only means: do not wait for the connections of a previous run.
+            # Outside Windows it only allows a port with connections of a previous run.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)

@@ -1,4 +1,4 @@
-"""A limit on what is logged about what others do."""
+"""Limits how often a message is logged, so that clients cannot flood the log."""
 
 from __future__ import annotations
 
@@ -8,54 +8,40 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
-#: Things told apart; beyond them, the one told longest ago is forgotten.
-_MOST = 100
+#: Messages that are remembered; beyond them, the one logged longest ago is forgotten.
+_MAX_MESSAGES = 100
 
 
-class Occasionally:
-    """Says whether something is worth a log line: each thing once every `seconds`.
-
-    Thread: one at a time.
-    """
+class LogLimiter:
+    """Allows each message once every `seconds`. Thread: one at a time."""
 
     def __init__(
         self, seconds: float = 60.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._seconds = seconds
         self._monotonic = monotonic
-        self._told: dict[str, float] = {}
+        #: When a message was last logged, and how often it was suppressed since.
+        self._logged: dict[str, tuple[float, int]] = {}
 
-    def due(self, thing: str) -> bool:
-        """Whether it was not due within the last `seconds`; from now on, it was."""
+    def allow(self, message: str) -> bool:
+        """Return whether to log a message now. If so, the next `seconds` it is not allowed."""
+        return self._suppressed(message) is not None
+
+    def failure(self, action: str, error: BaseException) -> None:
+        """Log a failure with its traceback, once every `seconds` for each type of error."""
+        suppressed = self._suppressed(f"{action}: {type(error).__qualname__}")
+        if suppressed is not None:
+            since = f" ({suppressed} more since the last report)" if suppressed else ""
+            _log.error("%s failed%s: %s", action, since, error, exc_info=error)
+
+    def _suppressed(self, message: str) -> int | None:
+        """Return how often a message was suppressed before; ``None`` if it is suppressed now."""
         now = self._monotonic()
-        if now - self._told.get(thing, now - self._seconds) < self._seconds:
-            return False
-        self._told.pop(thing, None)
-        if len(self._told) >= _MOST:
-            del self._told[next(iter(self._told))]
-        self._told[thing] = now
-        return True
-
-
-class FailureLog:
-    """Logs failures with their traceback, each kind at most once per `interval` seconds."""
-
-    def __init__(
-        self, interval: float = 60.0, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._interval = interval
-        self._monotonic = monotonic
-        #: When each kind was last logged, and how often it was seen since.
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def report(self, what: str, error: BaseException) -> None:
-        """Log it, or count it if its kind was logged a moment ago."""
-        now = self._monotonic()
-        kind = what, type(error).__qualname__
-        logged, more = self._seen.get(kind, (now - self._interval, 0))
-        if now - logged < self._interval:
-            self._seen[kind] = logged, more + 1
-            return
-        self._seen[kind] = now, 0
-        since = f" ({more} more like it since the last report)" if more else ""
-        _log.error("%s failed%s: %s", what, since, error, exc_info=error)
+        logged, suppressed = self._logged.pop(message, (now - self._seconds, 0))
+        if now - logged < self._seconds:
+            self._logged[message] = logged, suppressed + 1
+            return None
+        if len(self._logged) >= _MAX_MESSAGES:
+            del self._logged[next(iter(self._logged))]
+        self._logged[message] = now, 0
+        return suppressed

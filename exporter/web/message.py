@@ -1,4 +1,4 @@
-"""A request and a response, as plain values: all that passes between server and application."""
+"""A request and a response as plain values, which server and handlers exchange."""
 
 from __future__ import annotations
 
@@ -9,54 +9,50 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked for. Its body, if any, was read and forgotten."""
+    """The request of a client. Its body, if any, was read and discarded."""
 
     method: str
     #: Percent-decoded, without the query.
     path: str
-    query: str = ""
-    #: By lower-case name; a header given more than once is joined with commas.
+    #: By lower-case name; the values of a repeated header are joined with commas.
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: The client's address, without its port.
-    client: str = ""
 
     def header(self, name: str) -> str:
-        """The value of a header (its name in lower case), empty when absent."""
+        """Return the value of a header (`name` in lower case), or ""."""
         return self.headers.get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; the connection adds what frames it (length, date, keep-alive)."""
+    """A response. The connection adds the headers for length, date and keep-alive."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
-    #: A large one may come in pieces, so that nobody has to make a copy of it.
+    #: A large body can be a sequence of chunks, which are sent without a copy of all.
     body: bytes | Sequence[bytes] = b""
 
     @property
-    def pieces(self) -> Sequence[bytes]:
-        """The body, whichever way it came."""
+    def chunks(self) -> Sequence[bytes]:
+        """The body as a sequence of chunks."""
         return (self.body,) if isinstance(self.body, bytes) else self.body
 
 
-#: Anything that answers requests. One that has to wait (for a password hash, say) returns an
-#: awaitable instead, so that nobody else waits with it.
+#: Answers requests. A handler that has to wait, for a password hash for example, returns an
+#: awaitable, so that no other request waits with it.
 Handler = Callable[[Request], Response | Awaitable[Response]]
 
 
 def text_response(status: int, text: str, *headers: tuple[str, str]) -> Response:
-    """A short answer for people, one line."""
+    """Make a response of one line of text."""
     plain = ("Content-Type", "text/plain; charset=utf-8")
     return Response(status, (plain, *headers), f"{text}\n".encode())
 
 
-def split_target(target: str) -> tuple[str, str]:
-    """Path (percent-decoded) and query of a request target, whichever of its forms it has.
+def path_of(target: str) -> str:
+    """Return the path of a request target in any of its forms, percent-decoded.
 
     Source: https://www.rfc-editor.org/rfc/rfc9112#section-3.2
     """
-    if not target.startswith("/") and "://" in target:  # as a proxy would be asked
+    if not target.startswith("/") and "://" in target:  # absolute form, as sent to a proxy
         target = "/" + target.partition("://")[2].partition("/")[2]
-    path, _, query = target.partition("?")
-    return unquote(path), query
+    return unquote(target.partition("?")[0])

@@ -1,4 +1,4 @@
-"""A limit on how many requests are answered, whoever sends them."""
+"""Limits the rate of requests, of all clients together."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from exporter.web.configuration import RateLimit
 
 
 class TokenBucket:
-    """Full at first; a request takes a token, and each interval adds one, up to the burst.
+    """A token bucket: full at first, each request takes a token, each interval adds one.
 
-    The same as Go's rate.Limiter with rate.Every(interval), which the exporter-toolkit uses.
+    It is Go's rate.Limiter with rate.Every(interval), as in Prometheus' exporter-toolkit.
     Thread: one at a time. Source: https://pkg.go.dev/golang.org/x/time/rate
     """
 
@@ -19,14 +19,14 @@ class TokenBucket:
         self._limit = limit
         self._monotonic = monotonic
         self._tokens = float(limit.burst)
-        self._counted = monotonic()
+        self._updated = monotonic()
 
-    def take(self) -> bool:
-        """Whether there was a token."""
+    def try_acquire(self) -> bool:
+        """Take a token. Return false if there is none."""
         now = self._monotonic()
-        added = (now - self._counted) / self._limit.interval_seconds
+        added = (now - self._updated) / self._limit.interval_seconds
         self._tokens = min(self._tokens + added, self._limit.burst)
-        self._counted = now
+        self._updated = now
         if self._tokens < 1:
             return False
         self._tokens -= 1

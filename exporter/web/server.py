@@ -1,9 +1,9 @@
-"""The endpoint: listening sockets, and an event loop of its own in the thread "web".
+"""The web server: its sockets, and its event loop in the thread "web".
 
-One loop serves everybody: a client that sends nothing costs some kilobytes, not a thread.
-Connections are accepted here, not by asyncio, for two reasons: the connection that has
-waited longest can make room for a new one, and whatever a connection has to do first (a TLS
-handshake, with a certificate of its own) happens in its own task, off the accept path.
+One loop serves all clients, so that a client that sends nothing costs some kilobytes and no
+thread. This module accepts the connections instead of asyncio, for two reasons: the connection
+that has waited longest can be ended for a new one, and a TLS handshake, with the certificate of
+that moment, runs in the task of the connection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,19 +22,18 @@ from exporter.logs import event
 from exporter.web.admission import Admission, Limits
 from exporter.web.connection import READ_BYTES, Connection
 from exporter.web.listening import Address, listen
-from exporter.web.log_limit import Occasionally
 from exporter.web.message import Handler
 from exporter.web.tls import Tls
 from exporter.web.tls_stream import HandshakeError, TlsStream
 
 _log = logging.getLogger(__name__)
 
-# After a failed accept, mostly for want of a file descriptor: not again at once.
+# The pause after a failed accept, usually for lack of file descriptors. Seconds.
 _ACCEPT_PAUSE = 0.1
 
 
 class WebServer:
-    """Serves an application over HTTP/1.1. Thread: `start` and `stop` from any one thread."""
+    """Serves an application over HTTP/1.1. Thread: `start` and `stop` from one thread."""
 
     def __init__(
         self,
@@ -44,78 +43,81 @@ class WebServer:
         *,
         limits: Limits | None = None,
         sockets: Sequence[socket.socket] = (),
-        tls: Callable[[], Tls] | None = None,
+        tls: Callable[[], Awaitable[Tls]] | None = None,
     ) -> None:
-        """Nothing is opened yet. `max_requests` in flight, beyond which 503; 0: unlimited.
+        """Create a server, which opens nothing before `start`.
 
-        `sockets` listen already (socket activation) and belong to the server from `start` on.
-        `tls` says for each connection how it is secured; without it, none is.
+        `max_requests`: the limit of simultaneous requests; further ones are answered with 503.
+        0: no limit. `sockets`: listening sockets (socket activation), owned by the server from
+        `start` on. `tls`: returns the TLS of each new connection; ``None``: plain HTTP.
         """
         self._listen_addresses = listen_addresses
-        self._given = sockets
+        self._passed_sockets = sockets
         self._tls = tls
-        self._occasionally = Occasionally()
-        self._service = Admission(application, limits or Limits(), max_requests)
+        self._admission = Admission(application, limits or Limits(), max_requests)
         self._listeners: list[socket.socket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = asyncio.Event()
         self._grace = 0.0
-        #: Where it listens, with the real ports.
+        #: The addresses of the listening sockets, with the real ports.
         self.addresses: list[Address] = []
+
+    def __repr__(self) -> str:
+        return f"<WebServer {', '.join(map(str, self.addresses)) or 'not started'}>"
 
     @property
     def secured(self) -> bool:
-        """It speaks TLS."""
+        """Whether it uses TLS."""
         return self._tls is not None
 
     def start(self) -> None:
-        """Listen; from then on clients can connect.
+        """Open the sockets and start the thread.
 
-        Raises ListenError (an OSError), naming the address, or ValueError for one that is none.
+        Raises ListenError (an OSError) with the address, and ValueError for an invalid one.
         """
-        listeners = list(self._given)
+        listeners = list(self._passed_sockets)
         try:
             for text in self._listen_addresses:
                 listeners += listen(text)
             for sock in listeners:
-                sock.setblocking(False)
+                sock.settimeout(0.0)  # non-blocking
             self.addresses = [Address(*sock.getsockname()[:2]) for sock in listeners]
             loop = _new_event_loop()
         except BaseException:
             for sock in listeners:
                 sock.close()
             raise
-        loop.set_exception_handler(self._report)
+        loop.set_exception_handler(self._log_exception)
         self._listeners, self._loop = listeners, loop
-        # A daemon: a handler that never returns must not keep the process alive.
+        # A daemon thread, so that a handler that never returns does not keep the process alive.
         self._thread = threading.Thread(target=self._run, args=(loop,), name="web", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 1.0) -> None:
-        """Close everything, within `timeout` seconds. Any number of times.
+        """Close everything, within `timeout` seconds. Idempotent.
 
-        Requests being answered get half of that time to finish.
+        Requests in flight get half of that time to finish.
         """
         if self._loop is None or self._thread is None:
             return
         self._grace = timeout / 2
-        with suppress(RuntimeError):  # the loop is closed: stopped already
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout)
         if self._thread.is_alive():
-            _log.warning("the web server did not stop within %g s", timeout)
+            _log.warning("The web server did not stop within %g s", timeout)
 
     def answers(self, timeout: float) -> bool:
-        """Whether the event loop does what it is asked within `timeout` seconds."""
+        """Return whether the event loop reacts within `timeout` seconds."""
         if self._loop is None:
             return False
-        asked = threading.Event()
+        answered = threading.Event()
         try:
-            self._loop.call_soon_threadsafe(asked.set)
+            self._loop.call_soon_threadsafe(answered.set)
         except RuntimeError:  # the loop is closed
             return False
-        return asked.wait(timeout)
+        return answered.wait(timeout)
 
     # -- in the thread ------------------------------------------------------------------
 
@@ -127,11 +129,11 @@ class WebServer:
                 sock.close()
             loop.close()
 
-    def _report(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What asyncio could not tell anybody else."""
+    def _log_exception(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an exception that asyncio can raise nowhere (its exception handler)."""
         error = context.get("exception") or RuntimeError(context["message"])
-        if not isinstance(error, OSError):  # those are clients that went away
-            self._service.failures.report("the event loop", error)
+        if not isinstance(error, OSError):  # an OSError is a client that is gone
+            self._admission.log_limiter.failure("The event loop", error)
 
     async def _serve(self) -> None:
         acceptors = [asyncio.create_task(self._accept(sock)) for sock in self._listeners]
@@ -141,7 +143,7 @@ class WebServer:
         await asyncio.gather(*acceptors, return_exceptions=True)
         for sock in self._listeners:
             sock.close()
-        await self._service.end(self._grace)
+        await self._admission.end(self._grace)
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -149,55 +151,58 @@ class WebServer:
             try:
                 sock, _ = await loop.sock_accept(listener)
             except ConnectionError:
-                continue  # gone before we took it
+                continue  # the client is gone
             except OSError as error:
-                self._service.failures.report("accepting a connection", error)
+                self._admission.log_limiter.failure("Accepting a connection", error)
                 if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._service.evict()  # that frees a descriptor
+                    self._admission.evict()  # frees a file descriptor
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            if self._service.admit():
-                self._service.add(loop.create_task(self._converse(sock)))
+            if self._admission.admit():
+                self._admission.add(loop.create_task(self._serve_connection(sock)))
             else:
                 sock.close()
-            # A crowd at the door must not keep those inside waiting.
+            # Yield, so that a burst of new connections cannot starve the open ones.
             await asyncio.sleep(0)
 
-    async def _converse(self, sock: socket.socket) -> None:
+    async def _serve_connection(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         try:
-            tls = self._tls() if self._tls else None
-            # Else the last packet of a large page waits for the client's delayed ACK: 40 ms.
+            tls = await self._tls() if self._tls else None
+            # With Nagle's algorithm the last packet of a large page waits 40 ms for an ACK.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError:
             sock.close()
             return
+        except BaseException:
+            sock.close()
+            raise
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         if tls is None:
-            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            await Connection(self._service, reader, writer).run()
+            await Connection(self._admission, reader, writer).run()
             return
-        stream = TlsStream(tls, transport, protocol, reader, loop)
+        stream = TlsStream(tls, reader, writer)
         try:
-            await stream.open(self._service.limits.request_seconds)
+            await stream.open(self._admission.limits.request_seconds)
         except HandshakeError as error:
-            if self._occasionally.due(str(error)):
+            if self._admission.log_limiter.allow(str(error)):
                 client = (stream.get_extra_info("peername") or [""])[0]
                 event(_log, logging.WARNING, "TLS handshake failed", client=client, error=error)
         except OSError:
-            pass  # gone, or too slow
+            pass  # the client is gone, or too slow
         else:
-            await Connection(self._service, stream, stream).run()
+            await Connection(self._admission, stream, stream).run()
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop that does not take the process's signals for itself, as on Windows it would."""
+    """Make a loop that leaves the signal wake-up fd as it is, which on Windows it replaces."""
     if threading.current_thread() is not threading.main_thread():
         return asyncio.new_event_loop()
-    awakened = signal.set_wakeup_fd(-1)
+    wakeup_fd = signal.set_wakeup_fd(-1)
     try:
         return asyncio.new_event_loop()
     finally:
-        signal.set_wakeup_fd(awakened)
+        signal.set_wakeup_fd(wakeup_fd)

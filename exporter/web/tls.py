@@ -1,4 +1,4 @@
-"""TLS contexts of Python's ssl, from what a web configuration asks for."""
+"""Makes the TLS contexts of Python's ssl from a web configuration."""
 
 from __future__ import annotations
 
@@ -20,25 +20,22 @@ from exporter.web.go_names import CIPHERS
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How connections are secured, from now on."""
+    """The TLS of a web configuration."""
 
     context: ssl.SSLContext
-    #: The alternative names, one of which a client's certificate must have; ``None``: any.
+    #: A client certificate must have one of these alternative names; ``None``: any.
     allowed_sans: frozenset[str] | None = None
-    #: The one that is used of those that were asked for, as OpenSSL calls it; empty: any.
+    #: The curve that is used of those in the configuration, by OpenSSL's name; empty: any.
     curve: str = ""
 
 
 def build_tls(settings: TlsSettings) -> Tls:
-    """Read certificates and keys, and make of them what secures connections.
-
-    Raises SettingsError.
-    """
+    """Read the certificates and keys, and make a TLS context. Raises SettingsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = settings.max_version
     context.minimum_version = settings.min_version
     context.set_alpn_protocols(["http/1.1"])
-    # Nobody needs it any more, and it lets a client make us work without end.
+    # Obsolete, and a client can use it to cause endless work.
     context.options |= ssl.OP_NO_RENEGOTIATION
     if settings.prefer_server_ciphers:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -53,32 +50,32 @@ def build_tls(settings: TlsSettings) -> Tls:
 
 
 def _choose_curve(context: ssl.SSLContext, settings: TlsSettings) -> str:
-    """The first that can be had. Python takes only one; the others are then refused."""
+    """Set the first curve that is supported. Python accepts one; the others are refused."""
     for curve in settings.curves:
-        with suppress(ssl.SSLError, ValueError):  # X25519, say: CPython 3.11.2 cannot
+        with suppress(ssl.SSLError, ValueError):  # X25519 in CPython 3.11.2, for example
             context.set_ecdh_curve(curve)
             return curve
-    message = "this computer's Python can use none of the curve_preferences: add CurveP256"
+    message = "this Python supports none of the curve_preferences: add CurveP256"
     raise SettingsError(f"{settings.where}: {message}")
 
 
 def _choose_ciphers(context: ssl.SSLContext, settings: TlsSettings) -> None:
     ciphers = settings.ciphers
     if settings.min_version < ssl.TLSVersion.TLSv1_2:
-        # Who asks for TLS 1.0 or 1.1 gets it: OpenSSL offers these only at security level 0, and
-        # they need suites that are not among Python's default ones, but are among Go's.
+        # OpenSSL offers TLS 1.0 and 1.1 only at security level 0. They need suites that are not
+        # among the defaults of Python, but among those of Go.
         ciphers = ("@SECLEVEL=0", *(ciphers or filter(None, CIPHERS.values())))
     if ciphers:
         try:
             context.set_ciphers(":".join(ciphers))
         except ssl.SSLError:
-            message = "this computer's OpenSSL has none of the cipher_suites"
+            message = "this OpenSSL supports none of the cipher_suites"
             raise SettingsError(f"{settings.where}: {message}") from None
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
     def no_password() -> str:
-        # Without this function OpenSSL would ask whoever sits at the terminal.
+        # Without this function OpenSSL would ask for the password at the terminal.
         raise key.error(f"{key.key} is encrypted: write it without a password")
 
     chain = _read(certificate, b"CERTIFICATE-----", "certificate")
@@ -87,8 +84,8 @@ def _load_certificate(context: ssl.SSLContext, certificate: Pem, key: Pem) -> No
         try:
             context.load_cert_chain(chain_path, private_path, no_password)
         except ssl.SSLError as error:
-            culprit = key if error.reason or _is_readable(chain_path) else certificate
-            raise culprit.error(f"failed to load X509KeyPair: {_reason(error)}") from None
+            invalid = key if error.reason or _is_readable(chain_path) else certificate
+            raise invalid.error(f"failed to load X509KeyPair: {_reason(error)}") from None
 
 
 def _is_readable(chain_path: str) -> bool:
@@ -118,32 +115,31 @@ def _verify_clients(context: ssl.SSLContext, settings: TlsSettings) -> None:
                 raise settings.client_ca.error(
                     f"failed to load client CA's: {_reason(error)}"
                 ) from None
-    # Each certificate given is trusted, also one that is not a root: Go sees it so.
+    # As in Go, each of these certificates is trusted, also one that is not a root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = settings.client_auth
 
 
 _REASONS = {
     "KEY_VALUES_MISMATCH": "private key does not match public key",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "it contains no certificate",
 }
 
 
 def _reason(error: ssl.SSLError) -> str:
-    if not error.reason:  # its parser says no more than that
+    if not error.reason:  # an error of the parser has no reason
         return "the PEM data is damaged"
     return _REASONS.get(error.reason, error.reason.lower().replace("_", " "))
 
 
 @contextmanager
 def _file(data: bytes) -> Iterator[str]:
-    """The path of a file with this content: Python's ssl reads certificates from files only.
+    """Yield the path of a file with this content, because Python's ssl loads only files.
 
-    What it reads is then what was checked, and what stands in the configuration goes the same
-    way as what stands in a file.
+    So ssl loads exactly the data that was checked, inline data included.
     """
     if sys.platform == "linux" and os.path.isdir("/proc/self/fd"):
-        # Memory, not a disk: a key leaves no trace, and no folder has to be writable.
+        # In memory, so that no key is written to a disk and no folder has to be writable.
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
             with open(descriptor, "wb", closefd=False) as file:
@@ -152,14 +148,14 @@ def _file(data: bytes) -> Iterator[str]:
         finally:
             os.close(descriptor)
     else:
-        with tempfile.TemporaryDirectory() as folder:  # for this user's eyes only
+        with tempfile.TemporaryDirectory() as folder:  # readable for this user only
             path = Path(folder, "pem")
             path.write_bytes(data)
             yield str(path)
 
 
 def alternative_names(certificate: Mapping[str, Any]) -> set[str]:
-    """DNS names, e-mail addresses, IP addresses and URIs of `SSLObject.getpeercert`'s answer."""
+    """Return DNS names, e-mail addresses, IP addresses and URIs of `SSLObject.getpeercert`."""
     names = set()
     for kind, value in certificate.get("subjectAltName", ()):
         if kind in ("DNS", "email", "URI"):
@@ -170,10 +166,10 @@ def alternative_names(certificate: Mapping[str, Any]) -> set[str]:
 
 
 def _address(text: str) -> str:
-    """An address as Go writes it: OpenSSL does not shorten IPv6."""
+    """Format an address as Go does; OpenSSL does not shorten IPv6 addresses."""
     try:
         address = ipaddress.ip_address(text)
-    except ValueError:  # an address of three bytes, say
+    except ValueError:  # an address of three bytes, for example
         return text
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)

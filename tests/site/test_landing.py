@@ -162,7 +162,7 @@ def test_what_is_gone_or_shared_says_so() -> None:
 def test_without_interfaces_there_is_a_sentence() -> None:
     """An empty table is a sentence instead."""
     page = read()
-    assert "No IP interface is known." in page.text
+    assert "There is no IP interface." in page.text
     assert "table" not in dict(page.tags)
 
 

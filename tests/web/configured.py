@@ -12,9 +12,9 @@ from support import certificates
 from support.waiting import DEADLINE
 
 from exporter.web.admission import Limits
-from exporter.web.gate import Gate
-from exporter.web.live_configuration import Policy
+from exporter.web.live_configuration import LiveWebConfig
 from exporter.web.message import Handler
+from exporter.web.middleware import WebConfigMiddleware
 from exporter.web.server import WebServer
 
 #: For a file whose certificates are those of `certificates.write_all`.
@@ -93,10 +93,10 @@ def configured(
     """A server that is ruled by a file with this text."""
     path = folder / "web.yml"
     path.write_text(text, encoding="utf-8")
-    policy = Policy(str(path))
-    gate = Gate(application, policy, max_requests)
-    tls = policy.tls if policy.last.tls else None
-    server = WebServer(["127.0.0.1:0"], gate, max_requests, limits=limits, tls=tls)
+    config = LiveWebConfig(str(path))
+    handler = WebConfigMiddleware(application, config, max_requests)
+    tls = config.tls if config.last_good.tls else None
+    server = WebServer(["127.0.0.1:0"], handler, max_requests, limits=limits, tls=tls)
     server.start()
     try:
         yield Site(path, server)

@@ -24,7 +24,7 @@ def page(_: Request) -> Response:
 
 def echo(request: Request) -> Response:
     """A handler that says what it was asked."""
-    return Response(200, (), f"{request.method} {request.path} {request.query}".encode())
+    return Response(200, (), f"{request.method} {request.path}".encode())
 
 
 class Answer(NamedTuple):

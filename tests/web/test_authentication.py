@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.waiting import NEVER, wait_until, without_waiting
 
-from exporter.web.authentication import REMEMBERED, Authenticator, BusyError, parse_basic
+from exporter.web.authentication import CACHE_SIZE, Authenticator, BusyError, parse_basic
 
 USERS = {b"alice": HASH_4.encode()}
 #: The password of the hash that unknown users are compared with in the exporter-toolkit.
@@ -172,7 +172,7 @@ def test_wrong_passwords_do_not_drive_out_right_ones(
     authenticator: Authenticator, compared: list[bytes]
 ) -> None:
     """What is remembered is bounded, and the two kinds do not share the room."""
-    wrong = [basic(b"alice", b"%d" % i) for i in range(REMEMBERED + 1)]
+    wrong = [basic(b"alice", b"%d" % i) for i in range(CACHE_SIZE + 1)]
 
     async def crowd() -> None:
         assert await authenticator.admits(USERS, RIGHT)

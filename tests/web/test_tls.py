@@ -515,7 +515,7 @@ def test_while_certificate_and_key_do_not_match_everybody_is_told(
             assert site.get(context=context)[0] == 500
         replace(folder / "server.key", (folder / "other.key").read_bytes())
         assert site.get(context=context)[0] == 200
-    lines = [r for r in caplog.records if "is bad" in r.getMessage()]
+    lines = [r for r in caplog.records if "Invalid web configuration" in r.getMessage()]
     assert len(lines) == 1
     assert "private key does not match" in str(lines[0].__dict__["fields"]["error"])
 

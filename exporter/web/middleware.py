@@ -1,7 +1,7 @@
-"""What every request has to pass before the application: the web configuration.
+"""Enforces the web configuration on every request, before the application sees it.
 
-In this order: the file is read again if it has changed, the rate limit, the configured
-headers, authentication. It holds for every path, those of health included.
+In this order: reload of the file if it has changed, rate limit, authentication. The configured
+headers are added to every response. All paths are covered, those of health included.
 """
 
 from __future__ import annotations
@@ -12,37 +12,38 @@ from collections.abc import Callable
 
 from exporter.errors import SettingsError
 from exporter.logs import event
+from exporter.web.admission import answer
 from exporter.web.authentication import Authenticator, BusyError
-from exporter.web.live_configuration import Policy
-from exporter.web.log_limit import FailureLog
+from exporter.web.live_configuration import LiveWebConfig
+from exporter.web.log_limit import LogLimiter
 from exporter.web.message import Handler, Request, Response, text_response
 from exporter.web.rate_limit import TokenBucket
 
 _log = logging.getLogger(__name__)
 
-# Of the requests that are served at the same time, so many may wait for their password to be
-# compared: a quarter, so that those whose password is known always find a place.
+# The share of simultaneous requests that may wait for a password comparison: a quarter, which
+# leaves room for the requests whose password is cached.
 _WAITING_SHARE = 4
 _WAITING_UNLIMITED = 10
 
 
-class Gate:
-    """A handler in front of another one. Thread: that of the event loop."""
+class WebConfigMiddleware:
+    """A handler in front of the application. Thread: the event loop's."""
 
     def __init__(
         self,
         application: Handler,
-        policy: Policy,
+        config: LiveWebConfig,
         max_requests: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_requests`: how many are served at the same time; 0: no limit."""
+        """`max_requests`: the limit of simultaneous requests; 0: no limit."""
         self._application = application
-        self._policy = policy
-        self._failures = FailureLog()
+        self._config = config
+        self._log_limiter = LogLimiter()
         waiting = max(1, max_requests // _WAITING_SHARE) if max_requests else _WAITING_UNLIMITED
         self._authenticator = Authenticator(waiting)
-        limit = policy.last.configuration.rate_limit
+        limit = config.last_good.configuration.rate_limit
         self._bucket = TokenBucket(limit, monotonic) if limit else None
         if limit:
             interval = f"{limit.interval_seconds:g}s"
@@ -50,22 +51,22 @@ class Gate:
             event(_log, logging.INFO, message, burst=limit.burst, interval=interval)
 
     async def __call__(self, request: Request) -> Response:
-        """The application's response, or why there is none; with the configured headers."""
+        """Return the response of the application, or a refusal, with the configured headers."""
         response = await self._respond(request)
-        headers = self._policy.last.configuration.headers
+        headers = self._config.last_good.configuration.headers
         if not headers:
             return response
-        # What was configured is what is sent, whatever the application would say.
+        # They override the headers of the application.
         names = {name.lower() for name, _ in headers}
         others = tuple(header for header in response.headers if header[0].lower() not in names)
         return Response(response.status, (*others, *headers), response.body)
 
     async def _respond(self, request: Request) -> Response:
         try:
-            users = self._policy.current().users
-        except SettingsError:  # logged there
-            return text_response(500, "the web configuration is bad; the exporter's log says more")
-        if self._bucket and not self._bucket.take():
+            users = (await self._config.current()).users
+        except SettingsError:  # logged by `current`
+            return text_response(500, "invalid web configuration; see the exporter's log")
+        if self._bucket and not self._bucket.try_acquire():
             return text_response(429, "too many requests")
         if users:
             try:
@@ -74,9 +75,4 @@ class Gate:
             except BusyError:
                 reason = "too many passwords are being compared"
                 return text_response(503, reason, ("Retry-After", "1"))
-        try:
-            answer = self._application(request)
-            return answer if isinstance(answer, Response) else await answer
-        except Exception as error:  # noqa: BLE001 (logged there, with its traceback)
-            self._failures.report("answering a request", error)
-            return text_response(500, "internal error; the log of the exporter says more")
+        return await answer(self._application, request, self._log_limiter)

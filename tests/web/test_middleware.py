@@ -1,6 +1,11 @@
 """What every request passes: the file as it is now, rate limit, headers, authentication."""
 
+import asyncio
 import logging
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,13 +13,14 @@ from configured import ALICE, HASH_4, Site, configured, replace
 from hypothesis import given
 from hypothesis import strategies as st
 from serving import PAGE
+from support.waiting import DEADLINE, wait_until
 
 from exporter.errors import SettingsError
 from exporter.site.application import Application
 from exporter.site.landing import LandingData
 from exporter.web.configuration import RateLimit
-from exporter.web.live_configuration import Policy
-from exporter.web.log_limit import Occasionally
+from exporter.web.live_configuration import LiveWebConfig, _read
+from exporter.web.log_limit import LogLimiter
 from exporter.web.message import Request, Response
 from exporter.web.rate_limit import TokenBucket
 
@@ -52,7 +58,7 @@ def statuses(site: Site, times: int = 1, **headers: str) -> list[int]:
 def agent() -> Application:
     """The routes of the agent."""
     return Application(
-        lambda *_: b"page\n", lambda: (True, "ready"), lambda: LandingData(0, "1", "x", "", True, 0)
+        lambda *_, **__: b"page\n", lambda: "", lambda: LandingData(0, "1", "x", "", True, 0)
     )
 
 
@@ -142,13 +148,13 @@ def test_a_bucket_refills_with_time() -> None:
     """A burst at once, then one each interval; unused ones add up to the burst and no more."""
     clock = Clock()
     bucket = TokenBucket(RateLimit(10.0, 3), clock)
-    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    assert [bucket.try_acquire() for _ in range(4)] == [True, True, True, False]
     clock.now += 9.9
-    assert not bucket.take()
+    assert not bucket.try_acquire()
     clock.now += 0.2
-    assert [bucket.take(), bucket.take()] == [True, False]
+    assert [bucket.try_acquire(), bucket.try_acquire()] == [True, False]
     clock.now += 1e6
-    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    assert [bucket.try_acquire() for _ in range(4)] == [True, True, True, False]
 
 
 @given(
@@ -165,7 +171,7 @@ def test_a_bucket_never_gives_more_than_it_may(
     taken = 0
     for pause in pauses:
         clock.now += pause
-        taken += bucket.take()
+        taken += bucket.try_acquire()
         assert taken <= burst + (clock.now - 1000.0) / interval + 1e-6
 
 
@@ -227,43 +233,123 @@ def test_a_file_is_read_only_when_it_changed(folder: Path, monkeypatch: pytest.M
     path = folder / "web.yml"
     path.write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}")
     clock = Clock()
-    policy = Policy(str(path), clock)
-    opened: list[object] = []
-    really = open
+    config = LiveWebConfig(str(path), clock)
+    reads: list[str] = []
 
-    def counting(*arguments: object, **options: object) -> object:
-        opened.append(arguments[0])
-        return really(*arguments, **options)  # type: ignore[call-overload]
+    def counting(path: str) -> object:
+        reads.append(path)
+        return _read(path)
 
-    monkeypatch.setattr("builtins.open", counting)
-    context = policy.tls().context
-    for _ in range(10):
-        clock.now += 100
-        policy.current()
-        assert policy.tls().context is context
-    assert opened == []
-    (folder / "server.key").rename(folder / "hidden")
-    for _ in range(10):
-        with pytest.raises(SettingsError, match="failed to read key_file"):
-            policy.current()
-    once = len(opened)
-    assert 0 < once < 5
-    clock.now += 1.1
-    with pytest.raises(SettingsError):
-        policy.current()
-    assert len(opened) > once
-    (folder / "hidden").rename(folder / "server.key")
-    policy.current()
-    assert policy.tls().context is not context
+    monkeypatch.setattr("exporter.web.live_configuration._read", counting)
+
+    async def follow() -> None:
+        context = (await config.tls()).context
+        for _ in range(10):
+            clock.now += 100
+            await config.current()
+            assert (await config.tls()).context is context
+        assert reads == []
+        (folder / "server.key").rename(folder / "hidden")
+        for _ in range(10):
+            with pytest.raises(SettingsError, match="failed to read key_file"):
+                await config.current()
+        assert len(reads) == 1
+        clock.now += 1.1
+        with pytest.raises(SettingsError):
+            await config.current()
+        assert len(reads) == 2
+        (folder / "hidden").rename(folder / "server.key")
+        await config.current()
+        assert (await config.tls()).context is not context
+
+    asyncio.run(follow())
+
+
+def test_reading_the_file_does_not_stop_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the file is read the event loop goes on; all who wait for it have one reading."""
+    begun, finish = threading.Event(), threading.Event()
+    reads: list[str] = []
+
+    def slow(path: str) -> object:
+        reads.append(path)
+        begun.set()
+        finish.wait()
+        return _read(path)
+
+    with configured(tmp_path, "{}") as site:
+        monkeypatch.setattr("exporter.web.live_configuration._read", slow)
+        site.rewrite(USERS)
+        with ThreadPoolExecutor(3) as pool:
+            try:
+                answers = [pool.submit(site.get) for _ in range(3)]
+                assert begun.wait(DEADLINE)
+                assert site.server.answers(DEADLINE)
+            finally:
+                finish.set()
+            assert [answer.result()[0] for answer in answers] == [401] * 3
+    assert reads == [str(site.path)]
+
+
+def test_a_file_that_is_never_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests wait for a dead file system for a bounded time, and are answered 500."""
+    finish = threading.Event()
+
+    def hang(path: str) -> object:
+        finish.wait()
+        return _read(path)
+
+    with configured(tmp_path, "{}") as site:
+        monkeypatch.setattr("exporter.web.live_configuration._read", hang)
+        monkeypatch.setattr("exporter.web.live_configuration._READ_SECONDS", 0.1)
+        site.rewrite(USERS)
+        try:
+            assert statuses(site, 2) == [500, 500]
+        finally:
+            finish.set()
+        wait_until(lambda: statuses(site) == [401])
+    assert "cannot be read within 0.1 s" in str(caplog.records[0].__dict__["fields"]["error"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFO in its file system")
+def test_a_file_that_becomes_a_fifo_stops_nothing(tmp_path: Path) -> None:
+    """A FIFO in place of the file is answered 500 at once, until there is a file again."""
+    with configured(tmp_path, "{}") as site:
+        site.path.unlink()
+        os.mkfifo(site.path)
+        assert statuses(site, 2) == [500, 500]
+        site.rewrite(USERS)
+        assert statuses(site) == [401]
 
 
 def test_what_goes_on_is_logged_again_after_a_while() -> None:
-    """Each thing is due once a minute, and there is room for so many things only."""
+    """Each message is allowed once a minute, and the number of remembered messages is limited."""
     clock = Clock()
-    occasionally = Occasionally(60, clock)
-    assert [occasionally.due("a"), occasionally.due("b"), occasionally.due("a")] == [1, 1, 0]
+    limiter = LogLimiter(60, clock)
+    assert [limiter.allow("a"), limiter.allow("b"), limiter.allow("a")] == [True, True, False]
     clock.now += 60
-    assert occasionally.due("a")
+    assert limiter.allow("a")
     for number in range(100):
-        assert occasionally.due(str(number))
-    assert occasionally.due("a")
+        assert limiter.allow(str(number))
+    assert limiter.allow("a")
+
+
+def test_a_failure_is_logged_with_how_often_it_was_suppressed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each type of failure is logged once a minute, and the next line counts the others."""
+    clock = Clock()
+    limiter = LogLimiter(60, clock)
+    for error in (OSError("one"), OSError("two"), ValueError("three"), OSError("four")):
+        limiter.failure("Serving", error)
+    clock.now += 60
+    limiter.failure("Serving", OSError("five"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Serving failed: one",
+        "Serving failed: three",
+        "Serving failed (2 more since the last report): five",
+    ]
+    assert all(record.exc_info for record in caplog.records)
