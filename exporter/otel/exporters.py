@@ -16,6 +16,14 @@ from exporter.otel.library_log import LIBRARY_LOG, describe, replace_library_log
 from exporter.otel.sender import Exporter
 
 
+#: By default a channel waits up to 120 s before it connects again; milliseconds.
+_GRPC_CHANNEL: Any = (
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+)
+
+
 def make_exporter(destination: Destination) -> Exporter:
     """Make an exporter, which is not connected yet. Raises SettingsError."""
     replace_library_logs()
@@ -72,16 +80,17 @@ def _grpc(destination: Destination) -> Exporter:
 
     exporter.logger.filters.clear()  # one drops repeated records, and with them the reason
     endpoint = destination.endpoint
+    options = {"channel_options": _GRPC_CHANNEL}
     match destination.signal:
         case "traces":
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-            return OTLPSpanExporter(endpoint)
+            return OTLPSpanExporter(endpoint, **options)
         case "logs":
             from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 
-            return OTLPLogExporter(endpoint)
+            return OTLPLogExporter(endpoint, **options)
         case _:
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
-            return OTLPMetricExporter(endpoint)
+            return OTLPMetricExporter(endpoint, **options)

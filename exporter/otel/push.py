@@ -102,6 +102,7 @@ class Push:
     def _worker(self, destination: Destination) -> Worker:
         sender = SignalSender(destination, make_exporter(destination))
         settings = self._settings
+        waiting = self._clock.monotonic, settings.otlp.max_retry_seconds
         match destination.signal:
             case "traces":
                 episode = settings.episode
@@ -110,9 +111,9 @@ class Push:
                     encoder = SpanEncoder(self._resource, episodes)
                 except ValueError as error:
                     raise SettingsError(f"span limits: {error}") from None
-                return EventWorker(sender, encoder, self._clock.monotonic)
+                return EventWorker(sender, encoder, *waiting)
             case "logs":
-                return EventWorker(sender, LogEncoder(self._resource), self._clock.monotonic)
+                return EventWorker(sender, LogEncoder(self._resource), *waiting)
             case _:
                 metrics = series_metrics(settings.collector.all_parameters)
                 metric_encoder = MetricEncoder(self._read, metrics, self._resource)

@@ -243,6 +243,14 @@ class OtlpSettings:
         "Time between two pushes of the metrics. It overrides OTEL_METRIC_EXPORT_INTERVAL. If "
         "neither is set: 1m.",
     )
+    max_retry_seconds: float = option(
+        "otlp.max-retry-time",
+        "15m",
+        between(parse_duration, "0", "1d"),
+        "DURATION",
+        "Time for which notifications wait for a receiver that does not answer; the oldest are "
+        "given up first.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,15 @@ LUID = 0x0006_0000_0700_0000
 
 
 def settings(
-    endpoint: str, protocol: str = "http/protobuf", events: str = "spans", quiet: float = 60.0
+    endpoint: str,
+    protocol: str = "http/protobuf",
+    events: str = "spans",
+    quiet: float = 60.0,
+    retry: float = 0.0,
 ) -> Settings:
     """Settings with which everything is pushed at the end only, or after `quiet` seconds."""
-    return Settings(
-        otlp=OtlpSettings(endpoint, protocol, events, 3600.0), episode=EpisodeSettings(quiet, 60.0)
-    )
+    otlp = OtlpSettings(endpoint, protocol, events, 3600.0, retry)
+    return Settings(otlp=otlp, episode=EpisodeSettings(quiet, 60.0))
 
 
 def delta(

@@ -257,3 +257,68 @@ def test_wrong_variables_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", "many")
     with pytest.raises(SettingsError, match="span limits: OTEL_SPAN_EVENT_COUNT_LIMIT must be"):
         make_push(Settings(otlp=OtlpSettings(DOWN)))
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_an_endpoint_that_is_away_costs_nothing(
+    protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every notification of an outage longer than the library's own retries arrives, once."""
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    caplog.set_level("INFO", "exporter")
+    kind = GrpcReceiver if protocol == "grpc" else HttpReceiver
+    with kind() as first:
+        port = first.port
+    made = settings(f"http://127.0.0.1:{port}", protocol, "both", quiet=0.1, retry=NEVER)
+    with pushing(made) as push:
+        sent = 0
+        for _ in range(3):
+            told(push, [delta(sent + n) for n in range(80)])
+            sent += 80
+            wait_until(lambda: all(w._requests for w in push._event_workers), message="a retry")
+        assert balance(push) == {"accepted": 240, "exported": 0, "failed": 0, "dropped": 0}
+        with kind(port) as back:
+            for signal in ("traces", "logs"):
+                wait_until(lambda: balance(push, signal)["exported"] == 240, message=signal)  # noqa: B023
+            assert len(back.events()) == 240
+            assert len(back.records()) == 240
+    assert log_lines(caplog, FAILS) != []
+    assert_balanced(push)
+
+
+def test_the_oldest_are_given_up_first(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What finds no room is dropped, the oldest first, and the log says how many were lost."""
+    spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    caplog.set_level("INFO", "exporter")
+    with HttpReceiver() as first:
+        port = first.port
+    made = settings(f"http://127.0.0.1:{port}", quiet=0.1, retry=NEVER)
+    with pushing(made) as push:
+        (worker,) = push._event_workers
+        worker._limit = 100
+        told(push, [delta(0)])
+        wait_until(lambda: worker._requests, message="a retry")
+        for number in range(1, 151):
+            told(push, [delta(number)])
+        assert balance(push)["dropped"] == 50
+        with HttpReceiver(port) as back:
+            wait_until(lambda: balance(push)["exported"] == 101, message="the rest arrives")
+            mtus = [e["ip_interface.parameter.mtu_bytes.after"] for e in back.events()]
+    assert mtus == [0, *range(51, 151)]
+    (line,) = (r for r in caplog.records if r.getMessage() == WORKS)
+    assert line.fields["lost"] == 50  # type: ignore[attr-defined]
+
+
+def test_what_has_waited_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound on the age holds for what is being sent and for what waits behind it."""
+    spans_only(monkeypatch)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    with pushing(settings(DOWN, quiet=0.1, retry=0.5)) as push:
+        told(push, [delta(0)])
+        wait_until(lambda: push._event_workers[0]._requests, message="a retry")
+        told(push, [delta(1)])
+        wait_until(lambda: balance(push)["failed"] == 2, message="both are given up")
