@@ -67,7 +67,7 @@ class Agent:
         self._state = State(
             collector.selection, collector.max_interfaces, collector.retention_seconds
         )
-        self._push = configured_push(settings, os.environ, self._read, clock)
+        self._push = configured_push(settings, os.environ, self._read, clock, netns)
         pushes = () if self._push is None else (self._push,)
         self._monitor = Monitor(source, self._state, (*observers, *pushes), clock)
         page = Page(

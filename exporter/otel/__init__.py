@@ -28,11 +28,15 @@ def configured_push(
     environment: Mapping[str, str],
     read: Callable[[], Snapshot],
     clock: Clock,
+    netns: str | None,
 ) -> Push | None:
-    """Return the push that settings and environment configure, if any. Raises SettingsError."""
+    """Return the push that settings and environment configure, if any. Raises SettingsError.
+
+    `netns` is the network namespace that the agent watches, part of its identity.
+    """
     configured = destinations(settings.otlp, environment)
     if not configured:
         return None
     from exporter.otel.push import Push  # takes 100 ms and 20 MiB to import
 
-    return Push(settings, configured, read, clock)
+    return Push(settings, configured, read, clock, netns)

@@ -8,7 +8,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
 
 from __future__ import annotations
 
-from exporter.model import Notification, format_luid
+from exporter.model import Notification, NotificationType, format_luid
 from exporter.monitor.state import Delta
 
 #: Name of a span event, and ``event_name`` of a log event.
@@ -45,11 +45,22 @@ def interface_attributes(n: Notification, name: str) -> Attributes:
     }
 
 
+def change_name(delta: Delta) -> str:
+    """Return what happened: the type of the notification, or the state that began."""
+    if delta.transition is not None:
+        return "connected" if delta.transition else "disconnected"
+    return delta.notification.type.label
+
+
 def event_attributes(delta: Delta, name: str) -> Attributes:
     """Return the attributes of the IP interface and of its change."""
     n = delta.notification
     attributes = interface_attributes(n, name)
     attributes["ip_interface.change"] = n.type.label
+    if n.type is NotificationType.ADD and n.interface is not None:
+        attributes["ip_interface.kind"] = n.interface.link.kind
+        if (mtu := n.interface.parameters.mtu_bytes) is not None:
+            attributes["ip_interface.parameter.mtu_bytes.after"] = mtu
     for change in delta.changes:
         prefix = f"ip_interface.parameter.{change.parameter}"
         for moment, value in (("before", change.before), ("after", change.after)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from exporter.errors import SettingsError, cited, quoted
 from exporter.settings.files import MAX_PEM_BYTES, read_file
@@ -95,7 +95,9 @@ def _destination(
         return None
     if protocol == "grpc" or has_path:
         return Destination(signal, base, protocol)
-    return Destination(signal, f"{base.removesuffix('/')}/v1/{signal}", protocol)
+    parts = urlsplit(base)
+    path = f"{parts.path.removesuffix('/')}/v1/{signal}"
+    return Destination(signal, urlunsplit(parts._replace(path=path)), protocol)
 
 
 def _protocol(signal: str, environment: Mapping[str, str]) -> str:

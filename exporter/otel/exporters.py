@@ -5,16 +5,16 @@ They read headers, timeout, compression and certificates from the environment th
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any
 
 import requests  # type: ignore[import-untyped,unused-ignore]
 
-from exporter.errors import SettingsError
+from exporter.errors import SettingsError, cited
 from exporter.otel.destinations import Destination
 from exporter.otel.library_log import LIBRARY_LOG, describe, replace_library_logs
 from exporter.otel.sender import Exporter
-
 
 #: By default a channel waits up to 120 s before it connects again; milliseconds.
 _GRPC_CHANNEL: Any = (
@@ -31,6 +31,8 @@ def make_exporter(destination: Destination) -> Exporter:
         if destination.protocol == "grpc":
             return _grpc(destination)
         return _http(destination)
+    except SettingsError:
+        raise
     except Exception as error:  # noqa: BLE001  (its text may hold secrets)
         raise SettingsError(
             f"the OTLP exporter for {destination.signal} cannot be created: check the variables "
@@ -40,6 +42,7 @@ def make_exporter(destination: Destination) -> Exporter:
 
 def _http(destination: Destination) -> Exporter:
     endpoint = destination.endpoint
+    _check_proxy(endpoint)
     session = _Session()
     session.hooks["response"].append(_remember_status)
     match destination.signal:
@@ -58,7 +61,21 @@ def _http(destination: Destination) -> Exporter:
 
 
 class _Session(requests.Session):  # type: ignore[misc,unused-ignore]
-    """A session in which OTEL_EXPORTER_OTLP_CERTIFICATE overrides REQUESTS_CA_BUNDLE."""
+    """A session that takes proxies from the environment, but neither passwords nor certificates.
+
+    requests lets ~/.netrc override the headers, and REQUESTS_CA_BUNDLE the certificate, that
+    OTEL_EXPORTER_OTLP_* set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = lambda request: request  # in place of ~/.netrc
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """Remove the authorization on a redirect to another host, and add none."""
+        headers, url = prepared_request.headers, prepared_request.url
+        if "Authorization" in headers and self.should_strip_auth(response.request.url, url):
+            del headers["Authorization"]
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -73,7 +90,31 @@ def _remember_status(response: Any, **_: object) -> None:
         LIBRARY_LOG.remember(reason)
 
 
+def _check_proxy(endpoint: str) -> None:
+    """Raise SettingsError for a proxy that requests cannot use. Its URL may hold a password."""
+    proxies = requests.utils.get_environ_proxies(endpoint)
+    proxy = requests.utils.select_proxy(endpoint, proxies) or ""
+    scheme, separator, _ = proxy.partition("://")
+    if not separator or scheme in ("http", "https"):
+        return
+    variables = "ALL_PROXY, HTTPS_PROXY, HTTP_PROXY"
+    if not scheme.startswith("socks"):
+        raise SettingsError(
+            f"the proxy of {variables} has the unknown scheme {cited(scheme)}: write for example "
+            "http://proxy:3128"
+        )
+    if importlib.util.find_spec("socks") is None:
+        raise SettingsError(
+            f"the SOCKS proxy of {variables} needs the package PySocks: pip install PySocks"
+        )
+
+
 def _grpc(destination: Destination) -> Exporter:
+    if importlib.util.find_spec("grpc") is None:  # it has no wheel for Windows on ARM64
+        raise SettingsError(
+            "the OTLP protocol grpc needs the package opentelemetry-exporter-otlp-proto-grpc, "
+            "which is not installed: pip install it, or use http/protobuf"
+        )
     # gRPC's core writes to standard error for each try, without a logger.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from opentelemetry.exporter.otlp.proto.grpc import exporter

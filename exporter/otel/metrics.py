@@ -1,8 +1,8 @@
 """Encodes the catalogue as OTLP metrics, with the names, labels and values of a scrape.
 
 The data points are created directly, because the SDK's observable instruments have no
-histogram, keep reporting deleted series, and merge all attribute sets beyond 2,000. The unit is
-left empty, because stores append it to the name.
+histogram, keep reporting deleted series, and merge all attribute sets beyond 2,000. A metric
+has a unit if its name ends with it: stores append other units to the name.
 
 Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/
 """
@@ -46,6 +46,8 @@ from exporter.version import NAME
 REQUEST_POINTS = 8_192
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
+
+_UNITS = {"_seconds": "s", "_bytes": "By"}
 
 #: Labels and value of a sample.
 _Labelled = tuple[dict[str, str], float]
@@ -109,7 +111,8 @@ class MetricEncoder:
             _histogram_point(_labels(metric.labels, values), histogram, self._began, now)
             for values, histogram in metric.read(taken)
         ]:
-            yield Metric(metric.name, metric.help, "", HistogramData(points, _CUMULATIVE))
+            unit = _unit(metric.name)
+            yield Metric(metric.name, metric.help, unit, HistogramData(points, _CUMULATIVE))
 
     def _numbers(
         self, name: str, type_: str, help_: str, samples: Iterable[_Labelled], now: int
@@ -121,7 +124,13 @@ class MetricEncoder:
         for start in range(0, len(points), REQUEST_POINTS):
             part = points[start : start + REQUEST_POINTS]
             data = Sum(part, _CUMULATIVE, is_monotonic=True) if type_ == "counter" else Gauge(part)
-            yield Metric(name, help_, "", data)
+            yield Metric(name, help_, _unit(name), data)
+
+
+def _unit(name: str) -> str:
+    """Return the unit in UCUM, as OpenTelemetry writes it, or "" for a number of things."""
+    base = name.removesuffix("_total")
+    return next((unit for end, unit in _UNITS.items() if base.endswith(end)), "")
 
 
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:

@@ -21,7 +21,8 @@ from exporter.otel.log_events import LogEncoder
 from exporter.otel.metrics import MetricEncoder
 from exporter.otel.resource import resource
 from exporter.otel.sender import SignalSender
-from exporter.otel.spans import SpanEncoder
+from exporter.otel.spans import SpanEncoder, max_events
+from exporter.otel.trace_ids import TraceIds
 from exporter.otel.workers import EventWorker, MetricWorker, Worker
 from exporter.settings.schema import Settings
 
@@ -42,12 +43,15 @@ class Push:
         configured: Sequence[Destination],
         read: Callable[[], Snapshot],
         clock: Clock,
+        netns: str | None,
     ) -> None:
         """Create the workers; nothing connects yet. Raises SettingsError."""
         self._settings = settings
         self._read = read
         self._clock = clock
-        self._resource = resource(settings.web.listen_addresses)
+        self._resource = resource(settings.web.listen_addresses, netns)
+        #: Makes the ids of traces differ from those of other agents, and of the last start.
+        self._seed = os.urandom(16)
         self._workers = [self._worker(destination) for destination in configured]
         self._event_workers = [w for w in self._workers if isinstance(w, EventWorker)]
         self._started = False
@@ -99,21 +103,25 @@ class Push:
             for result, count in worker.sender.counts.counts().items()
         }
 
+    def _trace_ids(self) -> TraceIds:
+        """Return the ids for one signal. Raises SettingsError for invalid span limits."""
+        episode = self._settings.episode
+        episodes = Episodes(episode.quiet_seconds, episode.max_duration_seconds)
+        try:
+            return TraceIds(episodes, max_events(), self._seed)
+        except ValueError as error:
+            raise SettingsError(f"span limits: {error}") from None
+
     def _worker(self, destination: Destination) -> Worker:
         sender = SignalSender(destination, make_exporter(destination))
         settings = self._settings
         waiting = self._clock.monotonic, settings.otlp.max_retry_seconds
         match destination.signal:
             case "traces":
-                episode = settings.episode
-                episodes = Episodes(episode.quiet_seconds, episode.max_duration_seconds)
-                try:
-                    encoder = SpanEncoder(self._resource, episodes)
-                except ValueError as error:
-                    raise SettingsError(f"span limits: {error}") from None
-                return EventWorker(sender, encoder, *waiting)
+                return EventWorker(sender, SpanEncoder(self._resource, self._trace_ids()), *waiting)
             case "logs":
-                return EventWorker(sender, LogEncoder(self._resource), *waiting)
+                ids = self._trace_ids() if settings.otlp.events == "both" else None
+                return EventWorker(sender, LogEncoder(self._resource, ids), *waiting)
             case _:
                 metrics = series_metrics(settings.collector.all_parameters)
                 metric_encoder = MetricEncoder(self._read, metrics, self._resource)

@@ -22,14 +22,14 @@ _INSTANCES = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
-def resource(listen_addresses: Sequence[str]) -> Resource:
+def resource(listen_addresses: Sequence[str], netns: str | None) -> Resource:
     """Return the resource. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME override it.
 
     The instance id stays the same after a restart, so that series continue. It differs between
-    agents of a host, which have different listen addresses.
+    agents of a host, which have different network namespaces or listen addresses.
     """
     host_id = _host_id()
-    instance = " ".join((host_id or platform.node(), *listen_addresses))
+    instance = " ".join((host_id or platform.node(), netns or "", *listen_addresses))
     attributes = {
         "service.name": NAME,
         "service.version": __version__,
@@ -39,6 +39,8 @@ def resource(listen_addresses: Sequence[str]) -> Resource:
     }
     if host_id:
         attributes["host.id"] = host_id
+    if netns:
+        attributes["ip_interface.netns"] = netns
     return Resource.create(attributes).merge(OTELResourceDetector().detect())
 
 

@@ -63,7 +63,12 @@ def told(push: Push, deltas: Sequence[Delta]) -> None:
     push([d.notification for d in deltas], deltas)
 
 
-def make_push(made: Settings, state: State | None = None, clock: Clock = SYSTEM) -> Push:
+def make_push(
+    made: Settings,
+    state: State | None = None,
+    clock: Clock = SYSTEM,
+    netns: str | None = "net:[1]",
+) -> Push:
     """A push of a state that need not fit what it is told."""
     known = state or State()
     health = Health(messages={})
@@ -72,7 +77,7 @@ def make_push(made: Settings, state: State | None = None, clock: Clock = SYSTEM)
         about = BuildInfo("1", "r", "3", "test")
         return Snapshot(known, health, about, SYSTEM.monotonic(), otlp_items=push.items())
 
-    push = Push(made, destinations(made.otlp, os.environ), read, clock)
+    push = Push(made, destinations(made.otlp, os.environ), read, clock, netns)
     return push
 
 

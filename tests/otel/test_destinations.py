@@ -1,11 +1,14 @@
 """What flags and OpenTelemetry's environment variables amount to."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from exporter.errors import SettingsError
 from exporter.otel.destinations import Destination, destinations, metrics_interval
+from exporter.otel.exporters import make_exporter
 from exporter.settings.schema import OtlpSettings
 
 BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -104,3 +107,47 @@ def test_the_metrics_interval_is_the_flag_or_the_variable_or_a_minute() -> None:
     for text in ("10s", "-1", "5", "٣٠٠"):
         with pytest.raises(SettingsError, match=r"^\$OTEL_METRIC_EXPORT_INTERVAL: "):
             metrics_interval(OtlpSettings(), {name: text})
+
+
+def test_a_query_stays_at_the_end() -> None:
+    """The path of a signal goes before the query of an endpoint."""
+    settings = OtlpSettings(endpoint="http://c:4318/base/?tenant=a")
+    assert found(settings)[0].endpoint == "http://c:4318/base/v1/traces?tenant=a"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "error"),
+    [("gopher://secret@h:1", 'unknown scheme "gopher"'), ("socks5h://h:1", "PySocks")],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    proxy: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables of the proxy are at fault, not the endpoint; its password is not shown."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(SettingsError, match=error) as raised:
+        make_exporter(Destination("traces", "http://receiver:4318/v1/traces", HTTP))
+    assert "ALL_PROXY" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_grpc_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows on ARM64 has no grpcio: HTTP works, and gRPC says what is missing."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    make_exporter(Destination("traces", "http://receiver:4318/v1/traces", HTTP))
+    with pytest.raises(SettingsError, match="opentelemetry-exporter-otlp-proto-grpc"):
+        make_exporter(Destination("traces", "http://receiver:4317", GRPC))
+
+
+def test_arm64_windows_needs_no_grpc() -> None:
+    """Of the declared dependencies, none brings grpcio there; everywhere else one does."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    wanted = [Requirement(r) for r in tomllib.loads(project.read_text())["project"]["dependencies"]]
+    for system, machine, grpc in (
+        ("win32", "ARM64", False),
+        ("win32", "AMD64", True),
+        ("linux", "aarch64", True),
+    ):
+        here = {"sys_platform": system, "platform_machine": machine}
+        names = {r.name for r in wanted if r.marker is None or r.marker.evaluate(here)}
+        assert ("opentelemetry-exporter-otlp" in names) is grpc
+        assert "opentelemetry-exporter-otlp-proto-http" in names

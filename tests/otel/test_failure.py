@@ -3,6 +3,7 @@
 import ssl
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import grpc
 import pytest
@@ -322,3 +323,21 @@ def test_what_has_waited_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         wait_until(lambda: push._event_workers[0]._requests, message="a retry")
         told(push, [delta(1)])
         wait_until(lambda: balance(push)["failed"] == 2, message="both are given up")
+
+
+def test_netrc_does_not_override_the_headers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A password for this host in ~/.netrc is not sent, also not after a redirect."""
+    spans_only(monkeypatch)
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20ours")
+    with HttpReceiver() as receiver:
+        with pushing(settings(receiver.endpoint)) as push:
+            told(push, [delta(1)])
+        assert [h["authorization"] for h in receiver.headers] == ["Bearer ours"]
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS")
+        with pushing(settings(receiver.endpoint)) as push:
+            told(push, [delta(1)])
+        assert "authorization" not in receiver.headers[-1]

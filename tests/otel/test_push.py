@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 from otlp_receiver import GrpcReceiver, HttpReceiver, plain
-from pushing import LUID, assert_balanced, balance, delta, pushing, settings, told
+from pushing import (
+    LUID,
+    assert_balanced,
+    balance,
+    delta,
+    make_push,
+    pushing,
+    running,
+    settings,
+    told,
+)
 from support.waiting import wait_until
 
 from exporter import __version__
@@ -22,7 +32,7 @@ from exporter.model import (
     NotificationType,
     OperStatus,
 )
-from exporter.monitor.state import State
+from exporter.monitor.state import Delta, State
 
 Receiver = HttpReceiver | GrpcReceiver
 
@@ -58,7 +68,8 @@ def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
     assert root.name == "ip_interface.episode"
     assert plain(root.attributes) == {"ip_interface.episode.notifications": 4}
     assert {(c.name, c.parent_span_id, c.trace_id) for c in children} == {
-        ("ip_interface.changes", root.span_id, root.trace_id)
+        (name, root.span_id, root.trace_id)
+        for name in ("ip_interface.delete", "ip_interface.change")
     }
     by_family = {plain(c.attributes)["network.type"]: c for c in children}
     assert [len(by_family[family].events) for family in ("ipv4", "ipv6")] == [3, 1]
@@ -271,7 +282,7 @@ def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -
         (15, 14),
     ]
     assert not outages.data_points[0].HasField("min")
-    assert {m.unit for m in metrics.values()} == {""}
+    assert {m.unit for m in metrics.values()} == {"", "s", "By"}
     points = sum(len(getattr(m, m.WhichOneof("data")).data_points) for m in metrics.values())
     assert points == balance(push, "metrics")["exported"]
 
@@ -301,3 +312,92 @@ def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: s
         for p in m.gauge.data_points
     ]
     assert len(mtus) == len(set(mtus)) == 3000
+
+
+def transition(number: int, *, connected: bool, **more: object) -> Delta:
+    """A disconnection, or a connection."""
+    told = delta(number, Change("connected", not connected, connected), **more)  # type: ignore[arg-type]
+    return told._replace(transition=connected)
+
+
+def of(luid: int, told: Delta) -> Delta:
+    """The same of another interface."""
+    return told._replace(notification=told.notification._replace(luid=luid))
+
+
+def test_a_span_is_named_by_what_changed(receiver: Receiver, protocol: str) -> None:
+    """A few names for all interfaces, of which the worst that happened is chosen."""
+    add, delete = NotificationType.ADD, NotificationType.DELETE
+    expected = {
+        "flap": [transition(1, connected=False), transition(2, connected=True)],
+        "disconnect": [transition(3, connected=False), delta(4)],
+        "connect": [delta(5), transition(6, connected=True)],
+        "delete": [delta(7, type=add), delta(8, type=delete)],
+        "add": [delta(9, type=add)],
+        "change": [delta(10)],
+    }
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        for luid, deltas in enumerate(expected.values(), start=1):
+            told(
+                push, [d._replace(notification=d.notification._replace(luid=luid)) for d in deltas]
+            )
+    named = {
+        plain(s.attributes)["ip_interface.luid"]: s.name
+        for s in receiver.spans()
+        if s.parent_span_id
+    }
+    assert {int(luid, 16): name for luid, name in named.items()} == {
+        luid: f"ip_interface.{name}" for luid, name in enumerate(expected, start=1)
+    }
+
+
+def test_log_events_are_for_people_too(receiver: Receiver, protocol: str) -> None:
+    """A body says what happened, and a disconnection is a warning."""
+    deltas = [delta(1, type=NotificationType.ADD), transition(2, connected=False), delta(3)]
+    with pushing(settings(receiver.endpoint, protocol, "logs")) as push:
+        told(push, deltas)
+    assert [(r.body.string_value, r.severity_text) for r in receiver.records()] == [
+        ("eth0 ipv4 added", "INFO"),
+        ("eth0 ipv4 disconnected", "WARN"),
+        ("eth0 ipv4 changed", "INFO"),
+    ]
+    assert not any(r.trace_id for r in receiver.records()), "there is no trace"
+    added = plain(receiver.records()[0].attributes)
+    assert added["ip_interface.kind"] == ""
+    assert added["ip_interface.parameter.mtu_bytes.after"] == 1
+
+
+def test_a_log_event_has_the_ids_of_its_span(receiver: Receiver, protocol: str) -> None:
+    """Also where spans are full and follow each other, each record belongs to its own span."""
+    deltas = [delta(n, luid=1 + n % 3) for n in range(900)]
+    with pushing(settings(receiver.endpoint, protocol, "both")) as push:
+        for start in range(0, 900, 50):
+            told(push, deltas[start : start + 50])
+    in_spans = {
+        (s.trace_id, s.span_id, e.time_unix_nano) for s in receiver.spans() for e in s.events
+    }
+    in_records = {(r.trace_id, r.span_id, r.time_unix_nano) for r in receiver.records()}
+    assert len(in_records) == 900
+    assert in_records == in_spans
+
+
+def test_metrics_have_their_units(receiver: Receiver, protocol: str) -> None:
+    """Seconds and bytes; a number of things has none, for some stores append it to the name."""
+    with pushing(settings(receiver.endpoint, protocol)) as push:
+        told(push, [delta(1)])
+    units = {metric.name: metric.unit for metric in receiver.metrics()}
+    assert units["ip_interface_outage_duration_seconds"] == "s"
+    assert units["ip_interface_churn_total"] == ""
+
+
+def test_agents_in_two_namespaces_are_two_instances(receiver: Receiver, protocol: str) -> None:
+    """The namespace is part of the identity, and the same one gives the same."""
+    found = []
+    for netns in ("net:[1]", "net:[2]", "net:[1]"):
+        made = settings(receiver.endpoint, protocol)
+        with running(make_push(made, netns=netns)) as push:
+            told(push, [delta(1)])
+        found.append(receiver.resources("traces")[-1])
+    ids = [attributes["service.instance.id"] for attributes in found]
+    assert ids[0] == ids[2] != ids[1]
+    assert found[1]["ip_interface.netns"] == "net:[2]"

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pytest
+import yaml
 from requirements_here import require
-from support.agent import Agent
+from support.agent import PROJECT, Agent
 from support.debian import program
 from support.namespace import Namespace
 from support.processes import end
@@ -23,6 +25,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 RESOURCE = {
     *("service.name", "service.version", "service.instance.id", "host.name", "host.id", "os.type"),
     *("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"),
+    "ip_interface.netns",
 }
 SCOPE = {"scope.name", "scope.version"}
 SCRAPE = {"job", "instance"}
@@ -159,3 +162,32 @@ def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path)
     for (name, labels), value in scraped.items():
         if name == SECONDS:
             assert abs(pushed[name, labels] - value) < DEADLINE
+
+
+def test_dashboards_and_rules_work_with_what_is_pushed_alone(
+    namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the Collector's attributes, a pushed series has job and instance like a scraped one.
+
+    No Collector can be had here: its actions are applied to the resource before the push.
+    """
+    binary = program("victoria-metrics", "victoria-metrics")
+    require(binary, "victoria-metrics: python tests/support/debian.py victoria-metrics")
+    assert binary is not None
+    resource = {"service.name": "ip-interface-exporter", "host.name": "host7"}
+    config = yaml.safe_load((PROJECT / "config" / "otel-collector" / "config.yml").read_text())
+    for action in config["processors"]["resource/identity"]["attributes"]:
+        resource[action["key"]] = resource[action["from_attribute"]]
+    attributes = ",".join(f"{key}={value}" for key, value in resource.items())
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+    namespace.ip("link set lo up")
+    flags = (f"--otlp.endpoint=http://{STORE}/opentelemetry", "--otlp.metrics-interval=500ms")
+    query = urlencode({"query": 'sum by (job, instance) (ip_interfaces_connected{job!="agent"})'})
+    expected = {"job": "ip-interface-exporter", "instance": "host7"}
+    with Store(binary, namespace, tmp_path) as store, Agent(*flags, namespace=namespace):
+
+        def found() -> list[dict[str, str]]:
+            answer = json.loads(store.get(f"/api/v1/query?{query}") or "{}")
+            return [r["metric"] for r in answer.get("data", {}).get("result", [])]
+
+        wait_until(lambda: found() == [expected], message=lambda: f"{found()}")
