@@ -76,6 +76,7 @@ EXAMPLES = {
     "otlp.protocol": "grpc",
     "otlp.events": "both",
     "otlp.metrics-interval": "10s",
+    "otlp.max-retry-time": "1h",
     "episode.quiet": "2s",
     "episode.max-duration": "10m",
     "log.level": "warn",
