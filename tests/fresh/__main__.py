@@ -31,7 +31,11 @@ def main() -> int:
     """Run what is named, or all. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python tests/fresh", description=__doc__)
     parser.add_argument("release", nargs="*", help=f"of {', '.join(RELEASES)}; default: all")
-    parser.add_argument("--user", choices=trials.USERS, help="one user; default: all")
+    parser.add_argument(
+        "--user",
+        choices=trials.USERS,
+        help=f"one user; default: all but {trials.CI}, which runs .ci/run on a Debian 12",
+    )
     parser.add_argument(
         "--programs",
         action="store_true",
@@ -43,9 +47,10 @@ def main() -> int:
     releases = arguments.release or list(RELEASES)
     if unknown := set(releases) - set(RELEASES):
         parser.error(f"no such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
-    users = [arguments.user] if arguments.user else list(trials.USERS)
+    users = [arguments.user] if arguments.user else [u for u in trials.USERS if u != trials.CI]
     if arguments.inside:
-        return trials.run(releases, users, arguments.inside, arguments.logs, arguments.programs)
+        wishes = trials.Wishes(releases, users, arguments.programs, arguments.logs)
+        return trials.run(wishes, arguments.inside)
     missing = [name for name in ("git", "debootstrap", "unshare") if not which(name)]
     if os.geteuid() != 0 or missing:
         parser.error(f"it needs root, git, debootstrap and util-linux; missing: {missing}")

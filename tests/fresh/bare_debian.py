@@ -50,8 +50,10 @@ class BareDebian:
         subprocess.run(["cp", "-a", self.root, root], check=True)
         return BareDebian(root)
 
-    def mount(self) -> None:
-        """Mount what programs expect below /proc, /sys, /dev and /run."""
+    def mount(self, *, plain: bool = False) -> None:
+        """Mount what programs expect below it, and unless `plain` make it a mount point itself."""
+        if not plain:
+            subprocess.run(["mount", "--bind", self.root, self.root], check=True)
         for kind, place in (("proc", "proc"), ("tmpfs", "run")):
             subprocess.run(["mount", "-t", kind, kind, self.root / place], check=True)
         for place in ("sys", "dev"):

@@ -39,6 +39,12 @@ def _checked(command: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
+def _root_is_mounted() -> bool:
+    """Whether / is a mount point: in a plain chroot it is none."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == "/" for line in mounts)
+
+
 def remove_leftovers() -> list[str]:
     """Delete the namespaces that this process has made and not removed. Returns their names."""
     left = [place.name for place in Path("/run/netns").glob(f"{_PREFIX}*")]
@@ -53,6 +59,7 @@ class Namespace:
     def __init__(self) -> None:
         require(which("ip"), "iproute2")
         require(os.geteuid() == 0, "root, to make network namespaces")
+        require(_root_is_mounted(), "a / that is a mount point, which ip-netns(8) needs")
         self.name = f"{_PREFIX}{next(_serial)}"
         try:
             _checked(["ip", "netns", "add", self.name])
