@@ -12,6 +12,8 @@ from support import apt
 from support.agent import PROJECT
 from support.cache import cache_directory
 
+from exporter.version import checked_out
+
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _CERTIFICATES = "/etc/certificates-of-the-machine.pem"
 #: The settings of pip that say how an index is reached.
@@ -59,11 +61,12 @@ class BareDebian:
         for place in ("sys", "dev"):
             subprocess.run(["mount", "--rbind", f"/{place}", self.root / place], check=True)
 
-    def clone(self, folder: str) -> None:
-        """Clone the project into a folder."""
+    def clone(self, folder: str) -> str:
+        """Clone the project into a folder. Returns the commit."""
         safe = ["-c", f"safe.directory={PROJECT}", "-c", f"safe.directory={PROJECT}/.git"]
         command = ["git", *safe, "clone", "-q", "--no-hardlinks", PROJECT, self.root / folder[1:]]
         subprocess.run(command, check=True)
+        return checked_out(self.root / folder[1:] / ".git")
 
     def command(self, home: str, prefix: Sequence[str], line: str) -> list[str]:
         """Build the command that runs a line of shell in ``clone`` below `home`."""

@@ -11,7 +11,11 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
+PROJECT = TESTS.parent
+sys.path[:0] = [str(TESTS), str(PROJECT)]  # as pytest has them
+
+from support.processes import unwind_when_interrupted  # noqa: E402 - the path first
 
 #: Root without these capabilities can make no network namespace.
 WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-all")
@@ -30,6 +34,7 @@ def lowest() -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Install, list and test. Returns pytest's exit code."""
+    unwind_when_interrupted()
     with tempfile.TemporaryDirectory(prefix="lower-bounds-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = f"{folder}/bin/python"

@@ -14,8 +14,6 @@ from typing import NamedTuple
 from bare_debian import BareDebian
 from support.agent import PROJECT, fetch
 
-from exporter.version import revision
-
 #: Seconds after which a command is ended.
 TIMEOUT = 2400
 
@@ -124,12 +122,14 @@ def trial(machine: BareDebian, release: str, name: str, wishes: Wishes) -> Trial
     if user.home != "/root":
         machine.run(f"useradd --create-home --shell /bin/bash {name}")
         machine.run(f"echo '{name} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{name}")
-    machine.clone(f"{user.home}/clone")
+    revision = machine.clone(f"{user.home}/clone")
     machine.run(f"chown -R --reference={user.home} {user.home}/clone")
     lines = commands()
     ran, steps = "", [".ci/run"]
     if name != CI:
-        ran, output = first_command(machine.command(user.home, user.prefix, served(lines.run)))
+        ran, output = first_command(
+            machine.command(user.home, user.prefix, served(lines.run)), revision
+        )
         wishes.keep(f"{release}-{name}-run", output)
         print(f"{release}, {user.description}: {ran}", flush=True)
         steps = [lines.kernel] * (name == "root")
@@ -155,8 +155,11 @@ def served(line: str) -> str:
     return f"{line} --web.listen-address=127.0.0.1:0"
 
 
-def first_command(command: list[str]) -> tuple[str, str]:
-    """Run the first command until its page is there, then press Ctrl-C. Verdict and output."""
+def first_command(command: list[str], revision: str) -> tuple[str, str]:
+    """Run the first command until its page is there, then press Ctrl-C. Verdict and output.
+
+    The page must tell the revision.
+    """
     found = []
     began = time.monotonic()
 
@@ -171,7 +174,7 @@ def first_command(command: list[str]) -> tuple[str, str]:
     wrong = [word for word in ALARMING if word in output]
     if not found:
         wrong.append("no page")
-    elif f'revision="{revision()}"' not in found[0]:
+    elif f'revision="{revision}"' not in found[0]:
         wrong.append("another revision")
     if "msg=Stopped" not in output:
         wrong.append("it did not stop by itself")
