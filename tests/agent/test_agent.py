@@ -96,10 +96,10 @@ def test_every_change_is_counted_once_and_per_family(lively: Namespace) -> None:
         agent.wait_for("ip_interface_exporter_source_up", 1)
         lively.ip("link add a0 type veth peer name b0")
         agent.wait_for("ip_interface_churn_total", 4, type="add")
-        lively.ip("link set b0 up")
-        lively.ip("link set a0 up")
-        agent.wait_for("ip_interface_transitions_total", 4, state="connected")
         lively.ip("link set a0 name eth7")
+        lively.ip("link set b0 up")
+        lively.ip("link set eth7 up")
+        agent.wait_for("ip_interface_transitions_total", 4, state="connected")
         agent.wait_for(
             "ip_interface_notifications_total", 1, family="ipv4", device="eth7", type="add"
         )
@@ -186,7 +186,7 @@ def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
             lively.batch(f"link set l{i} down" for i in range(20))
             lively.batch(f"link set l{i} up" for i in range(20))
         lively.batch(["link del l1", "link set l2 mtu 1400", "link add x0 type veth peer name x1"])
-        lively.batch(["link set l3 down", "link set r4 name new4"])
+        lively.batch(["link set l3 down", "link set r4 down", "link set r4 name new4"])
         agent.process.send_signal(signal.SIGCONT)
         page = agent.wait_for("ip_interface_exporter_source_resyncs_total", 1)
         assert page.sum("ip_interface_exporter_source_overruns_total") >= 1

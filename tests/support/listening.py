@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from exporter.clock import SYSTEM, Clock
 from exporter.model import Family, Notification, NotificationType
 from exporter.sources.linux.source import LinuxSource
 from support.namespace import Namespace
@@ -16,11 +17,14 @@ AF_NAMES = {Family.IPV4: "inet", Family.IPV6: "inet6"}
 
 @contextmanager
 def opened(
-    namespace: Namespace, family: Family = Family.UNSPEC, buffer_bytes: int = DEFAULT_BUFFER
+    namespace: Namespace,
+    family: Family = Family.UNSPEC,
+    buffer_bytes: int = DEFAULT_BUFFER,
+    clock: Clock = SYSTEM,
 ) -> Iterator[LinuxSource]:
     """A source that listens in the namespace, and this thread in there with it."""
     with namespace.enter():
-        source = LinuxSource(family, buffer_bytes)
+        source = LinuxSource(family, buffer_bytes, clock)
         source.open()
         try:
             (initial,) = source.receive(0)

@@ -8,6 +8,8 @@ import ctypes
 import itertools
 import json
 import os
+import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -22,6 +24,9 @@ _CLONE_NEWNET = 0x40000000
 _THREAD_NAMESPACE = "/proc/thread-self/ns/net"
 _PREFIX = f"ipix-test-{os.getpid()}-"
 _serial = itertools.count(1)
+
+#: The kernel's version. Since 6.2 a link can be renamed while it is up.
+KERNEL = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
 
 
 def _setns(descriptor: int) -> None:
