@@ -1,0 +1,205 @@
+"""The life of a link of every kind, held step by step against what another library reads."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from pyroute2 import IPRoute
+from support.link_kinds import KINDS, Action, LinkKind, ip
+from support.listening import opened
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+from exporter.model import Family, Interface, Notification, NotificationType, changes
+from exporter.sources.linux.source import LinuxSource
+
+V4, V6 = Family.IPV4, Family.IPV6
+IFF_UP, IFF_RUNNING, IFF_LOWER_UP = 0x1, 0x40, 0x10000
+IF_READY = 0x80000000
+
+#: What the kernel, or an older iproute2, says of a kind of link that it does not have.
+LACKING = ("Unknown device type", "Operation not supported", "Garbage instead of arguments")
+
+
+class Row(NamedTuple):
+    """What is compared of an IP interface."""
+
+    name: str
+    kind: str
+    alias: str
+    connected: bool
+    mtu: int
+    forwarding: bool
+
+
+Key = tuple[Family, int]
+
+
+def kernel(route: IPRoute) -> dict[Key, Row]:
+    """The IP interfaces by family and index, as pyroute2 reads them."""
+    found = {}
+    for link in route.get_links():
+        info, families = link.get_attr("IFLA_LINKINFO"), link.get_attr("IFLA_AF_SPEC")
+        kind = (info and info.get_attr("IFLA_INFO_KIND")) or ""
+        facts = link.get_attr("IFLA_IFNAME"), kind, link.get_attr("IFLA_IFALIAS") or ""
+        running = IFF_UP | IFF_RUNNING | IFF_LOWER_UP
+        connected = link["flags"] & running == running
+        if ipv4 := families.get_attr("AF_INET"):
+            mtu, forwarding = link.get_attr("IFLA_MTU"), bool(ipv4["forwarding"])
+            found[V4, link["index"]] = Row(*facts, connected, mtu, forwarding)
+        if ipv6 := families.get_attr("AF_INET6"):
+            conf = ipv6.get_attr("IFLA_INET6_CONF")
+            ready = ipv6.get_attr("IFLA_INET6_FLAGS") & IF_READY and not conf["disable_ipv6"]
+            row = Row(*facts, connected and bool(ready), conf["mtu"], bool(conf["forwarding"]))
+            found[V6, link["index"]] = row
+    return found
+
+
+def row_of(interface: Interface) -> Row:
+    """The same, of what the source says."""
+    link, row = interface.link, interface.parameters
+    assert row.mtu_bytes is not None
+    forwarding = bool(row.forwarding_enabled)
+    return Row(link.name, link.kind, link.alias, row.connected, row.mtu_bytes, forwarding)
+
+
+class Step(NamedTuple):
+    """Something done to ``west``, and whether it is connected then."""
+
+    what: str
+    do: Action
+    connected: bool | None = None
+    #: Some kinds refuse: then nothing may be said.
+    may_be_refused: bool = False
+
+
+def sysctl(name: str, value: int) -> Action:
+    """The action of a sysctl."""
+    return lambda namespace: namespace.sysctl(name, value)
+
+
+def life(kind: LinkKind, mtu: int) -> Iterator[Step]:
+    """What every kind of link may go through."""
+    yield Step("up", ip("link set west up"), connected=True)
+    if kind.carrier:
+        lose, regain = kind.carrier
+        yield Step("carrier lost", lose, connected=False)
+        yield Step("carrier back", regain, connected=True)
+    yield Step("mtu", ip("link set west mtu 1400"), True, may_be_refused=True)
+    yield Step("mtu too small for IPv6", ip("link set west mtu 1279"), True, may_be_refused=True)
+    yield Step("mtu as before", ip(f"link set west mtu {mtu}"), True)
+    yield Step("alias", ip("link set west alias uplink"), True)
+    yield Step("promiscuous", ip("link set west promisc on"), True)
+    for family in ("ipv4", "ipv6"):
+        for value in (1, 1, 0):
+            forwarding = sysctl(f"{family}/conf/west/forwarding", value)
+            yield Step(f"{family} forwarding {value}", forwarding, True, may_be_refused=True)
+    yield Step("forwarding of everything", sysctl("ipv4/ip_forward", 1), True)
+    yield Step("forwarding of nothing", sysctl("ipv4/ip_forward", 0), True)
+    yield Step("IPv4 address", ip("address add 198.51.100.1/24 dev west"), True)
+    address = ip("address add 2001:db8:7::1/64 dev west nodad")
+    yield Step("IPv6 address", address, True, may_be_refused=True)
+    for value in (1, 0):
+        disable = sysctl("ipv6/conf/west/disable_ipv6", value)
+        yield Step(f"disable_ipv6 {value}", disable, True, may_be_refused=True)
+    yield Step("down", ip("link set west down"), connected=False)
+    yield Step("renamed", ip("link set west name wild"))
+    yield Step("named as before", ip("link set wild name west"))
+    yield Step("up again", ip("link set west up"), connected=True)
+    yield Step("deleted", ip("link del west"))
+
+
+class Witness:
+    """A source, and the kernel that it tells of: after each step the two must agree."""
+
+    def __init__(self, namespace: Namespace, source: LinuxSource, route: IPRoute) -> None:
+        self._namespace, self._source, self._route = namespace, source, route
+        self._interfaces = {(i.family, i.ifindex): i for i in source.interfaces()}
+
+    def west(self, family: Family = V4) -> Row | None:
+        """What the kernel says of ``west``."""
+        rows = kernel(self._route)
+        found = [row for (f, _), row in rows.items() if f is family and row.name == "west"]
+        return found[0] if found else None
+
+    def expect(self, step: Step) -> None:
+        """Do something, and judge what is told of it."""
+        try:
+            step.do(self._namespace)
+        except (RuntimeError, OSError):
+            if not step.may_be_refused:
+                raise
+        told: list[Notification] = []
+
+        def agrees() -> bool:
+            told.extend(self._source.receive(0.02))
+            rows = kernel(self._route)
+            ours = {(i.family, i.ifindex): row_of(i) for i in self._source.interfaces()}
+            west = [row.connected for (f, _), row in rows.items() if f is V4 and row.name == "west"]
+            return ours == rows and (step.connected is None or west == [step.connected])
+
+        wait_until(agrees, message=step.what)
+        told.extend(self._source.receive(0))
+        by_interface = defaultdict(list)
+        for notification in told:
+            by_interface[notification.family, notification.ifindex].append(notification)
+        for key, notifications in by_interface.items():
+            self._judge(step.what, key, notifications)
+        now = {(i.family, i.ifindex): i for i in self._source.interfaces()}
+        assert {k: row_of(i) for k, i in self._interfaces.items()} == {
+            k: row_of(i) for k, i in now.items()
+        }
+
+    def _judge(self, what: str, key: Key, notifications: list[Notification]) -> None:
+        """Follow the notifications of one interface from what was known to what is."""
+        rows = [n.interface and (n.type.name, row_of(n.interface)) for n in notifications]
+        story = f"{what}: {rows}"
+        last = self._interfaces.pop(key, None)
+        connected = [last.parameters.connected] if last else []
+        for n in notifications:
+            assert n.interface is not None, story
+            assert not n.inferred, story
+            assert (n.unobserved_connects, n.unobserved_disconnects) == (0, 0), story
+            assert (last is None) == (n.type is NotificationType.ADD), story
+            if last is not None and n.type is not NotificationType.DELETE:
+                changed = changes(last.parameters, n.interface.parameters)
+                assert bool(changed) == (n.type is NotificationType.PARAMETER), story
+            connected.append(n.interface.parameters.connected)
+            last = None if n.type is NotificationType.DELETE else n.interface
+        if last is not None:
+            self._interfaces[key] = last
+        times = sum(one != other for one, other in itertools.pairwise(connected))
+        assert times == (connected[0] != connected[-1]), story
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> LinkKind:
+    """Each kind that the kernel has and ``ip`` knows; for the others the test is skipped.
+
+    It is tried in a namespace of its own, because the modules of some tunnels put a link into
+    every namespace when they are loaded, whose MTU they then set without a message.
+    """
+    wanted: LinkKind = request.param
+    with Namespace() as namespace:
+        try:
+            wanted.make(namespace)
+        except RuntimeError as error:
+            if any(text in str(error) for text in LACKING):
+                pytest.skip(f"no links of kind {wanted.name}")
+            raise
+    return wanted
+
+
+def test_a_life_of_every_kind_is_told_exactly(kind: LinkKind, namespace: Namespace) -> None:
+    """Each step gives the notifications that lead to what the kernel then says, and no more."""
+    with opened(namespace) as source, IPRoute() as route:
+        witness = Witness(namespace, source, route)
+        witness.expect(Step("made", kind.make))
+        west = witness.west()
+        assert west is not None
+        assert west.kind == (kind.info_kind or kind.name)
+        for step in life(kind, min(west.mtu, 1500)):
+            witness.expect(step)
+        assert witness.west() is None
