@@ -18,6 +18,12 @@ processes.unwind_when_interrupted()
 processes.adopt_orphans()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is about the kernel."""
+    if "namespace" in getattr(item, "fixturenames", ()):
+        item.add_marker("kernel")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """When the last test has ended, no process and no network namespace of the tests' is left."""

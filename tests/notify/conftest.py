@@ -37,7 +37,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that wants a world in each of its own."""
     if "world" in metafunc.fixturenames:
         wanted = backends_of(metafunc.definition.iter_markers())
-        metafunc.parametrize("world", [n for n in wanted if n in HERE] or ["none"], indirect=True)
+        here = [
+            pytest.param(name, marks=pytest.mark.kernel) if name == "rtnetlink" else name
+            for name in wanted
+            if name in HERE
+        ]
+        metafunc.parametrize("world", here or ["none"], indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,49 @@
+"""The table of what each test came to on each kernel."""
+
+from kernels.guest import Outcome
+from kernels.table import good, table
+
+OLD = b"""<testsuites><testsuite>
+<testcase classname="tests.sources.test_links" name="test_alike"/>
+<testcase classname="tests.sources.test_links" name="test_kind[bond]"/>
+<testcase classname="tests.sources.test_links" name="test_kind[netkit]">
+  <skipped message="no links of kind netkit"/></testcase>
+<testcase classname="tests.agent.test_agent" name="test_far"><skipped message="no wine"/></testcase>
+</testsuite></testsuites>"""
+NEW = b"""<testsuites><testsuite>
+<testcase classname="tests.sources.test_links" name="test_alike"/>
+<testcase classname="tests.sources.test_links" name="test_kind[bond]">
+  <failure message="AssertionError: 3 == 1&#10;more"/></testcase>
+<testcase classname="tests.sources.test_links" name="test_kind[bond]">
+  <error message="left behind"/></testcase>
+<testcase classname="tests.sources.test_links" name="test_kind[netkit]"/>
+<testcase classname="tests.agent.test_agent" name="test_far"><skipped message="no wine"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_it_shows_what_differs_and_why() -> None:
+    """A row for each module and each test that failed or differs, then each reason once."""
+    outcomes = [Outcome("5.10", "3.11.2", OLD), Outcome("7.2", "3.14.0", NEW)]
+    assert table(outcomes) == (
+        "|                    | 5.10                | 7.2               |\n"
+        "|--------------------|---------------------|-------------------|\n"
+        "| Python             | 3.11.2              | 3.14.0            |\n"
+        "| agent/test_agent   | 1 skipped           | 1 skipped         |\n"
+        "| sources/test_links | 2 passed, 1 skipped | 2 passed, 1 error |\n"
+        "| - kind[bond]       | passed              | error             |\n"
+        "| - kind[netkit]     | skipped             | passed            |\n"
+        "\n"
+        "error: kind[bond]: left behind (7.2)\n"
+        "skipped: no links of kind netkit (5.10)\n"
+        "skipped: no wine (5.10, 7.2)\n"
+    )
+    assert [good(outcome) for outcome in outcomes] == [True, False]
+
+
+def test_a_guest_that_says_nothing_is_no_success() -> None:
+    """Neither one that did not come to its end, nor one in which no test passed."""
+    dead = Outcome("6.1", "", b"")
+    idle = Outcome("6.1", "3.11.2", b"<testsuites><testsuite/></testsuites>")
+    assert not good(dead)
+    assert not good(idle)
+    assert table([dead]).splitlines()[2].split() == ["|", "Python", "|", "did", "not", "end", "|"]
