@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,10 @@ def build(source: Path, target: str, **variables: str) -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=source, env=os.environ | variables, check=True, capture_output=True)
     (file,) = folder.iterdir()
-    shutil.unpack_archive(file, folder, "zip" if target == "wheel" else "gztar")
+    if target == "wheel":
+        zipfile.ZipFile(file).extractall(folder)
+    else:
+        subprocess.run(["tar", "-xf", file, "-C", folder], check=True)
     return folder if target == "wheel" else next(folder.glob("*/"))
 
 

@@ -53,18 +53,20 @@ def test_five_hundred_slow_clients_keep_no_scraper_out(recording: Path) -> None:
         with Crowd(("127.0.0.1", agent.port), CLIENTS) as crowd:
             # At first a third of the crowd asks for more at once than can be made in a second.
             wait_until(lambda: agent.get().status == 200)
-            sizes, replaced = [], 0
-            for _ in range(60):
-                scrape(agent)
-                sizes.append(rss(agent))
-                replaced += crowd.harass()
-                time.sleep(0.05)  # twenty times as often as anybody scrapes
+            # Memory grows until the forty pages that may be in flight are, and then no more.
+            peaks, replaced = [before], 0
+            while len(peaks) < 3 or peaks[-1] > max(peaks[:-1]) + 4:
+                size = 0
+                for _ in range(30):
+                    scrape(agent)
+                    size = max(size, rss(agent))
+                    replaced += crowd.harass()
+                    time.sleep(0.05)  # twenty times as often as anybody scrapes
+                peaks.append(size)
+                assert size < before + 150, "a few copies of those pages"
         print(
             f"\n{replaced} of {CLIENTS} slow clients given up and back; "
-            f"RSS, MiB: {before} before, {max(sizes)} at most, {rss(agent)} after"
+            f"RSS, MiB: {before} before, {max(peaks)} at most, {rss(agent)} after"
         )
-        half = len(sizes) // 2
-        assert max(sizes[half:]) <= max(sizes[:half]) + 8, "bounded, not growing"
-        assert max(sizes) < before + 150, "a few copies of the forty pages that may be in flight"
         assert not [line for line in agent.log if "Traceback" in line or "level=error" in line]
         assert agent.stop() == 0
