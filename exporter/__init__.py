@@ -7,16 +7,19 @@ A notification goes down this list, one package a step; imports go the other way
     monitor     from notifications to exact counts
     metrics     every metric, declared once, and the snapshot it is read from
     exposition  the scrape page (or `otel`: what is pushed)
-    site, web   the routes and the page for people; the HTTP server below them
+    site, web   the routes and the landing page; the HTTP server below them
 
-`agent` puts the parts together. Beside the route: `notify`, the documented Windows API for
-Python programs; `settings`, what people write. Glossary:
+`agent` assembles the parts and runs them, `terminal` shows notifications to people. Beside the
+route: `notify`, the documented Windows API for Python programs; `settings`, the flags and files.
+
+Public are `watch`, `exporter.notify` (with the types of `exporter.model`) and the command line;
+everything else is internal. Glossary:
 
 IP interface    one family (IPv4 or IPv6) on one link
 link            a network device, with or without IP
 LUID            the identity of an interface for its whole life (NET_LUID)
 row             MIB_IPINTERFACE_ROW: the settings and the state of an IP interface
-notification    what the system says: an interface was added, deleted, or its row changed
+notification    a message of the system: an interface was added, deleted, or its row changed
 delta           the effect of one notification: which members of the row changed
 transition      a change of the row's Connected
 flap            two transitions: disconnected and connected again
@@ -29,6 +32,58 @@ series set      all time series with the same device, family, index and LUID
 snapshot        the whole state at one instant, as it is published
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from exporter.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from exporter.metrics.watch import Watch
+
+__all__ = ["__version__", "watch"]
+
+
+def watch(
+    *,
+    include: str | None = None,
+    exclude: str | None = None,
+    exclude_kinds: Sequence[str] = (),
+    groups: Mapping[str, str] | None = None,
+    max_interfaces: int | None = None,
+    retention_seconds: float | None = None,
+    all_parameters: bool = False,
+) -> Watch:
+    """Count every change of this computer's IP interfaces, for a registry of your own.
+
+    ::
+
+        with exporter.watch(exclude="veth.*") as watch:
+            prometheus_client.REGISTRY.register(watch.collector)
+
+    The result is a context manager: on entry it opens the source and starts a thread, on exit it
+    ends both. `collector` is a prometheus_client collector of all metrics.
+
+    The arguments are the flags ``--collector.*``, with the same defaults: `include` and
+    `exclude` are regular expressions (RE2) of whole device names, `exclude_kinds` are link kinds
+    (Linux), `groups` has a regular expression for each name of a group, `max_interfaces` limits
+    the IP interfaces with their own series, the counters of a deleted interface stay for
+    `retention_seconds`, and `all_parameters` adds a metric for each member of the row.
+
+    Raises ValueError for an invalid argument, and OSError where there is no source. The entry
+    raises OSError if the system refuses.
+    """
+    from exporter.metrics.watch import Watch, settings_of  # keeps the import of exporter cheap
+
+    return Watch(
+        settings_of(
+            include,
+            exclude,
+            exclude_kinds,
+            groups or {},
+            max_interfaces,
+            retention_seconds,
+            all_parameters=all_parameters,
+        )
+    )

@@ -1,8 +1,16 @@
 """README.md says what is so."""
 
 import re
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from inspect import isclass, isfunction
+from pathlib import Path
 
 import metric_table
+import pytest
+from requirements_here import require
 from support import promql
 
 TEXT = metric_table.README.read_text(encoding="utf-8")
@@ -32,6 +40,45 @@ def test_every_file_that_is_linked_exists() -> None:
     assert local
     missing = [target for target in local if not (metric_table.PROJECT / target).exists()]
     assert not missing
+
+
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("number", "output"),
+    [(0, 'ip_interface_connected{device="lo"'), (1, "initial None")],
+    ids=["watch", "notify"],
+)
+def test_the_python_programs_run(number: int, output: str) -> None:
+    """Each program of README.md runs as it stands, and prints what it is about."""
+    require(sys.platform == "linux", "the programs are run on Linux")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAMS[number]],
+        cwd=metric_table.PROJECT,
+        input="\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert output in done.stdout
+    assert len(PROGRAMS) == 2
+
+
+def test_the_documentation_of_the_python_api_is_made_from_its_docstrings(tmp_path: Path) -> None:
+    """The command of README.md documents each public name, and each name has a docstring."""
+    require(find_spec("pdoc") is not None, "pdoc is not installed")
+    (modules,) = re.findall(r"&& pdoc (.*)`", TEXT)
+    command = [sys.executable, "-m", "pdoc", "-o", str(tmp_path), *modules.split()]
+    subprocess.run(command, cwd=metric_table.PROJECT, check=True, capture_output=True)
+    for name in ("exporter", "exporter.notify"):
+        page = tmp_path.joinpath(*name.split(".")).with_suffix(".html").read_text()
+        module = import_module(name)
+        for public in module.__all__:
+            assert f'id="{public}"' in page
+            member = getattr(module, public)
+            assert member.__doc__ or not (isclass(member) or isfunction(member)), public
 
 
 def test_every_flag_that_is_named_exists() -> None:

@@ -21,7 +21,7 @@ from exporter.settings.schema import (
     Settings,
     WebSettings,
 )
-from exporter.settings.selection import OVERFLOW_DEVICE, Group
+from exporter.settings.selection import Group, parse_group_name
 
 if TYPE_CHECKING:
     from exporter.settings.strict_yaml import Node
@@ -113,16 +113,8 @@ def _groups(node: Node | None) -> tuple[Group, ...]:
             if key not in members:
                 raise item.error(f"has no {key}: write for example {{name: vpn, match: wg.*}}")
         name, match = (Text(members[key].where, members[key].text()) for key in ("name", "match"))
-        group = Group(name.read(_group_name), match.read(regex))
+        group = Group(name.read(parse_group_name), match.read(regex))
         if group.name in groups:
             raise members["name"].error(f"{cited(group.name)} is the name of another group")
         groups[group.name] = group
     return tuple(groups.values())
-
-
-def _group_name(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError(f"{cited(text)} is not a name: write for example vpn")
-    if text == OVERFLOW_DEVICE:
-        raise ValueError(f"{cited(text)} is reserved for interfaces over the limit")
-    return text

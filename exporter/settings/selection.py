@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.errors import cited
 from exporter.model import Link
 from exporter.settings.regex import Regex
 
 #: Device name of the series set that interfaces over the limit share; no group can have it.
 OVERFLOW_DEVICE = "other"
+
+
+def parse_group_name(text: str) -> str:
+    """Return the name of a group. Raises ValueError if it is invalid or reserved."""
+    if not text.isprintable() or not text.strip():
+        raise ValueError(f"{cited(text)} is not a name: write for example vpn")
+    if text == OVERFLOW_DEVICE:
+        raise ValueError(f"{cited(text)} is reserved for interfaces over the limit")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
