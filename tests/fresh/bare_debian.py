@@ -64,7 +64,17 @@ class BareDebian:
     def clone(self, folder: str) -> str:
         """Clone the project into a folder. Returns the commit."""
         safe = ["-c", f"safe.directory={PROJECT}", "-c", f"safe.directory={PROJECT}/.git"]
-        command = ["git", *safe, "clone", "-q", "--no-hardlinks", PROJECT, self.root / folder[1:]]
+        command = [
+            "git",
+            *safe,
+            "-c",
+            "advice.detachedHead=false",
+            "clone",
+            "-q",
+            "--no-hardlinks",
+            PROJECT,
+            self.root / folder[1:],
+        ]
         subprocess.run(command, check=True)
         return checked_out(self.root / folder[1:] / ".git")
 
