@@ -23,7 +23,7 @@ from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer
 from exporter.otel import configured_push
-from exporter.settings.schema import Settings, WebSettings
+from exporter.settings.schema import RELOADABLE, Settings, WebSettings, changed_flags
 from exporter.site.application import Application
 from exporter.site.landing_data import landing_data
 from exporter.sources import namespace
@@ -55,7 +55,7 @@ class Agent:
         event(log, logging.INFO, f"Starting {NAME}", version=__version__, revision=revision())
         collector, web = settings.collector, settings.web
         self.source = source
-        self._settings = settings
+        self._settings = self._start_settings = settings
         self._clock = clock
         #: Whether the last reload succeeded; ``None`` without a configuration file.
         self._config_ok: bool | None = True if settings.config_file else None
@@ -117,16 +117,16 @@ class Agent:
             event(log, logging.INFO, message, http2=False, address=str(address))
 
     def reload(self, load: Load) -> None:
-        """Load the settings again and apply those that can change at run time.
+        """Load the settings again and apply the `RELOADABLE` ones.
 
-        These are the filters, groups, limit, retention and log. If `load` fails, everything
-        stays as it is.
+        If `load` fails, everything stays as it is.
         """
         try:
             settings = load()
         except SettingsError as error:
             self._config_ok = False
-            log.error("Configuration reload failed, keeping the previous one: %s", error)  # noqa: TRY400
+            message = "Configuration reload failed, keeping the previous one"
+            event(log, logging.ERROR, message, error=error)
             return
         logs.set_up(settings.log.level, settings.log.format)
         collector = settings.collector
@@ -137,7 +137,12 @@ class Agent:
             self._clock.monotonic(),
         )
         self._config_ok = True if settings.config_file else None
-        log.info("Configuration reloaded; web, source and OTLP options need a restart")
+        fields = {"changed": changed_flags(self._settings, settings)}
+        self._settings = settings
+        # Compared with the settings of the start, because earlier reloads did not apply them.
+        fields["restart_needed"] = changed_flags(self._start_settings, settings) - RELOADABLE
+        texts = {name: ",".join(sorted(flags)) for name, flags in fields.items() if flags}
+        event(log, logging.INFO, "Configuration reloaded", **texts)
 
     def stop(self) -> None:
         """Stop to serve, then to count, then to push, so that the last counts are pushed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from exporter.errors import cited
@@ -352,3 +352,35 @@ SECTIONS = (
 )
 #: Every option by flag, in the order of the help.
 OPTIONS = {o.flag: o for section in SECTIONS for o in options_of(section).values()}
+#: What a reload can change at run time.
+RELOADABLE = frozenset(
+    {
+        "collector.include",
+        "collector.exclude",
+        "collector.exclude-kinds",
+        "collector.max-interfaces",
+        "collector.retention",
+        "groups",
+        "log.level",
+        "log.format",
+    }
+)
+
+
+def changed_flags(before: Settings, after: Settings) -> set[str]:
+    """Return the flags whose values differ, and ``groups`` if these differ."""
+    pairs: list[tuple[Any, Any]] = [
+        (before, after),
+        (before.web, after.web),
+        (before.collector, after.collector),
+        (before.otlp, after.otlp),
+        (before.episode, after.episode),
+        (before.log, after.log),
+    ]
+    changed = {
+        option.flag
+        for old, new in pairs
+        for name, option in options_of(type(old)).items()
+        if getattr(old, name) != getattr(new, name)
+    }
+    return changed | ({"groups"} if before.collector.groups != after.collector.groups else set())

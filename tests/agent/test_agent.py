@@ -314,9 +314,13 @@ def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
     file.write_text("collector: {exclude: 'r.*'}\n")
     with Agent(f"--config.file={file}", namespace=lively) as agent:
         assert agent.scrape().devices() == {"lo", "l0"}
-        file.write_text("groups: [{name: pairs, match: veth}]\n")
+        file.write_text("groups: [{name: pairs, match: veth}]\nweb: {max-requests: 9}\n")
         agent.process.send_signal(signal.SIGHUP)
         wait_until(lambda: agent.scrape().devices() == {"lo", "pairs"})
+        reloaded = 'msg="Configuration reloaded" '
+        reloaded += "changed=collector.exclude,groups,web.max-requests "
+        reloaded += "restart_needed=web.max-requests"
+        wait_until(lambda: any(reloaded in line for line in agent.log))
         file.write_text("groups: [{name: pairs, match: '('}]\n")
         agent.process.send_signal(signal.SIGHUP)
         page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 0)

@@ -14,12 +14,14 @@ from exporter.settings.options import Option, Text
 from exporter.settings.regex import Regex
 from exporter.settings.schema import (
     OPTIONS,
+    RELOADABLE,
     CollectorSettings,
     EpisodeSettings,
     LogSettings,
     OtlpSettings,
     Settings,
     WebSettings,
+    changed_flags,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -191,7 +193,7 @@ def test_every_key_of_a_file_counts() -> None:
         Family.IPV6,
         collector.groups,
     )
-    assert settings.otlp == OtlpSettings("http://localhost:4317", "grpc", "both", 15.0)
+    assert settings.otlp == OtlpSettings("http://localhost:4317", "grpc", "both", 15.0, 300.0)
     assert settings.episode == EpisodeSettings(2.0, 600.0)
     assert settings.log == LogSettings("debug", "json")
     assert [(g.name, g.match.text) for g in collector.groups] == [
@@ -239,6 +241,21 @@ def test_the_file_is_checked_even_where_a_flag_overrides_it(tmp_path: Path) -> N
     path.write_text("log: {levle: debug}")
     with pytest.raises(SettingsError, match=r"log\.levle: unknown key: did you mean level"):
         load({"config.file": [str(path)], "log.level": ["debug"]}, {})
+
+
+def test_each_change_between_two_settings_is_named(tmp_path: Path) -> None:
+    """The flags that differ are named, nothing else is, and each that a reload applies exists."""
+    full = check_file(str(DATA / "full.good.yml"))
+    assert changed_flags(full, check_file(str(DATA / "full.good.yml"))) == set()
+    in_file = {flag for flag, option in OPTIONS.items() if option.in_file}
+    same = {"web.config.file"}  # empty in both
+    assert changed_flags(Settings(), full) == (in_file - same) | {"config.file", "groups"}
+    assert changed_flags(Settings(), full) >= RELOADABLE
+    path = tmp_path / "agent.yml"
+    path.write_text("groups: [{name: a, match: b}]")
+    other = check_file(str(path))
+    path.write_text("groups: [{name: a, match: c}]")
+    assert changed_flags(other, check_file(str(path))) == {"groups"}
 
 
 def test_the_environment_names_the_file_unless_a_flag_does(tmp_path: Path) -> None:
