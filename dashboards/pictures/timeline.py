@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.model import Family, Notification
-from exporter.sources.recording import decode
+from exporter.sources.recording import Start, decode
 
 RUN = Path(__file__).with_name("run.jsonl")
 PICTURE = Path(__file__).with_name("timeline.svg")
@@ -75,7 +75,7 @@ def read(path: Path = RUN) -> dict[str, Told]:
     changes: dict[str, list[tuple[float, bool]]] = {}
     proven: dict[str, list[tuple[float, int]]] = {}
     for line in lines:
-        interface = line.interface
+        interface = None if isinstance(line, Start) else line.interface
         if interface is None or interface.family is not Family.IPV4 or interface.ifindex == 1:
             continue
         name, connected = interface.link.name, bool(interface.parameters.connected)

@@ -134,7 +134,7 @@ class Agent:
             collector.selection,
             collector.max_interfaces,
             collector.retention_seconds,
-            self._clock.monotonic(),
+            self.source.received_until(),
         )
         self._config_ok = True if settings.config_file else None
         fields = {"changed": changed_flags(self._settings, settings)}
@@ -156,7 +156,7 @@ class Agent:
             self._state,
             self.source.health,
             self._build,
-            self._clock.monotonic(),
+            self.source.received_until(),
             self._monitor.lag if self._clock is SYSTEM else None,
             self._config_ok,
             self._push.items() if self._push else {},
@@ -181,7 +181,7 @@ class Agent:
         """Return which part has made no progress for `limit_seconds`, or "" if none."""
         if not self._monitor.alive:
             return "the monitor thread is not running"
-        seconds = self._monitor.silent_seconds
+        seconds = self._monitor.seconds_since_wakeup
         if seconds > limit_seconds:
             return f"the monitor thread has made no progress for {seconds:.0f} s"
         if not self._server.answers(min(1.0, limit_seconds)):

@@ -18,6 +18,7 @@ from exporter.agent.agent import Agent, Load
 from exporter.agent.signals import RELOAD, SignalQueue
 from exporter.agent.systemd import Notifier
 from exporter.clock import SYSTEM
+from exporter.errors import reason
 from exporter.logs import event
 from exporter.monitor.recorder import Recorder
 from exporter.settings.schema import Settings
@@ -59,7 +60,7 @@ def run_record(load: Load, path: str) -> int:
     finally:
         recorder.close()
     if recorder.error is not None:
-        log.error("Recording to %s ended early: %s", path, recorder.error)
+        event(log, logging.ERROR, "Recording ended early", error=reason(recorder.error))
         return 1
     event(log, logging.INFO, "Recorded", file=path, notifications=recorder.lines)
     return code

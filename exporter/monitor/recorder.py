@@ -1,4 +1,4 @@
-"""Writes what happens to a file, line by line: an observer of the monitor."""
+"""Writes what the monitor observes to a file, line by line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TextIO
 
 from exporter.model import Interface, Notification
 from exporter.monitor.state import Delta
-from exporter.sources.recording import encode, encode_present
+from exporter.sources.recording import encode, encode_present, encode_start
 
 
 class Recorder:
-    """Appends to a new file; each line is handed to the system before the next is made.
+    """Writes a new file; each line is handed to the system before the next is made.
 
     A killed recorder leaves a file that ends with its last whole notification.
     """
@@ -21,24 +21,31 @@ class Recorder:
 
         `on_error` is called when writing failed, once.
         """
+        self._path = path
         self._on_error = on_error
         self._file: TextIO = open(path, "x", encoding="utf-8", buffering=1)  # noqa: SIM115
+        self._bytes = 0
+        #: Notifications written.
         self.lines = 0
         #: Why writing ended early.
         self.error: OSError | None = None
 
+    def __repr__(self) -> str:
+        return f"<Recorder {self._path!r} lines={self.lines}>"
+
     def begin(self, interfaces: Sequence[Interface], time: float, instant: float) -> None:
-        """Note what exists at the start. Raises OSError."""
+        """Write what exists at the start. Raises OSError."""
+        self._write(encode_start(time, instant))
         for interface in interfaces:
-            self._file.write(encode_present(interface, time, instant))
+            self._write(encode_present(interface, time, instant))
 
     def __call__(self, batch: Sequence[Notification], deltas: Sequence[Delta]) -> None:
-        """Write a batch. Thread: the collector."""
+        """Write a batch. Thread: the monitor's."""
         if self.error is not None:
             return
         try:
             for notification in batch:
-                self._file.write(encode(notification))
+                self._write(encode(notification))
                 self.lines += 1
         except OSError as error:
             self.error = error
@@ -48,3 +55,11 @@ class Recorder:
     def close(self) -> None:
         """Close the file; it is complete."""
         self._file.close()
+
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            reason = f"{error.strerror} after byte {self._bytes}"
+            raise OSError(error.errno, reason, self._path) from error
+        self._bytes += len(line)  # JSON in ASCII

@@ -91,8 +91,8 @@ class _Tracked:
         self.interface: Interface | None = None
         #: ``None``: filtered out.
         self.series: SeriesSet | None = None
-        #: Start of the current outage: a notification showed it, and nobody switched the
-        #: interface off since. Seconds, on the clock of `Notification.instant`.
+        #: Start of the current outage: a notification showed it, and since then nobody switched
+        #: the interface off, and none about it was lost. Seconds, as `Notification.instant`.
         self.outage: float | None = None
 
 
@@ -268,7 +268,7 @@ class State:
                             self._infer_transition(tracked, series, difference.cause)
                         else:
                             self._count_transition(tracked, series, difference.cause, received)
-                    elif difference.cause is _ADMINISTRATIVE:
+                    elif inferred or difference.cause is _ADMINISTRATIVE:
                         tracked.outage = None
             if deltas is not None and series is not None:
                 deltas.append(Delta(n, series.device, changed, transition))

@@ -1,6 +1,6 @@
-"""The collector thread: takes batches from the source to the state, and tells the observers.
+"""The monitor thread: hands batches from the source to the state, and calls the observers.
 
-It imports no publisher; whoever wants to see what happened is given as an observer.
+It imports no publisher; a publisher that must see each notification is given as an observer.
 """
 
 from __future__ import annotations
@@ -10,28 +10,25 @@ import threading
 from collections.abc import Callable, Sequence
 
 from exporter.clock import SYSTEM, Clock
-from exporter.model import Interface, Notification, NotificationType
+from exporter.model import Notification, NotificationType
 from exporter.monitor.series import Histogram
 from exporter.monitor.state import Delta, State
-from exporter.sources.contract import Source, SourceClosed
+from exporter.sources.contract import Source, receive_forever, with_interfaces
 
 log = logging.getLogger(__name__)
 
 # A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
 _INITIAL, _REFRESH = NotificationType.INITIAL, NotificationType.REFRESH
 
-#: Called after each batch, in the collector thread: be quick, or hand over to another.
+#: Called after each batch, in the monitor thread: be quick, or hand over to another.
 Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
 
 #: Seconds. Idle, a notification takes a fraction of a millisecond; in a storm, milliseconds.
 LAG_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
 
-#: After a failing receive: long enough not to spin, short enough to lose little.
-RETRY_SECONDS = 1.0
-
 
 class Monitor:
-    """Owns the thread ``collector``, from `open` to `stop`."""
+    """Owns the monitor thread, from `open` to `stop`."""
 
     def __init__(
         self,
@@ -40,31 +37,32 @@ class Monitor:
         observers: Sequence[Observer] = (),
         clock: Clock = SYSTEM,
     ) -> None:
-        #: From the system's notification to its being visible in the state.
+        #: From the receipt of a notification to its being visible in the state.
         self.lag = Histogram(LAG_BOUNDS)
         self._source = source
         self._state = state
         self._observers = tuple(observers)
         self._clock = clock
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
-        #: The first batch, with which the source confirms that it listens, was taken.
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        #: Set once the first batch, with which the source confirms the registration, is counted.
         self.ready = threading.Event()
-        self._pulse: float | None = None
-        self._came_round = SYSTEM.monotonic()
+        self._heartbeat_seconds: float | None = None
+        #: When the thread last began to wait. Seconds, on `SYSTEM.monotonic`.
+        self._last_wakeup = SYSTEM.monotonic()
 
     def open(self) -> None:
-        """Open the source and take what exists. Raises OSError."""
+        """Open the source and load the current interfaces. Raises OSError."""
         self._source.open()
         self._state.load(self._source.interfaces(), self._clock.monotonic())
 
-    def start(self, pulse_seconds: float | None = None) -> None:
-        """Begin to collect; `open` came before.
+    def start(self, heartbeat_seconds: float | None = None) -> None:
+        """Start the thread. Call `open` first.
 
-        With `pulse_seconds` it comes round at least so often, also when nothing happens.
+        It wakes up at least every `heartbeat_seconds`, so that a hang can be told from idleness.
         """
-        self._pulse = pulse_seconds
-        self._came_round = SYSTEM.monotonic()
+        self._heartbeat_seconds = heartbeat_seconds
+        self._last_wakeup = SYSTEM.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -76,36 +74,40 @@ class Monitor:
 
     @property
     def alive(self) -> bool:
-        """The collector runs."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     @property
-    def silent_seconds(self) -> float:
-        """Since it last came round, to wait for a batch."""
-        return SYSTEM.monotonic() - self._came_round
+    def seconds_since_wakeup(self) -> float:
+        """Seconds since the thread last began to wait for a batch."""
+        return SYSTEM.monotonic() - self._last_wakeup
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._came_round = SYSTEM.monotonic()
-            try:
-                due = self._state.expire(self._clock.monotonic())
-                timeout = None if due is None else max(0.0, due - self._clock.monotonic())
-                if self._pulse is not None:
-                    timeout = self._pulse if timeout is None else min(timeout, self._pulse)
-                batch = self._source.receive(timeout)
-            except SourceClosed:
-                return
-            except Exception as error:  # one bad message must not end collecting
-                self._source.health.count_error("receive")
-                log.error("Receiving notifications failed, trying again: %s", error, exc_info=True)
-                self._stopping.wait(RETRY_SECONDS)
-                continue
+        batches = receive_forever(
+            self._source,
+            self._stopping,
+            self._timeout,
+            lambda: self._source.health.count_error("receive"),
+        )
+        for batch in batches:
             if batch:
-                self._take(batch)
+                self._process(batch)
 
-    def _take(self, batch: list[Notification]) -> None:
+    def _timeout(self) -> float | None:
+        """Return how long to wait for a batch: until a series set expires, or a heartbeat."""
+        self._last_wakeup = SYSTEM.monotonic()
+        now = self._clock.monotonic()
+        due = self._state.expire(now)
+        timeout = None if due is None else max(0.0, due - now)
+        if self._heartbeat_seconds is None or timeout is None:
+            return timeout if timeout is not None else self._heartbeat_seconds
+        return min(timeout, self._heartbeat_seconds)
+
+    def _process(self, received: Sequence[Notification]) -> None:
+        """Count a batch, then call the observers."""
+        health = self._source.health
         try:
-            batch = self._with_rows(batch)
+            batch = with_interfaces(received, self._source.interface)
             deltas: Sequence[Delta] = ()
             if self._observers:
                 deltas = self._state.apply(batch)
@@ -113,17 +115,17 @@ class Monitor:
                 self._state.count(batch)
             self._observe_lag(batch)
         except Exception:
-            self._source.health.count_error("apply")
-            log.exception("A batch of %d notifications could not be taken", len(batch))
+            health.count_error("apply")
+            log.exception("Counting failed, notifications=%d", len(received))
             return
-        if self._source.health.up:
+        if health.up:
             self.ready.set()
         for observer in self._observers:
             try:
                 observer(batch, deltas)
             except Exception:
-                self._source.health.count_error("observe")
-                log.exception("An observer failed; collecting goes on")
+                health.count_error("observe")
+                log.exception("An observer failed, observer=%r", observer)
 
     def _observe_lag(self, batch: Sequence[Notification]) -> None:
         now = self._clock.monotonic()
@@ -132,32 +134,6 @@ class Monitor:
             for n in reversed(batch)
             if n.type is not _INITIAL and n.type is not _REFRESH and not n.inferred
         ]
-        lags.sort()  # as good as sorted: notifications come in order
+        lags.sort()  # nearly sorted already, so this is cheap
         with self._state.lock:
             self.lag.observe_all(lags)
-
-    def _with_rows(self, batch: list[Notification]) -> list[Notification]:
-        """Read the row of each distinct interface that came without one, once per batch.
-
-        The row goes to the interface's last notification: the ones before it are counted,
-        but what the row was at their time nobody can know any more.
-        """
-        for n in batch:
-            if n.interface is None:
-                break
-        else:
-            return batch  # Linux: they all bring their rows
-        rows: dict[tuple[int, int], Interface | None] = {}
-        out: list[Notification] = []
-        for n in reversed(batch):
-            key = n.family, n.luid
-            if (
-                n.interface is None
-                and n.type in (NotificationType.ADD, NotificationType.PARAMETER)
-                and key not in rows
-            ):
-                rows[key] = self._source.interface(n.family, n.luid)
-                n = n._replace(interface=rows[key])
-            out.append(n)
-        out.reverse()
-        return out

@@ -23,12 +23,10 @@ from exporter.bindings.winerror import (
 )
 from exporter.model import Notification, NotificationType
 from exporter.notify.types import Callback, InterfaceKey
-from exporter.sources.contract import Source, SourceClosed
+from exporter.sources.contract import Source, receive_forever, with_interfaces
 
 log = logging.getLogger(__name__)
 
-#: After a failing receive: long enough not to spin, short enough to lose little.
-RETRY_SECONDS = 1.0
 #: How long the end of the program waits for running callbacks.
 EXIT_SECONDS = 5.0
 
@@ -93,16 +91,8 @@ class NotificationHandle:
         self._thread.join(timeout)
 
     def _dispatch(self, callback: Callback, context: Any, initial: bool) -> None:
-        while not self._cancelled.is_set():
-            batch: list[Notification] = []
-            try:
-                batch = self._source.receive(None)
-                self._read(batch)
-            except SourceClosed:
-                return
-            except Exception as error:  # one bad message must not end the notifications
-                log.error("Receiving notifications failed, trying again: %s", error, exc_info=True)
-                self._cancelled.wait(RETRY_SECONDS)
+        for batch in receive_forever(self._source, self._cancelled):
+            self._read(batch)
             for n in batch:
                 if self._cancelled.is_set():
                     return
@@ -118,15 +108,15 @@ class NotificationHandle:
                     log.exception("The callback %r failed; notifications go on", callback)
 
     def _read(self, batch: list[Notification]) -> None:
-        """Let a source whose notifications have no rows read them, once each.
+        """Let a source whose notifications come without interfaces read them.
 
-        It compares the system with what it read last, to find what was lost; what is told
+        It compares the system with what it read last, to find what was lost; what it notifies
         now must not be found again.
         """
-        changed = (NotificationType.ADD, NotificationType.PARAMETER)
-        rowless = {(n.family, n.luid) for n in batch if n.interface is None and n.type in changed}
-        for family, luid in rowless:
-            self._source.interface(family, luid)
+        try:
+            with_interfaces(batch, self._source.interface)
+        except Exception:
+            log.exception("Reading interfaces failed; a later comparison will find them")
 
 
 @atexit.register

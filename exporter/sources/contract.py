@@ -1,4 +1,4 @@
-"""What every source of notifications promises: five verbs and an account of its health.
+"""The interface of every source of notifications, and how they are received from it.
 
 A source is pulled, not pushed: on Linux the kernel's socket buffer is the queue, on
 Windows the callback fills a bounded one, and a replay reads a file.
@@ -6,10 +6,18 @@ Windows the callback fills a bounded one, and a replay reads a file.
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.model import Family, Interface, Notification
+from exporter.model import Family, Interface, Notification, NotificationType
+
+log = logging.getLogger(__name__)
+
+#: The pause after a failed receive: long enough not to spin, short enough to lose little.
+RETRY_SECONDS = 1.0
 
 
 class SourceClosed(Exception):
@@ -20,28 +28,35 @@ class SourceClosed(Exception):
 class Health:
     """What a source knows of itself. ``None``: this source has no such signal, so no sample.
 
-    Thread: written by the collector thread (or the OS callback), read by publishers; every
+    Thread: written by the monitor thread (or the OS callback), read by publishers; every
     field is one reference or one number, so a reader sees the old or the new value.
     """
 
     #: The system confirmed the registration (Windows) or the subscription (Linux).
     up: bool = False
-    #: Messages received, by message name (Linux: NEWLINK, …; Windows: the kind).
+    #: Messages received, by message name (Linux: NEWLINK, …; elsewhere: the notification type).
     messages: dict[str, int] = field(default_factory=dict)
     #: Failed calls, by operation.
     errors: dict[str, int] = field(default_factory=dict)
     #: Times the system (or our queue) lost notifications because we were too slow.
     overruns: int | None = None
-    #: Complete re-readings after a loss, and when the last one ended (Unix seconds).
+    #: Complete listings after a loss.
     resyncs: int | None = None
+    #: When the last of them ended. Unix seconds.
     last_resync: float | None = None
+    #: Effective size of the buffer in which notifications wait.
     receive_buffer_bytes: int | None = None
     #: Notifications waiting in our own queue, and those that found it full.
     queue_length: int | None = None
     dropped: int | None = None
+    #: Of a replay: lines of the recording read so far, and whether all of it has been counted.
+    replay_lines: int | None = None
+    replay_finished: bool | None = None
+    #: Members of those lines that this version does not know.
+    replay_unknown_members: int | None = None
 
     def count_error(self, operation: str) -> None:
-        """One more failed `operation`."""
+        """Count a failed `operation`."""
         self.errors[operation] = self.errors.get(operation, 0) + 1
 
 
@@ -56,16 +71,77 @@ class Source(Protocol):
         """Subscribe, then take the first listing. Raises OSError, saying what was refused."""
 
     def receive(self, timeout: float | None) -> list[Notification]:
-        """The next notifications, in order; empty after `timeout` seconds without any.
+        """Return the next notifications, in order; none after `timeout` seconds without any.
 
-        Raises `SourceClosed` once the source is closed. Thread: the collector only.
+        The call says that all those returned before have been processed. Raises `SourceClosed`
+        once the source is closed. Thread: the monitor's only.
+        """
+
+    def received_until(self) -> float:
+        """Return an instant before which no notification was received that is still to come.
+
+        It is now, as long as `receive` waits. Time in state is published up to there: a
+        notification that was received before would belong into what is published already.
+        Seconds, on the clock of `Notification.instant`. Thread: any.
         """
 
     def interface(self, family: Family, luid: int) -> Interface | None:
-        """The interface as it is now, or ``None`` when there is none. Thread: the collector."""
+        """Read an interface as it is now; ``None`` if there is none. Thread: the monitor's."""
 
     def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
-        """All interfaces of a family as they are now. Thread: the collector."""
+        """Read all interfaces of a family as they are now. Thread: the monitor's."""
 
     def close(self) -> None:
         """Unblock `receive` and release everything. Thread: any, any number of times."""
+
+
+def receive_forever(
+    source: Source,
+    stop: threading.Event,
+    timeout: Callable[[], float | None] = lambda: None,
+    on_error: Callable[[], object] = lambda: None,
+) -> Iterator[list[Notification]]:
+    """Yield batches until the source is closed or `stop` is set.
+
+    `timeout` is asked before each receive. A failed receive is logged, reported to `on_error`,
+    and repeated after `RETRY_SECONDS`: one bad message must not end everything.
+    """
+    while not stop.is_set():
+        try:
+            batch = source.receive(timeout())
+        except SourceClosed:
+            return
+        except Exception as error:
+            on_error()
+            log.error("Receiving notifications failed, trying again: %s", error, exc_info=True)
+            stop.wait(RETRY_SECONDS)
+            continue
+        yield batch
+
+
+def with_interfaces(
+    batch: Sequence[Notification], read: Callable[[Family, int], Interface | None]
+) -> Sequence[Notification]:
+    """Read the interface of notifications that came without one, once for each interface.
+
+    It goes to the interface's last notification: the ones before it are counted, but how the
+    interface was at their time can no longer be known. `read`: `Source.interface`.
+    """
+    for n in batch:
+        if n.interface is None:
+            break
+    else:
+        return batch  # Linux: they all bring their interfaces
+    seen = set()
+    out = []
+    for n in reversed(batch):
+        key = n.family, n.luid
+        if n.interface is None and n.type in _READABLE and key not in seen:
+            seen.add(key)
+            n = n._replace(interface=read(n.family, n.luid))
+        out.append(n)
+    out.reverse()
+    return out
+
+
+_READABLE = (NotificationType.ADD, NotificationType.PARAMETER)

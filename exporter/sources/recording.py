@@ -1,8 +1,9 @@
 """The recording format: one JSON object a line, so that a file cut off anywhere can be read.
 
-A recording begins with a ``present`` line for each interface that existed, then has a line
-for each notification::
+A recording begins with a line that names its format, then has a line for each interface that
+existed (``present``), then one for each notification::
 
+    {"format": 1, "time": 1700000000.0, "instant": 81.25, "event": "start"}
     {"time": 1700000000.25, "instant": 81.5, "event": "parameter", "family": "ipv4",
      "luid": "0x0006000003000000", "index": 3,
      "link": {"name": "eth0", "kind": "veth", "type": 6, "address": "02:00:00:00:00:01"},
@@ -12,12 +13,16 @@ for each notification::
 ``time`` is Unix time, ``instant`` a clock that does not jump (``time`` stands in for it),
 both in seconds. ``link``, ``row`` and ``status`` are left out where there was none, and their
 members where they are empty or absent. ``inferred`` and ``unobserved`` appear only where they
-apply.
+apply. The first recordings had no ``start`` line.
+
+A reader ignores members that it does not know; what changes the meaning of the others gets
+another format number. Several recordings may stand in one file.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from exporter.errors import is_text
@@ -33,7 +38,9 @@ from exporter.model import (
     format_luid,
 )
 
-#: Longer lines are no recording of ours.
+#: The format that is written.
+FORMAT = 1
+#: Longer lines are invalid.
 MAX_LINE_BYTES = 65536
 
 #: OTLP has 64 bits for a whole number, and for a time in nanoseconds.
@@ -41,12 +48,27 @@ _END_OF_NUMBERS = 2**63
 _END_OF_TIME = 2**63 / 1e9
 
 _OPER_STATUS = {status.label: status for status in OperStatus}
-_KINDS = {kind.label: kind for kind in NotificationType}
-_PRESENT = "present"
+_TYPES = {type_.label: type_ for type_ in NotificationType}
+_START, _PRESENT = "start", "present"
+_MEMBERS = frozenset({
+    "format", "time", "instant", "event", "family", "luid", "index", "link", "row", "status",
+    "inferred", "unobserved",
+})  # fmt: skip
+
+#: Called with the name of each member that is ignored because it is not known.
+OnUnknown = Callable[[str], object]
 
 
 class RecordingError(ValueError):
-    """A line that is no line of a recording; the message says why."""
+    """An invalid line; the message says what is wrong."""
+
+
+class Start(NamedTuple):
+    """The beginning of a recording."""
+
+    time: float
+    instant: float
+    format: int
 
 
 class Present(NamedTuple):
@@ -57,14 +79,23 @@ class Present(NamedTuple):
     interface: Interface
 
 
+#: A line of a recording.
+Item = Start | Present | Notification
+
+
+def encode_start(time: float, instant: float) -> str:
+    """Return the first line of a recording."""
+    return _dump({"format": FORMAT, "time": time, "instant": instant, "event": _START})
+
+
 def encode_present(interface: Interface, time: float, instant: float) -> str:
-    """The line of an interface that exists at the start."""
+    """Return the line of an interface that exists at the start."""
     line = {"time": time, "instant": instant, "event": _PRESENT}
     return _dump(line | _encode_interface(interface))
 
 
 def encode(n: Notification) -> str:
-    """The line of a notification."""
+    """Return the line of a notification."""
     line: dict[str, Any] = {"time": n.time, "instant": n.instant, "event": n.type.label}
     if n.inferred:
         line["inferred"] = True
@@ -95,8 +126,8 @@ def _encode_interface(interface: Interface) -> dict[str, Any]:
     return line
 
 
-def decode(line: bytes) -> Present | Notification:
-    """The meaning of a line. Raises RecordingError."""
+def decode(line: bytes, on_unknown: OnUnknown = lambda _: None) -> Item:
+    """Return the meaning of a line. Raises RecordingError."""
     if len(line) > MAX_LINE_BYTES:
         raise RecordingError(f"longer than {MAX_LINE_BYTES} bytes")
     try:
@@ -105,14 +136,18 @@ def decode(line: bytes) -> Present | Notification:
         raise RecordingError(f"not JSON ({error})") from None
     if not isinstance(data, dict):
         raise RecordingError("not a JSON object")
+    for name in data.keys() - _MEMBERS:
+        on_unknown(name)
     time = _number(data, "time")
     instant = _number(data, "instant") if "instant" in data else time
     event = str(data.get("event"))
+    if event == _START:
+        return Start(time, instant, _integer(data, "format"))
     if event == NotificationType.INITIAL.label:
         return Notification(NotificationType.INITIAL, Family.UNSPEC, 0, 0, time, instant)
-    if event != _PRESENT and event not in _KINDS:
+    if event != _PRESENT and event not in _TYPES:
         raise RecordingError(
-            f'"event" is {event!r}: expected one of {_PRESENT}, {", ".join(_KINDS)}'
+            f'"event" is {event!r}: expected one of {_START}, {_PRESENT}, {", ".join(_TYPES)}'
         )
     try:
         family = Family.from_label(str(data.get("family")))
@@ -121,13 +156,13 @@ def decode(line: bytes) -> Present | Notification:
     luid, index = _luid(data), _integer(data, "index")
     interface = None
     if "link" in data or "row" in data or event == _PRESENT:
-        interface = Interface(family, luid, index, _link(data), _row(data), _status(data))
+        interface = Interface(family, luid, index, *_parts(data, on_unknown))
     if event == _PRESENT:
         assert interface is not None
         return Present(time, instant, interface)
     connects, disconnects = _unobserved(data)
     return Notification(
-        _KINDS[event],
+        _TYPES[event],
         family,
         luid,
         index,
@@ -178,18 +213,29 @@ def _unobserved(data: dict[str, Any]) -> tuple[int, int]:
     return value[0], value[1]
 
 
-def _object(data: dict[str, Any], key: str, members: tuple[str, ...]) -> dict[str, Any]:
+def _parts(data: dict[str, Any], on_unknown: OnUnknown) -> tuple[Link, InterfaceRow, LinkStatus]:
+    return (
+        _link(_object(data, "link", Link._fields, on_unknown)),
+        _row(_object(data, "row", InterfaceRow._fields, on_unknown)),
+        _status(_object(data, "status", LinkStatus._fields, on_unknown))
+        if "status" in data
+        else LinkStatus(),
+    )
+
+
+def _object(
+    data: dict[str, Any], key: str, members: tuple[str, ...], on_unknown: OnUnknown
+) -> dict[str, Any]:
+    """Return the known members of an object."""
     value = data.get(key)
     if not isinstance(value, dict):
         raise RecordingError(f'"{key}" is {value!r}: expected an object')
-    unknown = value.keys() - set(members)
-    if unknown:
-        raise RecordingError(f'"{key}" has the unknown member "{sorted(unknown)[0]}"')
-    return value
+    for name in value.keys() - set(members):
+        on_unknown(f"{key}.{name}")
+    return {name: value[name] for name in members if name in value}
 
 
-def _link(data: dict[str, Any]) -> Link:
-    value = _object(data, "link", Link._fields)
+def _link(value: dict[str, Any]) -> Link:
     for name, text in value.items():
         if name == "type":
             _integer(value, name)
@@ -202,8 +248,7 @@ def _link(data: dict[str, Any]) -> Link:
     return Link(**value)
 
 
-def _row(data: dict[str, Any]) -> InterfaceRow:
-    value = dict(_object(data, "row", InterfaceRow._fields))
+def _row(value: dict[str, Any]) -> InterfaceRow:
     zones = value.pop("zone_indices", None)
     for name, number in value.items():
         boolean = isinstance(InterfaceRow._field_defaults[name], bool)
@@ -220,10 +265,7 @@ def _row(data: dict[str, Any]) -> InterfaceRow:
     return InterfaceRow(**value)
 
 
-def _status(data: dict[str, Any]) -> LinkStatus:
-    if "status" not in data:
-        return LinkStatus()
-    value = _object(data, "status", LinkStatus._fields)
+def _status(value: dict[str, Any]) -> LinkStatus:
     for name in ("enabled", "carrier"):
         if not isinstance(value.get(name), bool | None):
             raise RecordingError(f'"status.{name}" is {value[name]!r}: expected a boolean')

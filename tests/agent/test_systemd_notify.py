@@ -120,6 +120,10 @@ class BlockingSource:
             raise SourceClosed
         return []
 
+    def received_until(self) -> float:
+        """Nothing is received."""
+        return 0.0
+
     def interface(self, family: Family, luid: int) -> Interface | None:
         """There is none."""
         return None

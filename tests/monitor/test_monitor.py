@@ -1,4 +1,4 @@
-"""The collector thread: it reads rows once, survives what fails, and ends when told."""
+"""The monitor thread: it reads rows once, survives what fails, and ends when told."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ class FakeSource:
             raise item
         return item
 
+    def received_until(self) -> float:
+        """Nothing is late."""
+        return 1.0
+
     def interface(self, family: Family, luid: int) -> Interface | None:
         """A row for the known interface."""
         self.reads.append(luid)
@@ -81,7 +85,7 @@ def test_a_failing_receive_is_counted_and_collecting_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An unexpected error is counted and logged, and the next batch is taken."""
-    monkeypatch.setattr("exporter.monitor.thread.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("exporter.sources.contract.RETRY_SECONDS", 0.01)
     source = FakeSource()
     monitor, state = started(source)
     source.batches.put(OSError("odd"))
@@ -108,13 +112,13 @@ def test_a_failing_observer_stops_nobody() -> None:
 
 
 def test_stopping_ends_the_thread_whatever_it_does() -> None:
-    """After stop there is no collector thread, also when it was stopped twice."""
+    """After stop there is no monitor thread, also when it was stopped twice."""
     source = FakeSource()
     monitor, _ = started(source)
     monitor.stop()
     monitor.stop()
     assert not monitor.alive
-    assert "collector" not in [thread.name for thread in threading.enumerate()]
+    assert "monitor" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_monitor_that_never_started_can_be_stopped() -> None:

@@ -18,9 +18,9 @@ from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
 from exporter.bindings.winerror import IpHelperError
 from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.notify import NotificationHandle
-from exporter.notify import handle as notify_handle
 from exporter.notify.linux import LinuxBackend
 from exporter.notify.windows import IpHelperBackend
+from exporter.sources import contract
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.windows import source as windows
 
@@ -48,6 +48,10 @@ class ScriptedSource:
         if isinstance(item, Exception):
             raise item
         return item
+
+    def received_until(self) -> float:
+        """Nobody publishes it."""
+        return 0.0
 
     def interface(self, family: Family, luid: int) -> Interface | None:
         """Note what is read."""
@@ -83,7 +87,7 @@ def test_failing_receive_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One failing receive is logged, and what comes after it is delivered."""
-    monkeypatch.setattr(notify_handle, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(contract, "RETRY_SECONDS", 0.0)
     source = ScriptedSource(
         [told(NotificationType.ADD)], OSError("out of order"), [told(NotificationType.DELETE)]
     )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import resource
+import tempfile
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.rendering import rendered
 from support.waiting import DEADLINE
 
+from exporter.exposition.page import Page
+from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,
     Family,
@@ -22,10 +29,20 @@ from exporter.model import (
     Notification,
     NotificationType,
     OperStatus,
+    make_luid,
 )
 from exporter.monitor.recorder import Recorder
+from exporter.monitor.state import State
 from exporter.sources.contract import SourceClosed
-from exporter.sources.recording import Present, RecordingError, decode, encode, encode_present
+from exporter.sources.recording import (
+    Present,
+    RecordingError,
+    Start,
+    decode,
+    encode,
+    encode_present,
+    encode_start,
+)
 from exporter.sources.replay import ReplaySource
 
 TEXT = st.text(max_size=15)
@@ -110,6 +127,12 @@ def test_a_present_interface_survives_the_recording(
     assert decode(line.encode()) == Present(time, instant, interface)
 
 
+@given(SECONDS, SECONDS)
+def test_the_first_line_names_the_format(time: float, instant: float) -> None:
+    """A recording says in which format it is."""
+    assert decode(encode_start(time, instant).encode()) == Start(time, instant, 1)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -128,7 +151,7 @@ def test_a_present_interface_survives_the_recording(
         (LINE.replace(b"0x06", b"six"), "\"luid\" is 'six'"),
         (LINE.replace(b"0x06", b"0x" + b"f" * 17), "64 bits"),
         (LINE.replace(b":3}", b":-3}"), '"index" is -3'),
-        (LINE.replace(b":3}", b':3,"link":{"name":"e","mtu":1},"row":{}}'), 'member "mtu"'),
+        (b'{"time":1,"event":"start"}', '"format" is None'),
         (LINE.replace(b":3}", b':3,"link":{"kind":"e"},"row":{}}'), 'no "name"'),
         (LINE.replace(b":3}", b':3,"link":{"name":3},"row":{}}'), "link.name"),
         (LINE.replace(b":3}", b':3,"link":{"name":"\\ud800"},"row":{}}'), "half of a surrogate"),
@@ -181,6 +204,16 @@ def test_no_line_breaks_the_reader(changed: dict[str, object], garbage: bytes) -
             decode(line)
         except RecordingError:
             continue
+
+
+def test_unknown_members_are_ignored_and_named() -> None:
+    """What a later version adds, in any object, is left out, and the rest is read."""
+    line = json.loads(ROW) | {"new": [1], "status": {"enabled": True, "speed": 9}}
+    line["link"]["mtu"] = line["row"]["color"] = 1
+    unknown: list[str] = []
+    n = decode(json.dumps(line).encode(), unknown.append)
+    assert n == decode(json.dumps(json.loads(ROW) | {"status": {"enabled": True}}).encode())
+    assert sorted(unknown) == ["link.mtu", "new", "row.color", "status.speed"]
 
 
 def drain(source: ReplaySource) -> list[Notification]:
@@ -238,8 +271,15 @@ def test_bad_lines_are_counted_named_and_left_out(
     source.open()
     assert drain(source) == [event(10.0), event(11.0)]
     assert source.health.errors == {"replay": 4}
-    named = [record.getMessage().split(": ")[0] for record in caplog.records]
-    assert named == [f"{path}:{number}" for number in (3, 5, 6, 8)]
+    named = [record.getMessage().split(": ")[:2] for record in caplog.records]
+    content = path.read_bytes()
+    starts = [content.index(line) for line in (b"\xff", b"not json", b"x" * 9)]
+    starts.append(content.rindex(b"\n") + 1)
+    assert named == [
+        [f"{path}:{number}", f"byte {start}"]
+        for number, start in zip((4, 6, 7, 9), starts, strict=True)
+    ]
+    assert source.health.replay_lines == 9
     source.close()
 
 
@@ -251,6 +291,8 @@ def test_the_recorded_pace_keeps_the_distances(tmp_path: Path) -> None:
     assert source.receive(DEADLINE) == [event(9.0)]
     assert source.receive(0.01) == []
     assert source.receive(DEADLINE) == [event(9.2)]
+    assert source.receive(0.01) == []
+    assert source.clock.monotonic() == 9.2, "it stands at the end"
     assert source.clock.monotonic() - began >= 0.19
     source.close()
 
@@ -289,6 +331,156 @@ def test_an_appended_recording_is_believed_but_not_counted(tmp_path: Path) -> No
         (NotificationType.PARAMETER, False),
     ]
     source.close()
+
+
+def after_reboot(n: Notification) -> Notification:
+    """The same, but on a clock that began anew."""
+    return n._replace(time=n.time + 1e6, instant=n.instant - 9.0)
+
+
+def lost(at: float, name: str = "eth0") -> Notification:
+    """A disconnection at an instant."""
+    gone = row(name)._replace(parameters=InterfaceRow(connected=False))
+    return event(at)._replace(interface=gone)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["with a first line", "without"])
+def test_a_reboot_inside_a_file_joins_the_times(tmp_path: Path, old: bool) -> None:
+    """The second recording's clock may begin anywhere: it goes on where the first ended.
+
+    An outage that the end of the first cut off has no length.
+    """
+    path = recorded(tmp_path / "one", event(10.0), lost(12.0))
+    second = [
+        encode_start(1e6, 1.0),
+        encode_present(row(), 1e6, 1.0),
+        *map(encode, map(after_reboot, (lost(11.0), event(11.5), lost(13.0)))),
+    ]
+    with path.open("a") as file:
+        file.writelines(second[old:])
+    source = ReplaySource(str(path))
+    source.open()
+    heard = drain(source)
+    assert [n.instant for n in heard] == [10.0, 12.0, 12.0, 13.0, 13.5, 15.0]
+    state = State()
+    state.load(source.interfaces(), 9.0)
+    state.count(heard)
+    (series,) = state.series_sets
+    assert (series.transitions, series.unobserved) == ([3, 1], [0, 1])
+    assert series.seconds(15.0, connected=True) == 3.0 + 1.0 + 1.5
+    outages = state.outages[Family.IPV4]
+    assert (outages.cumulative()[-1], outages.sum) == (("+Inf", 1), 0.5)
+
+
+def test_what_went_between_two_recordings_is_inferred(tmp_path: Path) -> None:
+    """An interface that the second does not list is gone, one that only it lists is new."""
+    path = recorded(tmp_path / "one", event(10.0))
+    other = row("wlan0")._replace(luid=0x0047_0000_0400_0000, ifindex=4)
+    with path.open("a") as file:
+        file.writelines([encode_start(1e6, 1.0), encode_present(other, 1e6, 1.0)])
+    source = ReplaySource(str(path))
+    source.open()
+    _, *inferred = drain(source)
+    assert [(n.type, n.luid, n.inferred) for n in inferred] == [
+        (NotificationType.DELETE, row().luid, True),
+        (NotificationType.ADD, other.luid, True),
+    ]
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    """What cannot be understood does not start; appended, it ends the replay."""
+    newer = json.dumps({"format": 2, "time": 1, "event": "start"}) + "\n"
+    path = tmp_path / "newer"
+    path.write_text(newer)
+    with pytest.raises(OSError, match="recorded in format 2") as caught:
+        ReplaySource(str(path)).open()
+    assert caught.value.filename == str(path)
+    path = recorded(tmp_path / "r", event(10.0))
+    with path.open("a") as file:
+        file.writelines([newer, encode(event(11.0))])
+    source = ReplaySource(str(path))
+    source.open()
+    assert drain(source) == [event(10.0)]
+    assert source.health.errors == {"replay": 1}
+
+
+def test_a_replay_counts_what_it_read(tmp_path: Path) -> None:
+    """Lines, unknown members, and whether the end was reached are told."""
+    path = recorded(tmp_path / "r", event(10.0))
+    with path.open("a") as file:
+        file.write(encode(event(11.0)).replace('"event"', '"color":1,"event"'))
+    source = ReplaySource(str(path))
+    source.open()
+    health = source.health
+    assert health.replay_finished is False
+    drain(source)
+    assert (health.replay_lines, health.replay_unknown_members) == (4, 1)
+    assert health.replay_finished is True
+
+
+def pages(path: Path, scrape_before: list[bool], *, recorded_pace: bool = False) -> bytes:
+    """The last page of a replay that is scraped in between, or not."""
+    source = ReplaySource(str(path), recorded_pace=recorded_pace)
+    source.open()
+    state = State(retention_seconds=1.0)
+    state.load(source.interfaces(), source.clock.monotonic())
+    about = BuildInfo("1", "r", "3", "replay")
+    page = Page(
+        lambda: Snapshot(state, source.health, about, source.received_until()),
+        series_metrics(all_parameters=True),
+    )
+    scrapes = iter(scrape_before)
+    while not source.finished.is_set():
+        for n in source.receive(0) or [None]:
+            if next(scrapes, False):
+                rendered(page)
+            if n is not None:
+                state.count([n])
+    return rendered(page)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 3.0), st.booleans(), st.integers(1, 2), st.booleans()),
+        max_size=12,
+    ),
+    st.lists(st.booleans(), max_size=20),
+)
+def test_a_file_gives_one_page_however_it_is_scraped(
+    steps: list[tuple[float, bool, int, bool]], scrapes: list[bool]
+) -> None:
+    """Flaps, deletions and retention come out the same, with scrapes at any moment."""
+    lines, now = [encode_start(0.0, 0.0)], 0.0
+    for seconds, connected, index, deleted in steps:
+        now += seconds
+        one = row(f"eth{index}")._replace(
+            luid=make_luid(6, index),
+            ifindex=index,
+            parameters=InterfaceRow(connected=connected),
+        )
+        type_ = NotificationType.DELETE if deleted else NotificationType.PARAMETER
+        lines.append(encode(Notification(type_, *one[:3], now, now, one)))
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(lines)
+        file.flush()
+        assert pages(Path(file.name), scrapes) == pages(Path(file.name), [])
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """When nothing more can be written, the error says to which file, and how far it came."""
+    path = tmp_path / "r"
+    recorder = Recorder(str(path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="after byte") as caught:
+            recorder.begin([row()], 99.0, 9.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with suppress(OSError):
+            recorder.close()
+    assert caught.value.filename == str(path)
+    assert str(caught.value.strerror).endswith(f"after byte {len(encode_start(99.0, 9.0))}")
 
 
 def test_a_recorder_overwrites_nothing(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ class LinuxSource:
         self._wake: int | None = None
         self._listener: socket.socket | None = None
         self._longest_pause = PAUSE_SECONDS
+        #: Since when messages may have been received that are not processed; None while waiting.
+        self._busy_since: float | None = None
         self._greeted = self._lost = self._empty = False
         self._settle_at = self._next_resync = self._next_reconcile = self._bucket = 0.0
 
@@ -141,6 +143,7 @@ class LinuxSource:
     def receive(self, timeout: float | None) -> list[Notification]:
         """The next notifications; see `contract.Source.receive`."""
         with self._using:
+            self._busy_since = self._clock.monotonic()
             if not self._greeted and not self._closed and self._listener:
                 self._greeted = True
                 return [self._initial()]
@@ -159,6 +162,12 @@ class LinuxSource:
                 if empty and not self._wait(deadline):
                     return []
             raise SourceClosed
+
+    def received_until(self) -> float:
+        """Return up to when all messages were processed. See `contract.Source`."""
+        now = self._clock.monotonic()  # first: a message that comes now is received later
+        busy_since = self._busy_since
+        return now if busy_since is None else busy_since
 
     def interface(self, family: Family, luid: int) -> Interface | None:
         """The interface as of the last message received."""
@@ -251,7 +260,10 @@ class LinuxSource:
             due, task = self._next_reconcile, self._reconcile
         last = deadline is not None and deadline <= due
         until = deadline if deadline is not None and last else due
-        if self._poll.poll(max(0.0, until - self._clock.monotonic()) * 1000):
+        self._busy_since = None
+        ready = self._poll.poll(max(0.0, until - self._clock.monotonic()) * 1000)
+        self._busy_since = self._clock.monotonic()
+        if ready:
             return True
         if task and not last:
             task()

@@ -48,6 +48,9 @@ class Registration:
         self._health = health
         self._wall, self._monotonic = clock
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
+        #: No notification that is not processed was received before; ``None``: all are processed.
+        self.busy_since: float | None = None
+        self._drained_until = 0.0
         self._drop_lock = threading.Lock()
         self._number = next(_numbers)
         self._handle = c_void_p()
@@ -74,7 +77,21 @@ class Registration:
         more = min(self._queue.qsize(), limit - 1)
         records += [self._queue.get_nowait() for _ in range(more)]
         self._health.queue_length = self._queue.qsize()
-        return [record for record in records if record is not None]
+        drained = [record for record in records if record is not None]
+        if drained:
+            self._drained_until = drained[-1][-1]
+        return drained
+
+    def processed(self) -> None:
+        """Note that all drained records are processed."""
+        self.busy_since = None
+        if self._queue.qsize():
+            self.mark_busy(self._drained_until)
+
+    def mark_busy(self, instant: float) -> None:
+        """Note that something was received at an instant, or will be. Thread: any."""
+        if self.busy_since is None:
+            self.busy_since = instant
 
     def wake(self) -> None:
         """End a waiting `drain`. Thread: any."""
@@ -104,8 +121,10 @@ class Registration:
             if length >= self.capacity:
                 self._drop()
                 return
+            self.mark_busy(self._monotonic())
             time, instant = self._wall(), self._monotonic()
             self._queue.put((notification_type, family, luid, index, time, instant))
+            self.mark_busy(instant)  # if all else was processed in between
             self._health.queue_length = length + 1
         except BaseException:  # noqa: BLE001 (ctypes would print and ignore it)
             self._health.count_error("callback")

@@ -133,6 +133,8 @@ class WindowsSource:
         """Return the next notifications; see `contract.Source.receive`."""
         now = self._clock.monotonic
         deadline = None if timeout is None else now() + timeout
+        if self._registration is not None:
+            self._registration.processed()
         while self._registration is not None and not self._closed:
             due = self._next_check()
             until = due if deadline is None else min(due, deadline)
@@ -141,12 +143,20 @@ class WindowsSource:
                 return renamed
             batch = self._drain(self._registration, max(0.0, until - now()))
             if not batch and now() >= due:
+                self._registration.mark_busy(now())
                 batch = self._check(self._registration)
             if batch:
                 return batch
+            self._registration.processed()
             if deadline is not None and now() >= deadline and not self._closed:
                 return []
         raise SourceClosed
+
+    def received_until(self) -> float:
+        """Return up to when all notifications were processed. See `contract.Source`."""
+        now = self._clock.monotonic()  # first: a notification that comes now is received later
+        busy_since = None if self._registration is None else self._registration.busy_since
+        return now if busy_since is None else busy_since
 
     def interface(self, family: Family, luid: int) -> Interface | None:
         """Read an interface. If the call fails, count it and return the last row."""
