@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from exporter.agent import memory
 from exporter.agent.agent import Agent, Load
@@ -124,8 +125,22 @@ def _serve(
     return 0
 
 
+def _is_root() -> bool:
+    """Return whether this is root, and not only user 0 of a user namespace.
+
+    Source: https://man7.org/linux/man-pages/man7/user_namespaces.7.html
+    """
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return False
+    try:
+        mapping = Path("/proc/self/uid_map").read_text().split()
+    except OSError:
+        return True
+    return mapping == ["0", "0", str(2**32 - 1)]
+
+
 def _warn_of_root() -> None:
-    if sys.platform != "win32" and os.geteuid() == 0:
+    if _is_root():
         log.warning(
             "Running as root, which is not needed. Another user needs CAP_NET_ADMIN for a receive "
             "buffer larger than net.core.rmem_max, CAP_NET_BIND_SERVICE for a port below 1024, "

@@ -13,23 +13,28 @@ Thread: the event loop's.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.web.log_limit import LogLimiter
 from exporter.web.message import Handler, Request, Response, text_response
 
 Task = asyncio.Task[None]
 
+_MIN_CONNECTIONS, _MAX_CONNECTIONS = 8, 512
+#: File descriptors for everything else: the source, the log, files that are read, the push.
+_OTHER_DESCRIPTORS = 48
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of a server, in bytes and seconds."""
 
-    #: Simultaneous connections. Below 1024, the usual limit of file descriptors.
-    connections: int = 512
+    #: Simultaneous connections.
+    connections: int = field(default_factory=lambda: max_connections())
     #: Request line and headers.
     header_bytes: int = 16 * 1024
     #: A request body, which is read and discarded.
@@ -43,6 +48,21 @@ class Limits:
     response_seconds: float = 30.0
     #: The same at the limit of requests. A page of 5 MB takes half a second at 100 Mbit/s.
     crowded_response_seconds: float = 1.0
+
+
+def max_connections() -> int:
+    """Return the limit of connections: what RLIMIT_NOFILE leaves, `_MAX_CONNECTIONS` at most.
+
+    Source: https://man7.org/linux/man-pages/man2/getrlimit.2.html
+    """
+    if sys.platform == "win32":
+        return _MAX_CONNECTIONS
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, limit - _OTHER_DESCRIPTORS))
 
 
 class Admission:
@@ -106,6 +126,14 @@ class Admission:
             return False
         del self._waiting[task]
         return task.cancel()
+
+    async def free_descriptor(self) -> bool:
+        """End a waiting connection, and wait until it is closed. Return false if none waits."""
+        task = next(iter(self._waiting), None)
+        if task is None or not self.evict():
+            return False
+        await asyncio.wait([task])
+        return True
 
     def add(self, task: Task) -> None:
         """Add a new connection, which is waiting."""

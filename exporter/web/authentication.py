@@ -11,12 +11,16 @@ import asyncio
 import base64
 import hashlib
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import bcrypt
 
 from exporter.web.daemon_thread import run_in_daemon_thread
+
+#: Clients whose guesses are counted.
+_MAX_CLIENTS = 1000
 
 #: Size of each cache: of right and of wrong passwords.
 CACHE_SIZE = 100
@@ -31,26 +35,37 @@ _DUMMY = b"QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 _Key = tuple[bytes, bytes, bytes]
 
 
+#: Wrong passwords that a client may have compared in so many seconds.
+MAX_GUESSES, GUESS_SECONDS = 5, 60.0
+
+
 class BusyError(Exception):
     """Too many requests wait for a password comparison."""
+
+
+class GuessingError(Exception):
+    """The client has sent too many wrong passwords."""
 
 
 class Authenticator:
     """Compares passwords. Thread: the event loop's."""
 
-    def __init__(self, max_waiting: int) -> None:
+    def __init__(self, max_waiting: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`max_waiting`: the limit of requests that wait for a comparison."""
         self._max_waiting = max_waiting
+        self._guesses = _Guesses(monotonic)
         self._waiting = 0
         self._lock = asyncio.Lock()
         # Two caches, so that wrong passwords cannot evict the right ones.
         self._right, self._wrong = _RecentKeys(), _RecentKeys()
         self._secret = os.urandom(32)
 
-    async def admits(self, users: Mapping[bytes, bytes], authorization: str) -> bool:
+    async def admits(
+        self, users: Mapping[bytes, bytes], authorization: str, client: str = ""
+    ) -> bool:
         """Return whether an Authorization header has a user and the password of that user.
 
-        Raises BusyError.
+        `client` is the address of the client. Raises BusyError and GuessingError.
         """
         credentials = parse_basic(authorization)
         if credentials is None or len(credentials[1]) > _MAX_PASSWORD_BYTES:
@@ -63,6 +78,8 @@ class Authenticator:
         admitted = self._cached(key)
         if admitted is not None:
             return admitted
+        if self._guesses.exhausted(client):
+            raise GuessingError
         if self._waiting >= self._max_waiting:
             raise BusyError
         self._waiting += 1
@@ -72,6 +89,8 @@ class Authenticator:
                 if admitted is None:
                     admitted = await _matches(password, hashed) and user in users
                     (self._right if admitted else self._wrong).add(key)
+                    if not admitted:
+                        self._guesses.add(client)
                 return admitted
         finally:
             self._waiting -= 1
@@ -80,6 +99,31 @@ class Authenticator:
         if key in self._right:
             return True
         return False if key in self._wrong else None
+
+
+class _Guesses:
+    """Counts wrong passwords by client, so that a guesser cannot occupy the comparisons."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        #: By client: when its count began, and the count; the oldest first.
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def exhausted(self, client: str) -> bool:
+        return self._count(client)[1] >= MAX_GUESSES
+
+    def add(self, client: str) -> None:
+        if not client:  # its address is not known
+            return
+        since, count = self._count(client)
+        self._counts[client] = since, count + 1
+        if len(self._counts) > _MAX_CLIENTS:
+            self._counts.popitem(last=False)
+
+    def _count(self, client: str) -> tuple[float, int]:
+        now = self._monotonic()
+        since, count = self._counts.get(client, (now, 0))
+        return (since, count) if now - since < GUESS_SECONDS else (now, 0)
 
 
 class _RecentKeys:

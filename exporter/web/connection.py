@@ -70,6 +70,8 @@ class Connection:
         timeout = self._limits.request_seconds
         try:
             while not self._admission.stopping and await self._handle_request(timeout):
+                if self._writer.transport.is_closing():
+                    break  # nobody reads the responses to what is left
                 # There may be only a part of the next request.
                 self._pipelined = bool(self._http.trailing_data[0])
                 timeout = self._limits.idle_seconds
@@ -98,7 +100,7 @@ class Connection:
             status = self._status(error)
             await self._send(text_response(status, HTTPStatus(status).phrase.lower()))
         else:
-            if request is None:
+            if request is None or self._writer.transport.is_closing():
                 return False
             await self._answer(request)
             if self._http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
@@ -150,7 +152,7 @@ class Connection:
             if not isinstance(head, h11.Request):
                 return None
             self._head_only, self._too_long_status = head.method == b"HEAD", 413
-            request = _to_request(head)
+            request = _to_request(head, self._client)
             if int(request.header("content-length") or 0) > self._limits.body_bytes:
                 raise _too_large()
             # A client that waits for "100 Continue" gets the response without sending the body.
@@ -202,6 +204,8 @@ class Connection:
         with ExitStack() as waiting:
             async with asyncio.timeout(self._limits.response_seconds):
                 for data in self._framed(head, body):
+                    if self._writer.transport.is_closing():
+                        raise ConnectionResetError
                     self._writer.write(data)
                     if self._writer.transport.get_write_buffer_size():
                         waiting.enter_context(sending)
@@ -239,7 +243,7 @@ def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(pending)
 
 
-def _to_request(head: h11.Request) -> Request:
+def _to_request(head: h11.Request, client: str) -> Request:
     """Convert a request. Raises h11.RemoteProtocolError if it is not supported."""
     if not head.http_version.startswith(b"1."):
         raise h11.RemoteProtocolError("not HTTP/1", error_status_hint=505)
@@ -254,7 +258,8 @@ def _to_request(head: h11.Request) -> Request:
     ):
         # A proxy in between may use the other length (request smuggling).
         raise h11.RemoteProtocolError("two lengths", error_status_hint=400)
-    return Request(head.method.decode("latin-1"), path_of(head.target.decode("latin-1")), headers)
+    path = path_of(head.target.decode("latin-1"))
+    return Request(head.method.decode("latin-1"), path, headers, client)
 
 
 def _too_large() -> h11.RemoteProtocolError:

@@ -12,6 +12,18 @@ _log = logging.getLogger(__name__)
 _MAX_MESSAGES = 100
 
 
+class LimitedLogger(logging.Filter):
+    """A filter for the logger of a library: each message once every minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = LogLimiter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log a record."""
+        return self._limiter.allow(str(record.msg))
+
+
 class LogLimiter:
     """Allows each message once every `seconds`. Thread: one at a time."""
 

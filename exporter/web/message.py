@@ -16,6 +16,8 @@ class Request:
     path: str
     #: By lower-case name; the values of a repeated header are joined with commas.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: The address of the client.
+    client: str = ""
 
     def header(self, name: str) -> str:
         """Return the value of a header (`name` in lower case), or ""."""

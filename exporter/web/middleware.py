@@ -13,7 +13,12 @@ from collections.abc import Callable
 from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.web.admission import answer
-from exporter.web.authentication import Authenticator, BusyError
+from exporter.web.authentication import (
+    GUESS_SECONDS,
+    Authenticator,
+    BusyError,
+    GuessingError,
+)
 from exporter.web.live_configuration import LiveWebConfig
 from exporter.web.log_limit import LogLimiter
 from exporter.web.message import Handler, Request, Response, text_response
@@ -70,8 +75,12 @@ class WebConfigMiddleware:
             return text_response(429, "too many requests")
         if users:
             try:
-                if not await self._authenticator.admits(users, request.header("authorization")):
+                authorization = request.header("authorization")
+                if not await self._authenticator.admits(users, authorization, request.client):
                     return text_response(401, "unauthorized", ("WWW-Authenticate", "Basic"))
+            except GuessingError:
+                wait = ("Retry-After", f"{GUESS_SECONDS:.0f}")
+                return text_response(429, "too many wrong passwords", wait)
             except BusyError:
                 reason = "too many passwords are being compared"
                 return text_response(503, reason, ("Retry-After", "1"))

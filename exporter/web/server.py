@@ -22,6 +22,7 @@ from exporter.logs import event
 from exporter.web.admission import Admission, Limits
 from exporter.web.connection import READ_BYTES, Connection
 from exporter.web.listening import Address, listen
+from exporter.web.log_limit import LimitedLogger
 from exporter.web.message import Handler
 from exporter.web.tls import Tls
 from exporter.web.tls_stream import HandshakeError, TlsStream
@@ -55,6 +56,7 @@ class WebServer:
         self._passed_sockets = sockets
         self._tls = tls
         self._admission = Admission(application, limits or Limits(), max_requests)
+        self._asyncio_filter = LimitedLogger()
         self._listeners: list[socket.socket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -89,6 +91,8 @@ class WebServer:
                 sock.close()
             raise
         loop.set_exception_handler(self._log_exception)
+        # asyncio logs what clients do to their connections, each time.
+        logging.getLogger("asyncio").addFilter(self._asyncio_filter)
         self._listeners, self._loop = listeners, loop
         # A daemon thread, so that a handler that never returns does not keep the process alive.
         self._thread = threading.Thread(target=self._run, args=(loop,), name="web", daemon=True)
@@ -101,6 +105,7 @@ class WebServer:
         """
         if self._loop is None or self._thread is None:
             return
+        logging.getLogger("asyncio").removeFilter(self._asyncio_filter)
         self._grace = timeout / 2
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._stopping.set)
@@ -154,9 +159,9 @@ class WebServer:
                 continue  # the client is gone
             except OSError as error:
                 self._admission.log_limiter.failure("Accepting a connection", error)
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._admission.evict()  # frees a file descriptor
-                await asyncio.sleep(_ACCEPT_PAUSE)
+                scarce = error.errno in (errno.EMFILE, errno.ENFILE)
+                if not (scarce and await self._admission.free_descriptor()):
+                    await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
             if self._admission.admit():
                 self._admission.add(loop.create_task(self._serve_connection(sock)))

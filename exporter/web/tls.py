@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import ssl
@@ -80,7 +81,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: Pem, key: Pem) -> No
 
     chain = _read(certificate, b"CERTIFICATE-----", "certificate")
     private = _read(key, b"PRIVATE KEY-----", "key")
-    with _file(chain) as chain_path, _file(private) as private_path:
+    with _file(certificate, chain) as chain_path, _file(key, private) as private_path:
         try:
             context.load_cert_chain(chain_path, private_path, no_password)
         except ssl.SSLError as error:
@@ -108,7 +109,7 @@ def _verify_clients(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.client_ca is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     else:
-        with _file(settings.client_ca.read()) as path:
+        with _file(settings.client_ca, settings.client_ca.read()) as path:
             try:
                 context.load_verify_locations(path)
             except ssl.SSLError as error:
@@ -133,25 +134,32 @@ def _reason(error: ssl.SSLError) -> str:
 
 
 @contextmanager
-def _file(data: bytes) -> Iterator[str]:
+def _file(pem: Pem, data: bytes) -> Iterator[str]:
     """Yield the path of a file with this content, because Python's ssl loads only files.
 
-    So ssl loads exactly the data that was checked, inline data included.
+    So ssl loads exactly the data that was checked, inline data included. Raises SettingsError.
     """
     if sys.platform == "linux" and os.path.isdir("/proc/self/fd"):
         # In memory, so that no key is written to a disk and no folder has to be writable.
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(data)
-            yield f"/proc/self/fd/{descriptor}"
+            path = f"/proc/self/fd/{descriptor}"
+            try:
+                with open(descriptor, "wb", closefd=False) as file:
+                    file.write(data)
+            except OSError as error:
+                if error.errno != errno.EFBIG or not pem.path:
+                    limit = "a file limit (RLIMIT_FSIZE, LimitFSIZE= in a unit) is too small"
+                    raise pem.error(f"failed to load {pem.key}: {limit}") from None
+                path = pem.path  # not inline: it can be loaded from its own file
+            yield path
         finally:
             os.close(descriptor)
     else:
         with tempfile.TemporaryDirectory() as folder:  # readable for this user only
-            path = Path(folder, "pem")
-            path.write_bytes(data)
-            yield str(path)
+            copy = Path(folder, "pem")
+            copy.write_bytes(data)
+            yield str(copy)
 
 
 def alternative_names(certificate: Mapping[str, Any]) -> set[str]:

@@ -1,6 +1,7 @@
 """The whole agent against the real kernel, in namespaces of its own, seen over HTTP."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from requirements_here import require
 from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
 from support.waiting import DEADLINE, wait_until
@@ -429,3 +431,20 @@ def test_the_agent_of_this_machine_starts_without_any_flag_but_a_port() -> None:
         assert page.sum("process_open_fds") > 0
         assert agent.get("/nothing").status == 404
         assert os.getpid() != agent.process.pid
+
+
+def test_user_0_of_a_user_namespace_is_not_root() -> None:
+    """A rootless container is not told to use another user, and the real root is."""
+    code = "from exporter.agent.run import _is_root; print(_is_root())"
+    command = [sys.executable, "-c", code]
+
+    def answer(*before: str) -> str:
+        done = subprocess.run(
+            [*before, *command], cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+        require(not done.returncode, f"user namespaces ({done.stderr.strip()})")
+        return done.stdout.strip()
+
+    require(shutil.which("unshare"), "unshare: apt-get install util-linux")
+    assert answer("unshare", "--user", "--map-root-user") == "False"
+    assert answer() == str(os.geteuid() == 0)

@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.waiting import NEVER, wait_until, without_waiting
 
-from exporter.web.authentication import CACHE_SIZE, Authenticator, BusyError, parse_basic
+from exporter.web.authentication import (
+    CACHE_SIZE,
+    GUESS_SECONDS,
+    MAX_GUESSES,
+    Authenticator,
+    BusyError,
+    GuessingError,
+    parse_basic,
+)
 
 USERS = {b"alice": HASH_4.encode()}
 #: The password of the hash that unknown users are compared with in the exporter-toolkit.
@@ -202,6 +210,44 @@ def test_those_beyond_the_limit_are_refused_at_once(authenticator: Authenticator
         assert not await authenticator.admits(USERS, headers[-1])
 
     asyncio.run(crowd())
+
+
+def test_guesses_of_a_client_are_bounded(compared: list[bytes]) -> None:
+    """Who sends wrong passwords has no more compared for a minute; others go on, known or not."""
+    now = [0.0]
+    authenticator = Authenticator(10, lambda: now[0])
+    guesses = [basic(b"alice", b"%d" % i) for i in range(100)]
+
+    async def attack() -> None:
+        for guess in guesses[:MAX_GUESSES]:
+            assert not await authenticator.admits(USERS, guess, "192.0.2.1")
+        for guess in guesses[MAX_GUESSES:]:
+            with pytest.raises(GuessingError):
+                await authenticator.admits(USERS, guess, "192.0.2.1")
+        assert len(compared) == MAX_GUESSES
+        with pytest.raises(GuessingError):
+            await authenticator.admits(USERS, RIGHT, "192.0.2.1")
+        assert await authenticator.admits(USERS, RIGHT, "192.0.2.2")
+        assert await authenticator.admits(USERS, RIGHT, "192.0.2.1"), "it is known by now"
+        now[0] = GUESS_SECONDS
+        assert not await authenticator.admits(USERS, guesses[-1], "192.0.2.1")
+
+    asyncio.run(attack())
+
+
+def test_the_guesses_of_many_clients_take_little_memory(compared: list[bytes]) -> None:
+    """A crowd with more addresses than are remembered is counted as far as there is room."""
+    authenticator = Authenticator(10)
+
+    async def attack() -> None:
+        wrong = basic(b"alice", b"wrong")
+        for number in range(3000):
+            await authenticator.admits(USERS, wrong, f"192.0.2.{number}")
+            authenticator._guesses.add(f"192.0.2.{number}")
+
+    asyncio.run(attack())
+    assert len(authenticator._guesses._counts) == 1000
+    assert len(compared) == 1
 
 
 async def _tried(outcome: Awaitable[bool]) -> bool | str:

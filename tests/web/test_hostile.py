@@ -3,11 +3,14 @@
 import logging
 import re
 import socket
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
 from serving import GET, PAGE, Client, echo, scrape, serving
+from support.agent import Agent
 from support.waiting import wait_until
 
 from exporter.web.admission import Limits
@@ -33,7 +36,7 @@ def server(running: WebServer, caplog: pytest.LogCaptureFixture) -> Iterator[Web
     with caplog.at_level(logging.INFO):
         yield running
         assert scrape(running).status == 200
-    assert not [record for record in caplog.records if record.name.startswith("exporter")]
+    assert not caplog.records, "of any logger"
 
 
 def statuses(answer: bytes) -> list[int]:
@@ -257,3 +260,54 @@ def test_without_a_limit_of_requests_that_of_connections_holds() -> None:
                 return False
 
         wait_until(served)
+
+
+@pytest.mark.parametrize("target", [b"/metrics", b"/nothing"])
+def test_work_ends_with_the_connection(target: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients that pipeline and vanish cost no more than was begun, and no line of any logger."""
+    asked = []
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def handler(request: Request) -> Response:
+        asked.append(request.path)
+        return Response(200, (), b"x" * 100_000)
+
+    with caplog.at_level(logging.INFO), serving(handler) as server:
+        for _ in range(20):
+            with Client(server, request * 100) as client:
+                # Closing with a reset, as a client does that is killed.
+                linger = struct.pack("ii", 1, 0)
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        assert scrape(server).status == 200
+        wait_until(lambda: not server._admission._tasks, message="every connection has ended")
+    assert not caplog.records
+    assert len(asked) < 20 * 100
+
+
+def test_what_asyncio_says_is_limited(caplog: pytest.LogCaptureFixture) -> None:
+    """A message of asyncio's own is logged once, and no more while it repeats."""
+    with caplog.at_level(logging.INFO), serving(echo):
+        for _ in range(100):
+            logging.getLogger("asyncio").warning("socket.send() raised exception.")
+    assert len([r for r in caplog.records if r.name == "asyncio"]) == 1
+
+
+FEW = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
+from exporter.cli import main
+sys.exit(main(["--web.listen-address=127.0.0.1:0"]))
+"""
+
+
+@pytest.mark.parametrize("descriptors", [64, 200])
+def test_silent_clients_keep_no_scraper_out_where_descriptors_are_few(descriptors: int) -> None:
+    """More silent clients than there are descriptors: the next scraper is served, and others."""
+    agent = Agent()
+    agent.command = [sys.executable, "-c", FEW, str(descriptors)]
+    with agent, ExitStack() as silent:
+        for _ in range(2 * descriptors):
+            silent.enter_context(socket.create_connection(("127.0.0.1", agent.port)))
+        for _ in range(5):
+            assert agent.get("/-/healthy").status == 200
+        assert not [line for line in agent.log if "Accepting a connection" in line]

@@ -4,12 +4,14 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import certificates
+from support.agent import PROJECT
 from support.prometheus import needed
 
 from exporter.errors import SettingsError
@@ -208,3 +210,39 @@ def test_what_go_does_not_take_is_no_duration(text: str) -> None:
     """Everything else is refused with what would be right."""
     with pytest.raises(ValueError, match="write for example 500ms, 10s or 1m30s"):
         parse_go_duration(text)
+
+
+NO_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from exporter.cli import main
+sys.exit(main(["check-config", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
+def test_a_process_that_may_write_no_file_can_serve_tls(tmp_path: Path) -> None:
+    """LimitFSIZE=0 counts files in memory too: certificates are loaded from their own files.
+
+    Inline ones have none, and the error names the limit.
+    """
+    certificates.write_all(tmp_path)
+    from_files = tmp_path / "files.yml"
+    from_files.write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}\n")
+    inline = tmp_path / "inline.yml"
+    parts = {"cert": "server.pem", "key": "server.key"}
+    texts = {key: (tmp_path / name).read_text() for key, name in parts.items()}
+    inline.write_text(json.dumps({"tls_server_config": texts}))
+    results = {
+        path.stem: subprocess.run(
+            [sys.executable, "-c", NO_FILES, path],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for path in (from_files, inline)
+    }
+    assert results["files"].returncode == 0, results["files"].stderr
+    assert results["inline"].returncode == 1
+    assert "RLIMIT_FSIZE" in results["inline"].stderr
