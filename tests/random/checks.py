@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any, NamedTuple
 from unittest.mock import ANY
 
@@ -14,6 +15,7 @@ from support.namespace import Namespace
 
 STATES = ("disconnected", "connected")
 TYPES = ("add", "delete", "parameter")
+_EXTRA = ("state", "type", "parameter", "cause")
 
 
 class Kernel(NamedTuple):
@@ -60,6 +62,7 @@ class Kernel(NamedTuple):
             "kind": self.kind(index),
             "address": said.address,
             "connected": self.connected[family, index],
+            "enabled": "UP" in link["flags"] and not (ipv6 and said.disabled6),
             "mtu_bytes": said.mtu6 if ipv6 else said.mtu,
             "forwarding_enabled": bool(said.forwarding6 if ipv6 else said.forwarding4),
         }
@@ -89,6 +92,8 @@ class Series:
     #: The gauges and facts; ``None``: it is gone, or shared.
     gauges: dict[str, object] | None
     parameters: dict[str, float]
+    #: By cause.
+    disconnections: dict[str, float]
 
 
 class Page:
@@ -106,7 +111,7 @@ class Page:
                 key = labels["family"], labels["index"], labels["luid"]
                 if name in ("ip_interface_info", "ip_interface_notifications_total"):
                     facts.setdefault(key, {}).update(labels)
-                extra = labels.get("state") or labels.get("type") or labels.get("parameter") or ""
+                extra = next((labels[name] for name in _EXTRA if name in labels), "")
                 said.setdefault(key, defaultdict(Counter))[name][extra] += value
         for key in said:
             self.series[key[:2]].append(_series(said[key], facts[key]))
@@ -131,6 +136,7 @@ def _series(said: dict[str, Counter[str]], facts: dict[str, str]) -> Series:
     if "alias" in facts:
         gauges = {name: facts[name] for name in ("device", "alias", "kind", "address")}
         gauges["connected"] = bool(said["ip_interface_connected"][""])
+        gauges["enabled"] = bool(said["ip_interface_enabled"][""])
         gauges["mtu_bytes"] = int(said["ip_interface_mtu_bytes"][""])
         gauges["forwarding_enabled"] = bool(said["ip_interface_forwarding_enabled"][""])
     return Series(
@@ -141,6 +147,7 @@ def _series(said: dict[str, Counter[str]], facts: dict[str, str]) -> Series:
         [every[s] for s in STATES],
         gauges,
         said["ip_interface_parameter_changes_total"],
+        said["ip_interface_disconnections_total"],
     )
 
 
@@ -250,12 +257,19 @@ def _of_lives(page: Page, truth: Truth) -> Iterator[str]:
             if len(series) != len(lives):
                 yield f"{who}: {len(series)} series of {len(lives)} lives"
                 continue
-            for life, one in zip(lives, series, strict=True):
-                for failure in _of_life(one, life, family, truth):
-                    yield f"{who}: {failure}"
+            pairings = permutations(series) if len(series) < 5 else [series]
+            for failure in min((_of_pairs(p, lives, family, truth) for p in pairings), key=len):
+                yield f"{who}: {failure}"
         elif len(lives) == len(series) == 1:
             for failure in _after_a_loss(series[0], lives[0], family, truth, page):
                 yield f"{who}: {failure}"
+
+
+def _of_pairs(
+    series: Collection[Series], lives: list[Life], family: int, truth: Truth
+) -> list[str]:
+    pairs = zip(series, lives, strict=True)
+    return [failure for one, life in pairs for failure in _of_life(one, life, family, truth)]
 
 
 def _of_life(one: Series, life: Life, family: int, truth: Truth) -> Iterator[str]:
@@ -280,6 +294,9 @@ def _of_life(one: Series, life: Life, family: int, truth: Truth) -> Iterator[str
         yield f"{one.parameters['connected']:.0f} changes of connected, not {account.shown}"
     if one.transitions != account.shown:
         yield f"transitions {_pair(one.transitions)}, messages showed {_pair(account.shown)}"
+    causes = one.disconnections
+    if (sum(causes.values()), causes["administrative"]) != (account.shown[0], account.switched_off):
+        yield f"disconnections {dict(causes)}, messages showed {account.switched_off} switched off"
     yield from _within(one.all_transitions, account)
 
 

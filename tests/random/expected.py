@@ -44,7 +44,9 @@ class Account:
     shown: list[int] = field(default_factory=lambda: [0, 0])
     low: list[int] = field(default_factory=lambda: [0, 0])
     high: list[int] = field(default_factory=lambda: [0, 0])
-    #: Shown disconnections that a shown connection ended.
+    #: Shown disconnections of an interface that was switched off.
+    switched_off: int = 0
+    #: Other disconnections, which a connection ended before it was switched off.
     outages: int = 0
     mtu_changes: int = 0
     forwarding_changes: int = 0
@@ -72,13 +74,15 @@ class Account:
         self.exists, self._outage = False, False
         self.deletes += 1
 
-    def show(self, connected: bool) -> None:
-        """A message showed it connected, or not."""
+    def show(self, connected: bool, enabled: bool) -> None:
+        """A message showed it connected, or not; switched on, or off."""
         if connected != self.connected:
             self.connected = connected
             self.shown[connected] += 1
+            self.switched_off += not connected and not enabled
             self.outages += connected and self._outage
             self._outage = not connected
+        self._outage &= enabled
 
     def carry(self, before: Message, now: Message, ipv6: bool, connected: bool) -> None:
         """The link's carrier changed as the counters of two messages tell."""
@@ -151,7 +155,7 @@ class Life:
             if message.family == UNSPEC:
                 account.carry(before, message, family == INET6, connected)
                 account.mtu_changes += before.mtu != message.mtu
-            account.show(connected)
+            account.show(connected, bool(message.flags & UP))
             self._forward(family, message.forwarding4 if family == INET else message.forwarding6)
 
     def netconf(self, family: int, message: Message) -> None:
