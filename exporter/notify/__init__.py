@@ -9,15 +9,15 @@
     with notify_ip_interface_change(Family.UNSPEC, changed, initial_notification=True):
         ...
 
-Functions have the names of the documentation in Python's spelling. What they return is
+The functions have the names of the documentation in Python's spelling. Their results are
 immutable, in seconds and bytes. Errors are `IpHelperError`, an OSError with the documented
-code as `winerror` and the documented text, on Linux too: 87 for a bad argument, 2 for an
-unknown interface, 1168 for one without that family, 8, 50, …; where the kernel fails in a
-way that has no documented code, the OSError is the kernel's. Any thread may call them.
+code as `winerror` and the documented text, also on Linux: 87 for a bad argument, 2 for an
+unknown interface, 1168 for an interface without that family, 8, 50, …. An error of the Linux
+kernel without a documented code stays the OSError that it is. Thread: any.
 
-What the documentation leaves open is so here: callbacks of one handle come one at a time, in
-order and none merged, on a thread of its own; the first may come before the registering call
-has returned; a callback's exception is logged and counted, and the next callback comes.
+Where the documentation is silent: the callbacks of a handle come one at a time, in order and
+none merged, on a thread of its own; the first can come before the registering call returns; an
+exception of a callback is logged and counted, and the next callback comes.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/
 """
@@ -74,7 +74,7 @@ __all__ = [
 #: The former name of `NotificationType`.
 Kind = NotificationType
 
-#: The system that answers. Tests and replays put another in its place.
+#: The system that answers; tests replace it.
 backend: Backend = SystemBackend()
 
 
@@ -82,23 +82,24 @@ def notify_ip_interface_change(
     family: int,
     callback: Callback,
     caller_context: Any = None,
-    initial_notification: bool = False,
+    initial_notification: bool = False,  # noqa: FBT001, FBT002 (the documented order)
 ) -> NotificationHandle:
-    """Register for every change of the IP interfaces of this computer; it lasts until cancelled.
+    """Register a callback for every change of the IP interfaces of this computer.
 
-    `family`: `Family.UNSPEC` (0, both), `IPV4` (2) or `IPV6` (23); Linux' own 10 is refused.
-    `callback` is called as ``callback(caller_context, row, notification_type)``:
-    `caller_context` is passed on as it is; `row` says which interface (`InterfaceKey`), and
-    is ``None`` in the notification that `initial_notification` asks for, which says that the
-    registration works; the type is `NotificationType.ADD`, `DELETE`, `PARAMETER` or `INITIAL`.
+    `family` is `Family.UNSPEC` (0, both), `IPV4` (2) or `IPV6` (23); Linux' own 10 is refused.
+    The call is ``callback(caller_context, row, notification_type)``. `row` is the key of the
+    interface (`InterfaceKey`). The type is `NotificationType.ADD`, `DELETE` or `PARAMETER`.
+    With `initial_notification`, a first call of type `INITIAL` confirms the registration; its
+    `row` is ``None``.
 
-    The callback is kept alive until cancelled, also when the handle is dropped; the end of
-    the program cancels. On Linux the registration is for the network namespace of the
-    calling thread. What the system loses in an overload, a comparison makes good: one
-    notification for each interface that differs.
+    The registration lasts until it is cancelled, at the latest by the end of the program, also
+    when the handle is dropped. On Linux it is for the network namespace of the calling thread,
+    and a forked child does not have it. When the system loses notifications, a comparison
+    finds the interfaces that differ, and one notification comes for each.
 
-    Raises `IpHelperError`: 87 for another family or what cannot be called, 8 without memory,
-    threads or descriptors, 6 and any other from the system. Then nothing is registered.
+    Raises `IpHelperError`: 87 for another family or a callback that cannot be called, 8 without
+    memory, threads or descriptors, 6 and any other code from the system. Then nothing is
+    registered.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-notifyipinterfacechange
     """
     function = "NotifyIpInterfaceChange"
@@ -106,17 +107,18 @@ def notify_ip_interface_change(
     if not callable(callback):
         raise IpHelperError(ERROR_INVALID_PARAMETER, function)
     source = backend.register(wanted)
-    handle = NotificationHandle(source, callback, caller_context, initial_notification)
+    handle = NotificationHandle(source, callback, caller_context, initial=initial_notification)
     handle.start()
     return handle
 
 
 def cancel_mib_change_notify2(notification_handle: NotificationHandle) -> None:
-    """End a registration: on return no callback runs and none will come.
+    """End a registration. When it returns, no callback runs and none will come.
 
-    It waits for a running callback; so the caller must own nothing the callback waits for.
-    Raises `IpHelperError`: 1131 at once in the callback itself, which it would wait for, and
-    the registration stays; 87 the second time, and for ``None``; 6 for what is no handle.
+    It waits for a running callback, so the caller must not own anything that the callback
+    waits for. Ctrl-C interrupts it; then the registration stays, and can be cancelled again.
+    Raises `IpHelperError`: 1131 at once in the callback itself, and the registration stays; 87
+    the second time, and for ``None``; 6 for anything but a handle.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-cancelmibchangenotify2
     """
     if notification_handle is None:
@@ -127,7 +129,7 @@ def cancel_mib_change_notify2(notification_handle: NotificationHandle) -> None:
 
 
 def initialize_ip_interface_entry() -> Interface:
-    """An entry in which nothing is set: family `UNSPEC`, LUID and index 0.
+    """Return an entry in which nothing is set: family `UNSPEC`, LUID and index 0.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-initializeipinterfaceentry
     """
@@ -135,10 +137,10 @@ def initialize_ip_interface_entry() -> Interface:
 
 
 def get_ip_interface_entry(family: int, luid: int = 0, index: int = 0) -> Interface:
-    """The IP interface of a family and a LUID, or an index where the LUID is 0, as it is now.
+    """Read the IP interface of a family and a LUID, or of an index where the LUID is 0.
 
-    Raises `IpHelperError`: 2 when there is no such interface, 1168 when it has not this
-    family, 87 for a family other than 2 and 23, or without both LUID and index.
+    Raises `IpHelperError`: 2 if there is no such interface, 1168 if it does not have this
+    family, 87 for a family other than 2 and 23, or with neither LUID nor index.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getipinterfaceentry
     """
     function = "GetIpInterfaceEntry"
@@ -149,9 +151,9 @@ def get_ip_interface_entry(family: int, luid: int = 0, index: int = 0) -> Interf
 
 
 def get_ip_interface_table(family: int = Family.UNSPEC) -> list[Interface]:
-    """All IP interfaces of one family, or both, as they are now; in no particular order.
+    """List the IP interfaces of one family, or of both, in no particular order.
 
-    Raises `IpHelperError`: 1168 when there are none, 50 when this computer has not the
+    Raises `IpHelperError`: 1168 if there are none, 50 if this computer does not have the
     family, 87 for another family, 8 without memory.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getipinterfacetable
     """
@@ -159,16 +161,16 @@ def get_ip_interface_table(family: int = Family.UNSPEC) -> list[Interface]:
 
 
 def get_if_entry2(luid: int = 0, index: int = 0) -> LinkEntry:
-    """The link of a LUID, or of an index where the LUID is 0, as it is now.
+    """Read the link of a LUID, or of an index where the LUID is 0.
 
-    Raises `IpHelperError`: 2 when there is no such link, 87 without both LUID and index.
+    Raises `IpHelperError`: 2 if there is no such link, 87 with neither LUID nor index.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifentry2
     """
     return backend.link_entry(*_key(luid, index, "GetIfEntry2"))
 
 
 def get_if_table2() -> list[LinkEntry]:
-    """All links, physical and logical, as they are now. Raises `IpHelperError`: 8.
+    """List all links, physical and logical. Raises `IpHelperError`: 8 without memory.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getiftable2
     """
@@ -176,16 +178,16 @@ def get_if_table2() -> list[LinkEntry]:
 
 
 def get_if_stack_table() -> list[IfStackRow]:
-    """Which link is directly above which, as (higher, lower) indexes.
+    """List which link is directly above which, as (higher, lower) indexes.
 
-    Raises `IpHelperError`: 1168 when none is.
+    Raises `IpHelperError`: 1168 if none is.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getifstacktable
     """
     return backend.stack_table()
 
 
 def get_inverted_if_stack_table() -> list[InvertedIfStackRow]:
-    """The same relation, as (lower, higher) indexes. Raises `IpHelperError`: 1168 when none.
+    """List the same pairs as (lower, higher) indexes. Raises `IpHelperError`: 1168 if none.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-getinvertedifstacktable
     """
@@ -193,14 +195,21 @@ def get_inverted_if_stack_table() -> list[InvertedIfStackRow]:
 
 
 def _family(family: int, function: str) -> Family:
-    try:
-        return Family(family)
-    except ValueError:
-        raise IpHelperError(ERROR_INVALID_PARAMETER, function) from None
+    """Return the family of a number. Raises `IpHelperError` 87 for anything else."""
+    if not _is_integer(family) or family not in list(Family):
+        raise IpHelperError(ERROR_INVALID_PARAMETER, function)
+    return Family(family)
 
 
 def _key(luid: int, index: int, function: str) -> tuple[int, int]:
-    """The LUID (64 bits) and the index (32 bits), of which one is needed."""
+    """Return the LUID (64 bits) and the index (32 bits). Raises 87 without either."""
+    if not (_is_integer(luid) and _is_integer(index)):
+        raise IpHelperError(ERROR_INVALID_PARAMETER, function)
     if not (0 <= luid < 1 << 64 and 0 <= index < 1 << 32 and (luid or index)):
         raise IpHelperError(ERROR_INVALID_PARAMETER, function)
     return luid, index
+
+
+def _is_integer(value: object) -> bool:
+    """Tell an integer from what only equals one: 2.0, False."""
+    return isinstance(value, int) and not isinstance(value, bool)

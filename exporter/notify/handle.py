@@ -1,7 +1,7 @@
-"""A registration for IP-interface changes: what it owns, and how it ends.
+"""A registration for changes of IP interfaces: its thread, its callbacks and its end.
 
-Callbacks come on a thread of ours and never on one of the system's: there they could not be
-serialised (Windows is reported not to), and a slow one would hold up the system.
+The callbacks come on a thread of the registration's own. The system's threads would not always
+call one at a time (Windows is reported not to), and a slow callback would block them.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-cancelmibchangenotify2
 """
@@ -31,42 +31,47 @@ log = logging.getLogger(__name__)
 EXIT_SECONDS = 5.0
 
 _serial = itertools.count(1)
-#: The registrations in force. A handle that is dropped goes on, as the system's would: its
-#: thread keeps it. (A finalizer would cancel in whatever thread collects garbage, the
-#: callback's own among them.) Adding and removing are atomic, so that no lock is held, or
-#: needed, around a cancel.
+#: The registrations that are not cancelled. A handle that nobody else keeps stays in force, as
+#: on Windows. (A finalizer would cancel in whatever thread collects garbage, which can be the
+#: callback's.) Adding and removing are atomic, so a cancel needs no lock.
 _registered: set[NotificationHandle] = set()
 
 
 class NotificationHandle:
-    """One registration, made by `notify_ip_interface_change`; a context manager that cancels.
+    """A registration, made by `notify_ip_interface_change`. As a context manager it cancels.
 
-    It owns a source and the thread that takes from it and calls back.
+    It owns a source, and the thread that receives from it and calls back.
     """
 
-    def __init__(self, source: Source, callback: Callback, context: Any, initial: bool) -> None:
+    def __init__(self, source: Source, callback: Callback, context: Any, *, initial: bool) -> None:
         #: Exceptions that the callback has raised.
         self.callback_errors = 0
         self._source = source
         self._cancelled = threading.Event()
-        # Only the thread holds the callback and its context: they are released when it ends.
-        # A daemon, because the interpreter waits for other threads before `_cancel_all`.
+        #: No callback runs any more. Ctrl-C can interrupt waiting for it, and it can be waited
+        #: for again; a `Thread.join` that was interrupted says that the thread has ended.
+        self._ended = threading.Event()
+        # Only the thread refers to the callback and its context, so its end releases them. A
+        # daemon: the interpreter would wait for any other thread before it calls `_cancel_all`.
         self._thread = threading.Thread(
-            target=self._dispatch,
-            args=(callback, context, initial),
+            target=self._run,
+            args=(callback, context),
+            kwargs={"initial": initial},
             name=f"ip-interface-notify-{next(_serial)}",
             daemon=True,
         )
 
     def cancel(self) -> None:
-        """Return when no callback runs and none will come; see `cancel_mib_change_notify2`."""
+        """Cancel the registration; see `cancel_mib_change_notify2`."""
         if threading.current_thread() is self._thread:
             raise IpHelperError(ERROR_POSSIBLE_DEADLOCK, "CancelMibChangeNotify2 in its callback")
+        if self in _registered:
+            # Interrupted by Ctrl-C, it stays registered, so that it can be cancelled again.
+            self._end(None)
         try:
             _registered.remove(self)
-        except KeyError:
+        except KeyError:  # another thread was first
             raise IpHelperError(ERROR_INVALID_PARAMETER, "CancelMibChangeNotify2") from None
-        self._end(None)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +81,7 @@ class NotificationHandle:
             self.cancel()
 
     def start(self) -> None:
-        """Begin to call back; `notify_ip_interface_change` did."""
+        """Start to call back. Raises `IpHelperError` 8 without a thread for it."""
         _registered.add(self)
         try:
             self._thread.start()
@@ -88,9 +93,16 @@ class NotificationHandle:
     def _end(self, timeout: float | None) -> None:
         self._cancelled.set()
         self._source.close()
-        self._thread.join(timeout)
+        if self._ended.wait(timeout):
+            self._thread.join()  # which releases the callback and its context
 
-    def _dispatch(self, callback: Callback, context: Any, initial: bool) -> None:
+    def _run(self, callback: Callback, context: Any, *, initial: bool) -> None:
+        try:
+            self._dispatch(callback, context, initial=initial)
+        finally:
+            self._ended.set()
+
+    def _dispatch(self, callback: Callback, context: Any, *, initial: bool) -> None:
         for batch in receive_forever(self._source, self._cancelled):
             self._read(batch)
             for n in batch:
@@ -103,15 +115,15 @@ class NotificationHandle:
                 key = InterfaceKey(n.family, n.luid, n.ifindex)
                 try:
                     callback(context, None if n.type is NotificationType.INITIAL else key, n.type)
-                except BaseException:  # SystemExit too: nobody asked to end this thread
+                except BaseException:  # also SystemExit, which would end this thread silently
                     self.callback_errors += 1
                     log.exception("The callback %r failed; notifications go on", callback)
 
     def _read(self, batch: list[Notification]) -> None:
-        """Let a source whose notifications come without interfaces read them.
+        """Let a source whose notifications come without interfaces read each interface once.
 
-        It compares the system with what it read last, to find what was lost; what it notifies
-        now must not be found again.
+        To find lost notifications, the source compares the system with the rows that it read
+        last. Without this it would find again the changes that were notified.
         """
         try:
             with_interfaces(batch, self._source.interface)
@@ -121,7 +133,7 @@ class NotificationHandle:
 
 @atexit.register
 def _cancel_all() -> None:
-    """The end of the program deregisters, while the interpreter can still run callbacks."""
+    """Cancel all at the end of the program, while the interpreter can still run callbacks."""
     handles = list(_registered)
     _registered.clear()
     for handle in handles:
@@ -129,5 +141,5 @@ def _cancel_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked child has neither the thread nor a registration, and must not wake the parent's.
+    # A forked child has neither the threads nor the registrations, and must not wake the parent's.
     os.register_at_fork(after_in_child=_registered.clear)

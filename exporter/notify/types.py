@@ -1,4 +1,4 @@
-"""What the documented API hands out, and what it asks of a system.
+"""The types of the documented API, and the protocol of the systems that answer it.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/
 """
@@ -13,10 +13,10 @@ from exporter.sources.contract import Source
 
 
 class InterfaceKey(NamedTuple):
-    """The row of a callback: which IP interface changed, and nothing more.
+    """The row of a callback: the key of the IP interface that changed.
 
-    That is all a MIB_IPINTERFACE_ROW holds there; ``get_ip_interface_entry(*row)`` reads the
-    rest. A copy: it stays as it is after the callback, and there is nothing to free.
+    The MIB_IPINTERFACE_ROW of a callback holds nothing else; ``get_ip_interface_entry(*row)``
+    reads the rest. It is a copy, which stays valid after the callback.
     """
 
     family: Family
@@ -25,7 +25,7 @@ class InterfaceKey(NamedTuple):
 
 
 class LinkEntry(NamedTuple):
-    """One link, as MIB_IF_ROW2 describes it; without its traffic counters.
+    """A link, as MIB_IF_ROW2 describes it, without its traffic counters.
 
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/ns-netioapi-mib_if_row2
     """
@@ -34,7 +34,7 @@ class LinkEntry(NamedTuple):
     ifindex: int
     link: Link
     mtu_bytes: int
-    #: The administrator wants it up.
+    #: Whether it is switched on (AdminStatus).
     enabled: bool
     #: A number of IF_OPER_STATUS: 1 up, 2 down, 5 dormant, 7 lower layer down.
     oper_status: int
@@ -50,7 +50,7 @@ class IfStackRow(NamedTuple):
 
 
 class InvertedIfStackRow(NamedTuple):
-    """The same relation with the members in the other order."""
+    """The same pair with its members in the other order."""
 
     lower: int
     higher: int
@@ -61,31 +61,31 @@ Callback = Callable[[Any, InterfaceKey | None, NotificationType], object]
 
 
 class Backend(Protocol):
-    """The API on one system. The arguments were checked already; errors are OSErrors.
+    """The API on one system, with the arguments checked already. Errors are OSErrors.
 
-    The methods are named after the functions of `exporter.notify` that they answer for.
+    Each method answers the function of `exporter.notify` that it names. Thread: any.
     """
 
     def register(self, family: Family) -> Source:
-        """An opened source of the notifications of `family`."""
+        """Open a source of the notifications of `family`."""
 
     def initial_entry(self) -> Interface:
-        """InitializeIpInterfaceEntry."""
+        """Answer InitializeIpInterfaceEntry."""
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
-        """GetIpInterfaceEntry."""
+        """Answer GetIpInterfaceEntry."""
 
     def interface_table(self, family: Family) -> list[Interface]:
-        """GetIpInterfaceTable."""
+        """Answer GetIpInterfaceTable."""
 
     def link_entry(self, luid: int, index: int) -> LinkEntry:
-        """GetIfEntry2."""
+        """Answer GetIfEntry2."""
 
     def link_table(self) -> list[LinkEntry]:
-        """GetIfTable2."""
+        """Answer GetIfTable2."""
 
     def stack_table(self) -> list[IfStackRow]:
-        """GetIfStackTable."""
+        """Answer GetIfStackTable."""
 
     def inverted_stack_table(self) -> list[InvertedIfStackRow]:
-        """GetInvertedIfStackTable."""
+        """Answer GetInvertedIfStackTable."""

@@ -24,61 +24,61 @@ _CONNECTED = {_MEDIA.MediaConnectStateConnected: True, _MEDIA.MediaConnectStateD
 
 
 class IpHelperBackend:
-    """See `notify_types.Backend`. `library` is another library's full path, for tests."""
+    """See `types.Backend`. `library` is the full path of another library, for tests."""
 
     def __init__(self, library: str | None = None) -> None:
         self._path = library
 
     @cached_property
     def _api(self) -> iphlpapi.Library:
-        """Loaded when it is first needed: importing a module should not load a DLL."""
+        """The library, loaded at the first use: an import should not load a DLL."""
         return iphlpapi.load(self._path)
 
     def register(self, family: Family) -> Source:
-        """NotifyIpInterfaceChange; the source cancels when it is closed."""
+        """Call NotifyIpInterfaceChange; the source cancels when it is closed."""
         source = WindowsSource(family, library=self._path)
         source.open()
         return source
 
     def initial_entry(self) -> Interface:
-        """InitializeIpInterfaceEntry."""
+        """Call InitializeIpInterfaceEntry."""
         # Called for its errors: what it fills in means "no value", which is ``None`` here.
         self._api.InitializeIpInterfaceEntry(byref(MIB_IPINTERFACE_ROW()))
         return Interface(Family.UNSPEC, 0, 0, Link(""), InterfaceRow())
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
-        """GetIpInterfaceEntry, and the facts of the link."""
+        """Call GetIpInterfaceEntry, and read the facts of the link."""
         row = MIB_IPINTERFACE_ROW(Family=family, InterfaceIndex=index)
         row.InterfaceLuid.Value = luid
         self._api.GetIpInterfaceEntry(byref(row))
         return interface_from(row, *self._link(row.InterfaceLuid.Value))
 
     def interface_table(self, family: Family) -> list[Interface]:
-        """GetIpInterfaceTable, and the facts of the links."""
+        """Call GetIpInterfaceTable, and read the facts of the links."""
         rows = self._api.rows("GetIpInterfaceTable", family)
         links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
         return [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
 
     def link_entry(self, luid: int, index: int) -> LinkEntry:
-        """GetIfEntry2."""
+        """Call GetIfEntry2."""
         row = MIB_IF_ROW2(InterfaceIndex=index)
         row.InterfaceLuid.Value = luid
         self._api.GetIfEntry2(byref(row))
         return _link_entry(row)
 
     def link_table(self) -> list[LinkEntry]:
-        """GetIfTable2."""
+        """Call GetIfTable2."""
         return [_link_entry(row) for row in self._api.rows("GetIfTable2")]
 
     def stack_table(self) -> list[IfStackRow]:
-        """GetIfStackTable."""
+        """Call GetIfStackTable."""
         return [
             IfStackRow(row.HigherLayerInterfaceIndex, row.LowerLayerInterfaceIndex)
             for row in self._api.rows("GetIfStackTable")
         ]
 
     def inverted_stack_table(self) -> list[InvertedIfStackRow]:
-        """GetInvertedIfStackTable."""
+        """Call GetInvertedIfStackTable."""
         return [
             InvertedIfStackRow(row.LowerLayerInterfaceIndex, row.HigherLayerInterfaceIndex)
             for row in self._api.rows("GetInvertedIfStackTable")

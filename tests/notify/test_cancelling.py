@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import weakref
 from collections.abc import Callable
 
 import pytest
 from calls import Call, Calls, Register, is_inside, threads
-from clauses import clause
+from clauses import clause, only
 from standin import TIMEOUT
 from support.waiting import wait_until
 from worlds import World
@@ -76,11 +77,42 @@ def test_cancel_waits_for_the_callback(world: World, register: Register) -> None
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
-    wait_until(lambda: is_inside(canceller, "join"), TIMEOUT)
+    wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
     release.set()
     canceller.join(TIMEOUT)
     assert order == ["callback", "cancel"]
     assert len(calls.all) == 1
+
+
+@clause("C31", "S4")
+@only("rtnetlink", "so")
+def test_cancel_that_is_interrupted(world: World, register: Register) -> None:
+    """After Ctrl-C in a cancel, which waits for a callback, another cancel waits for it again."""
+    entered, release = threading.Event(), threading.Event()
+
+    def slow(_call: Call) -> None:
+        entered.set()
+        release.wait(TIMEOUT)
+
+    calls = Calls(slow)
+    handle = register(calls, AF_INET, initial=True)
+    assert entered.wait(TIMEOUT)
+    main = threading.main_thread()
+
+    def interrupt() -> None:
+        wait_until(lambda: is_inside(main, "_end") and is_inside(main, "wait"), TIMEOUT)
+        signal.pthread_kill(main.ident, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        handle.cancel()
+    interrupter.join(TIMEOUT)
+    assert len(threads()) == 1
+    release.set()
+    handle.cancel()
+    assert threads() == set()
+    assert status_of(NotificationHandle.cancel, handle) == 87
 
 
 @clause("C32", "C33", "S8")
@@ -121,7 +153,7 @@ def test_our_own_locks_are_not_in_the_way(world: World, register: Register) -> N
     inner, done = Calls(), threading.Event()
 
     def busy(_call: Call) -> None:
-        wait_until(lambda: is_inside(canceller, "join"), TIMEOUT)
+        wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
         register(inner).cancel()
         done.set()
 

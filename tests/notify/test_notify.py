@@ -75,7 +75,7 @@ def told(kind: NotificationType, luid: int = 3, inferred: bool = False) -> Notif
 def deliver(source: ScriptedSource) -> tuple[NotificationHandle, Calls]:
     """A started registration with a source."""
     calls = Calls()
-    handle = NotificationHandle(source, calls, None, False)
+    handle = NotificationHandle(source, calls, None, initial=False)
     handle.start()
     return handle, calls
 
@@ -151,7 +151,8 @@ def test_comparison_repeats_nothing(standin: Standin, monkeypatch: pytest.Monkey
     """What Windows told is not found again by the comparison; what it kept to itself is."""
     standin.put(AF_INET, 3)
     calls = Calls()
-    handle = NotificationHandle(IpHelperBackend(standin.path).register(Family.UNSPEC), calls, 0, 0)
+    source = IpHelperBackend(standin.path).register(Family.UNSPEC)
+    handle = NotificationHandle(source, calls, None, initial=False)
     handle.start()
     standin.add(4)
     standin.change(3, NlMtu=1400)
@@ -171,7 +172,8 @@ def test_comparison_repeats_nothing(standin: Standin, monkeypatch: pytest.Monkey
 def test_cancel_that_the_system_refuses(standin: Standin, caplog: pytest.LogCaptureFixture) -> None:
     """When Windows will not cancel, that is logged, and no callback comes all the same."""
     calls = Calls()
-    handle = NotificationHandle(IpHelperBackend(standin.path).register(Family.UNSPEC), calls, 0, 0)
+    source = IpHelperBackend(standin.path).register(Family.UNSPEC)
+    handle = NotificationHandle(source, calls, None, initial=False)
     handle.start()
     standin.fail("CancelMibChangeNotify2", 31)
     handle.cancel()
@@ -286,7 +288,7 @@ def test_lost_notifications_are_made_good(
         blocked.wait(DEADLINE)
 
     calls = Calls(block)
-    handle = NotificationHandle(backend.register(Family.IPV4), calls, None, True)
+    handle = NotificationHandle(backend.register(Family.IPV4), calls, None, initial=True)
     handle.start()
     assert entered.wait(DEADLINE)
     namespace.batch(f"link add if{n} type bridge" for n in range(50))

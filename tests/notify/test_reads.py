@@ -86,6 +86,12 @@ def test_entry_codes(world: World) -> None:
         ((AF_INET, -1), 87),
         ((AF_INET, 1 << 64), 87),
         ((AF_INET, 0, 1 << 32), 87),
+        ((AF_INET, None, index), 87),
+        ((AF_INET, str(luid)), 87),
+        ((AF_INET, float(luid)), 87),
+        ((AF_INET, 0, float(index)), 87),
+        ((AF_INET, 0, True), 87),
+        ((float(AF_INET), luid), 87),
     ]:
         assert status_of(get_ip_interface_entry, *arguments) == status, arguments
 
@@ -111,6 +117,8 @@ def test_interface_table(world: World) -> None:
         assert get_ip_interface_entry(family, index=index)[:3] in keys[family]
     assert ipv4_only not in {key[2] for key in keys[Family.IPV6]}
     assert status_of(get_ip_interface_table, 10) == 87
+    assert status_of(get_ip_interface_table, 2.0) == 87
+    assert status_of(get_ip_interface_table, False) == 87
 
 
 @clause("C16", "C40")
@@ -161,6 +169,8 @@ def test_link_entry(world: World) -> None:
     assert entry.luid == make_luid(entry.link.type, index)
     assert status_of(get_if_entry2, index=UNKNOWN) == 2
     assert status_of(get_if_entry2) == 87
+    assert status_of(get_if_entry2, None, index) == 87
+    assert status_of(get_if_entry2, index=float(index)) == 87
 
 
 @clause("C40")

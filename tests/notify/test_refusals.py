@@ -25,7 +25,7 @@ TEXTS = {
 
 
 @clause("C5", "C11", "C14")
-@pytest.mark.parametrize("family", [1, 10, 24, -1, 65538, "2", None, []])
+@pytest.mark.parametrize("family", [1, 10, 24, -1, 65538, "2", None, [], 2.0, False])
 def test_any_other_family(world: World, register: Register, family: object) -> None:
     """Any other family, Linux' number for IPv6 among them, is ERROR_INVALID_PARAMETER."""
     with pytest.raises(IpHelperError) as caught:

@@ -39,7 +39,7 @@ class Replayed(Calls):
         """Open the recording and begin to call back."""
         source = ReplaySource(str(RECORDING))
         source.open()
-        self.handle = NotificationHandle(source, self, CONTEXT, initial)
+        self.handle = NotificationHandle(source, self, CONTEXT, initial=initial)
         self.handle.start()
 
 
@@ -98,7 +98,7 @@ def test_cancel() -> None:
     assert calls.handle.callback_errors == 1
     canceller = threading.Thread(target=calls.handle.cancel)
     canceller.start()
-    wait_until(lambda: is_inside(canceller, "join"), TIMEOUT)
+    wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
     release.set()
     canceller.join(TIMEOUT)
     assert len(calls.all) == 2
