@@ -539,6 +539,42 @@ def test_time_in_state_never_falls(steps: list[tuple[float, bool, bool]], began:
         shown = next_shown
 
 
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, st.lists(st.none() | st.floats(0.0, 1.0), max_size=60), st.booleans())
+def test_publishing_changes_no_number(
+    events: list[tuple[NotificationType, Interface, float, bool, bool]],
+    scrapes: list[float | None],
+    late: bool,
+) -> None:
+    """Scraped at any moments, counts and outages are those of an unscraped state.
+
+    So is time in state, as long as a scrape shows no more than what was processed; one that is
+    ahead of the notifications shifts time from one state to the other, and loses none.
+    """
+    scraped, unscraped = State(retention_seconds=150.0), State(retention_seconds=150.0)
+    now = 0.0
+    shares = iter(scrapes)
+    for type_, one, pause, with_row, inferred in events:
+        share = next(shares, None)
+        if share is not None:
+            with scraped.lock:
+                scraped.pin(now + share * pause + 200.0 * late)
+        now += pause
+        n = notify(type_, one, now, row=with_row, inferred=inferred)
+        scraped.count([n])
+        unscraped.count([n])
+    now += 1e4
+    for state in (scraped, unscraped):
+        state.pin(now)
+    for family in FAMILIES:
+        ours, theirs = scraped.outages[family], unscraped.outages[family]
+        assert (ours.cumulative(), ours.sum) == (theirs.cumulative(), theirs.sum)
+    if late:  # the retention may end earlier then
+        assert (scraped.churn, scraped.inferred) == (unscraped.churn, unscraped.inferred)
+    else:
+        assert books(scraped, now) == books(unscraped, now)
+
+
 def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
     """What ended before a scrape but was heard after it ends with the scrape."""
     state = State()

@@ -1,0 +1,101 @@
+"""Up to when all that a source received was processed: no later than what is still to come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from standin import Standin
+from support.listening import opened
+from support.namespace import Namespace
+from support.waiting import wait_until
+
+from exporter.clock import SYSTEM
+from exporter.model import Notification, NotificationType
+from exporter.sources.contract import Source, SourceClosed
+from exporter.sources.windows.source import WindowsSource
+
+
+class Kernel:
+    """A Linux source in a namespace, and something that makes it receive."""
+
+    def __init__(self, namespace: Namespace, source: Source) -> None:
+        self.source = source
+        self._namespace = namespace
+        namespace.ip("link add name west type veth peer name east")
+
+    def cause(self) -> None:
+        """Let the system notify."""
+        for how in ("up", "down"):
+            self._namespace.ip(f"link set dev west {how}")
+            self._namespace.ip(f"link set dev east {how}")
+
+
+class Windows:
+    """A Windows source over the stand-in."""
+
+    def __init__(self, standin: Standin, source: Source) -> None:
+        self.source = source
+        self._standin = standin
+        standin.add(3)
+
+    def cause(self) -> None:
+        """Let the system notify."""
+        self._standin.change(3)
+        self._standin.wait_idle()
+
+
+@pytest.fixture(params=[Kernel, Windows])
+def system(request: pytest.FixtureRequest) -> Iterator[Kernel | Windows]:
+    """Each system."""
+    if request.param is Kernel:
+        with Namespace() as namespace, opened(namespace) as source:
+            yield Kernel(namespace, source)
+        return
+    standin = Standin()
+    windows = WindowsSource(library=standin.path)
+    windows.open()
+    try:
+        yield Windows(standin, windows)
+    finally:
+        standin.wait_idle()
+        windows.close()
+        standin.reset()
+
+
+def test_nothing_is_published_beyond_what_is_to_be_processed(system: Kernel | Windows) -> None:
+    """From the receipt until the next receive, the instant is no later than the receipt."""
+    system.cause()
+    batch: list[Notification] = []
+    while not any(n.type is NotificationType.PARAMETER for n in batch):
+        batch = system.source.receive(None)
+        assert system.source.received_until() <= min(n.instant for n in batch)
+
+
+def test_while_it_waits_it_is_now(system: Kernel | Windows) -> None:
+    """A source that waits has handed out everything, so time passes; what comes is later."""
+    source = system.source
+    instants: list[float] = []
+
+    def receive() -> None:
+        try:
+            while True:
+                instants.extend(n.instant for n in source.receive(None))
+        except SourceClosed:
+            pass
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    try:
+        for _ in range(3):
+            before = SYSTEM.monotonic()
+            wait_until(lambda: source.received_until() > before, message="time passes")  # noqa: B023
+        seen = len(instants)
+        until = source.received_until()
+        system.cause()
+        wait_until(lambda: len(instants) > seen, message="a notification")
+        assert min(instants[seen:]) >= until
+    finally:
+        source.close()
+        thread.join()
