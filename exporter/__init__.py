@@ -23,7 +23,7 @@ notification    a message of the system: an interface was added, deleted, or its
 delta           the effect of one notification: which members of the row changed
 transition      a change of the row's Connected
 flap            two transitions: disconnected and connected again
-unobserved      a flap that no notification showed; the kernel's carrier counters prove it
+unobserved      a transition that no notification showed; counters or a comparison prove it
 inferred        a difference found by reading everything again, not by a notification
 overrun         the system's receive queue was full and notifications were lost
 dropped         a notification that was lost, counted

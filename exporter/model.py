@@ -26,7 +26,7 @@ class Family(IntEnum):
 
     @classmethod
     def from_label(cls, label: str) -> Family:
-        """The family of a label. Raises ValueError for anything but ``ipv4`` and ``ipv6``."""
+        """Return the family of a label. Raises ValueError for all but ``ipv4`` and ``ipv6``."""
         for family, known in _FAMILY_LABELS.items():
             if label == known and family is not cls.UNSPEC:
                 return family
@@ -62,6 +62,7 @@ class NotificationType(IntEnum):
 
 #: The types that are counted, in the order in which they are shown.
 COUNTED_TYPES = (NotificationType.ADD, NotificationType.DELETE, NotificationType.PARAMETER)
+assert sorted(COUNTED_TYPES) == [0, 1, 2], "lists of counts have the type as index"
 
 
 class Link(NamedTuple):
@@ -120,12 +121,16 @@ class InterfaceRow(NamedTuple):
     receive_offload: int | None = None
     #: Scope zone indices by SCOPE_LEVEL (16 of them).
     zone_indices: tuple[int, ...] | None = None
-    #: Re-randomised by the system all the time: published, but never a change (see `changes`).
+    #: Randomized again all the time: published, but never a change (see `RANDOM_MEMBERS`).
     reachable_time_seconds: float | None = None
 
 
+#: So many members at the end are random, and no change when they differ.
+RANDOM_MEMBERS = 1
+assert InterfaceRow._fields[-RANDOM_MEMBERS:] == ("reachable_time_seconds",)
+
 #: Members that can change, and so be the value of the label ``parameter``.
-CHANGING = tuple(name for name in InterfaceRow._fields if name != "reachable_time_seconds")
+CHANGING = InterfaceRow._fields[:-RANDOM_MEMBERS]
 
 
 class Change(NamedTuple):
@@ -137,10 +142,10 @@ class Change(NamedTuple):
 
 
 def changes(before: InterfaceRow, after: InterfaceRow) -> tuple[Change, ...]:
-    """The members in which two rows differ, in declaration order."""
+    """Return the members in which two rows differ, in declaration order."""
     if before is after:
         return ()
-    members = zip(CHANGING, before, after, strict=False)
+    members = zip(CHANGING, before, after, strict=False)  # without the random ones
     return tuple([Change(name, old, new) for name, old, new in members if old != new])
 
 
@@ -231,15 +236,15 @@ class Interface(NamedTuple):
 
 
 class Notification(NamedTuple):
-    """One change, as the system told it."""
+    """One change, as the system notified it."""
 
     type: NotificationType
     family: Family
     luid: int
     ifindex: int
-    #: When the system told us, to 2 ms in a storm. Unix seconds, to show to people.
+    #: When it was received. Unix seconds, to show to people.
     time: float
-    #: The same moment on `clock.monotonic`, to measure durations: it never jumps.
+    #: The same moment on `Clock.monotonic`, to measure durations. Seconds.
     instant: float
     #: The row at that moment (Linux), or read later (Windows); ``None`` when there is none.
     interface: Interface | None = None
@@ -252,12 +257,12 @@ class Notification(NamedTuple):
 
 
 def format_luid(luid: int) -> str:
-    """The label value of a LUID: 64-bit hexadecimal, e.g. ``0x0006000003000000``."""
+    """Format the label value of a LUID: 64-bit hexadecimal, e.g. ``0x0006000003000000``."""
     return f"0x{luid:016x}"
 
 
 def make_luid(interface_type: int, index: int) -> int:
-    """A NET_LUID from an IANA type (16 bits) and a 24-bit index. Raises ValueError beyond.
+    """Make a NET_LUID of an IANA type (16 bits) and a 24-bit index. Raises ValueError beyond.
 
     Source: https://learn.microsoft.com/windows/win32/api/ifdef/ns-ifdef-net_luid_lh
     """

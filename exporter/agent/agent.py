@@ -72,7 +72,7 @@ class Agent:
         self._monitor = Monitor(source, self._state, (*observers, *pushes), clock)
         page = Page(
             self._read,
-            series_metrics(collector.all_parameters),
+            series_metrics(all_parameters=collector.all_parameters),
             *(() if web.disable_exporter_metrics else (ProcessMetrics().render,)),
         )
         application = Application(

@@ -6,26 +6,19 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.negotiation import Format
 
-_SPECIAL = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+#: Formats a number as Go prints it, which every Prometheus client does.
+format_value: Callable[[float], str] = floatToGoString
 
 
 def escape_label(value: str) -> str:
     """Escape a label value, which stands between quotes."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def format_value(value: float) -> str:
-    """Format a number as Go prints it, which every Prometheus client does."""
-    text = repr(float(value))
-    dot = text.find(".")
-    if value > 0 and dot > 6:
-        mantissa = f"{text[0]}.{text[1:dot]}{text[dot + 1 :]}".rstrip("0.")
-        return f"{mantissa}e+{dot - 1:02d}"
-    return _SPECIAL.get(text, text)
 
 
 def labels(names: Iterable[str], values: Iterable[str]) -> str:

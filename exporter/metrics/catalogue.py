@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from exporter.metrics.snapshot import Snapshot
-from exporter.model import COUNTED_TYPES, FAMILIES, Cause, NotificationType
+from exporter.model import COUNTED_TYPES, FAMILIES, Cause
 from exporter.monitor.series import STATES, Histogram, SeriesSet
 
 #: Values of a metric's extra labels, in their order, and the sample's value.
@@ -59,7 +59,7 @@ IDENTITY = ("device", "family", "index", "luid")
 
 
 def identity(series: SeriesSet) -> tuple[str, ...]:
-    """The values of `IDENTITY`."""
+    """Return the values of `IDENTITY`."""
     return series.device, series.family.label, series.index, series.luid
 
 
@@ -68,8 +68,8 @@ def identity(series: SeriesSet) -> tuple[str, ...]:
 
 def _churn(r: Snapshot) -> Iterator[Sample]:
     for family in FAMILIES:
-        for kind in COUNTED_TYPES:
-            yield (family.label, kind.label), r.state.churn[family][kind]
+        for type_ in COUNTED_TYPES:
+            yield (family.label, type_.label), r.state.churn[family][type_]
 
 
 def _optional(value: float | None) -> Iterator[Sample]:
@@ -144,7 +144,7 @@ def _enabled(s: SeriesSet, _: float) -> Iterator[Sample]:
 
 
 def _parameter(member: str, help_: str) -> SeriesMetric:
-    """A gauge of one member of the row, where the system has it."""
+    """Declare a gauge of one member of the row, where the system has it."""
 
     def read(s: SeriesSet, _: float) -> Iterable[Sample]:
         if s.interface is not None:
@@ -170,7 +170,7 @@ SERIES_METRICS = (
         "counter",
         "Notifications of this IP interface.",
         ("type",),
-        lambda s, _: [((kind.label,), s.notifications[kind]) for kind in COUNTED_TYPES],
+        lambda s, _: [((type_.label,), s.notifications[type_]) for type_ in COUNTED_TYPES],
     ),
     SeriesMetric(
         "ip_interface_transitions_total",
@@ -352,7 +352,7 @@ EXPORTER_METRICS = (
         "counter",
         "Changes that a comparison with the system found, because no notification showed them.",
         ("type",),
-        lambda r: [((kind.label,), r.state.inferred[kind]) for kind in COUNTED_TYPES],
+        lambda r: [((type_.label,), r.state.inferred[type_]) for type_ in COUNTED_TYPES],
     ),
     AgentMetric(
         "ip_interface_exporter_source_errors_total",
@@ -439,11 +439,7 @@ EXPORTER_METRICS = (
     ),
 )
 
-assert tuple(NotificationType)[:3] == tuple(sorted(COUNTED_TYPES)), (
-    "counted kinds index lists of three"
-)
 
-
-def series_metrics(all_parameters: bool) -> tuple[SeriesMetric, ...]:
-    """The metrics of an IP interface, with the core members of its row or with all."""
+def series_metrics(*, all_parameters: bool) -> tuple[SeriesMetric, ...]:
+    """Return the metrics of an IP interface, with the core members of its row or with all."""
     return SERIES_METRICS + CORE_PARAMETERS + (OTHER_PARAMETERS if all_parameters else ())

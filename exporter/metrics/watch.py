@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-from exporter.clock import SYSTEM
 from exporter.metrics.catalogue import series_metrics
 from exporter.metrics.collector import CatalogueCollector
 from exporter.metrics.snapshot import BuildInfo, Snapshot
@@ -40,7 +39,9 @@ class Watch:
         self._build = BuildInfo(
             __version__, revision(), platform.python_version(), self._source.backend, namespace()
         )
-        self.collector = CatalogueCollector(self._read, series_metrics(settings.all_parameters))
+        self.collector = CatalogueCollector(
+            self._read, series_metrics(all_parameters=settings.all_parameters)
+        )
 
     def __repr__(self) -> str:
         return f"<Watch source={self._source!r} ready={self._monitor.ready.is_set()}>"
@@ -66,7 +67,7 @@ class Watch:
             self._state,
             self._source.health,
             self._build,
-            SYSTEM.monotonic(),
+            self._source.received_until(),
             self._monitor.lag,
         )
 

@@ -1,5 +1,6 @@
 """From notifications to exact counts.
 
-Read `thread` (the collector thread), `state` (the reducer), `series` (the numbers of one
-label set); `recorder` writes what it observes to a file. Internal.
+Read `thread` (the monitor thread), `state` (the reducer), `series_table` (which series set an
+interface has), `series` (the numbers of one); `recorder` writes what it observes to a file.
+Internal.
 """

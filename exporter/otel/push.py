@@ -123,7 +123,7 @@ class Push:
                 ids = self._trace_ids() if settings.otlp.events == "both" else None
                 return EventWorker(sender, LogEncoder(self._resource, ids), *waiting)
             case _:
-                metrics = series_metrics(settings.collector.all_parameters)
+                metrics = series_metrics(all_parameters=settings.collector.all_parameters)
                 metric_encoder = MetricEncoder(self._read, metrics, self._resource)
                 interval = metrics_interval(settings.otlp, os.environ)
                 preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"

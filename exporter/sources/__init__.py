@@ -10,7 +10,7 @@ from exporter.sources.contract import Source
 
 
 def system_source(family: Family, receive_buffer_bytes: int) -> Source:
-    """The source of the system we run on. Raises OSError where there is none."""
+    """Return the source of this system. Raises OSError where there is none."""
     if sys.platform == "linux":
         from exporter.sources.linux.source import LinuxSource
 
@@ -20,12 +20,13 @@ def system_source(family: Family, receive_buffer_bytes: int) -> Source:
 
         return WindowsSource(family, receive_buffer_bytes)
     raise OSError(
-        f"{sys.platform} has no source of IP-interface notifications: Linux and Windows have"
+        f"{sys.platform} is not supported: "
+        "IP-interface notifications exist on Linux and Windows only"
     )
 
 
 def namespace() -> str | None:
-    """The network namespace this process sees, as ``net:[inode]``; elsewhere ``None``."""
+    """Return the network namespace of this process, as ``net:[inode]``; elsewhere ``None``."""
     try:
         return os.readlink("/proc/self/ns/net")
     except OSError:

@@ -101,7 +101,7 @@ def _can_print(text: str) -> bool:
 
 
 class Printer:
-    """Prints what a monitor observes. Thread: the collector's, after `begin`."""
+    """Prints what a monitor observes. Thread: the monitor's, after `begin`."""
 
     def __init__(self, source: Source, requests: SignalQueue, *, as_json: bool) -> None:
         self._health = source.health

@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.utils import floatToGoString
 from support.rendering import rendered
 
 from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
-from exporter.exposition.text_format import format_value
 from exporter.metrics.catalogue import series_metrics
 from exporter.metrics.collector import CatalogueCollector
 from exporter.metrics.snapshot import BuildInfo, Snapshot
@@ -147,12 +145,6 @@ def one_member(packed: bytes) -> bytes:
     assert not decoder.unused_data, "something behind the member"
     assert gzip.decompress(packed) == body
     return body
-
-
-@given(st.one_of(st.floats(), st.integers(-(2**70), 2**70)))
-def test_numbers_are_printed_as_every_prometheus_client_prints_them(value: float) -> None:
-    """Any number looks as in prometheus_client, which imitates Go."""
-    assert format_value(value) == floatToGoString(value)
 
 
 def test_hostile_names_stay_label_values() -> None:

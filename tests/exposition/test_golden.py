@@ -32,7 +32,7 @@ def test_a_replay_gives_the_golden_page(all_parameters: bool, format: Format) ->
     about = BuildInfo("1.2.3", "0123abc", "3.11.2", "replay")
     page = Page(
         lambda: Snapshot(state, source.health, about, source.clock.monotonic()),
-        series_metrics(all_parameters),
+        series_metrics(all_parameters=all_parameters),
     )
     monitor.open()
     monitor.start()

@@ -39,7 +39,8 @@ class Pipeline:
         about = BuildInfo("1", "0", "3", "rtnetlink")
         health = Health(up=True)
         self.page = Page(
-            lambda: Snapshot(self.state, health, about, self.now), series_metrics(True)
+            lambda: Snapshot(self.state, health, about, self.now),
+            series_metrics(all_parameters=True),
         )
 
     def take(self, datagram: bytes) -> None:
