@@ -15,6 +15,7 @@ from exporter.metrics.catalogue import (  # noqa: E402 - found by the line above
     CORE_PARAMETERS,
     EXPORTER_METRICS,
     HOST_METRICS,
+    IPHLPAPI_METRICS,
     OTHER_PARAMETERS,
     SERIES_METRICS,
     AgentMetric,
@@ -28,7 +29,7 @@ Metric = AgentMetric | HistogramMetric | SeriesMetric
 #: Marker in README.md → what stands between it and its end.
 TABLES: dict[str, tuple[Metric, ...]] = {
     "host": HOST_METRICS,
-    "interface": (*SERIES_METRICS, *CORE_PARAMETERS),
+    "interface": (*SERIES_METRICS, *IPHLPAPI_METRICS, *CORE_PARAMETERS),
     "all": OTHER_PARAMETERS,
     "exporter": EXPORTER_METRICS,
 }

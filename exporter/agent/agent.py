@@ -67,12 +67,12 @@ class Agent:
         self._state = State(
             collector.selection, collector.max_interfaces, collector.retention_seconds
         )
-        self._push = configured_push(settings, os.environ, self._read, clock, netns)
+        self._push = configured_push(settings, os.environ, self._read, clock, self._build)
         pushes = () if self._push is None else (self._push,)
         self._monitor = Monitor(source, self._state, (*observers, *pushes), clock)
         page = Page(
             self._read,
-            series_metrics(all_parameters=collector.all_parameters),
+            series_metrics(source.backend, all_parameters=collector.all_parameters),
             *(() if web.disable_exporter_metrics else (ProcessMetrics().render,)),
         )
         application = Application(

@@ -218,6 +218,18 @@ SERIES_METRICS = (
     ),
 )
 
+#: Windows only: its notifications come without the row, which is read when they are taken.
+IPHLPAPI_METRICS = (
+    SeriesMetric(
+        "ip_interface_unread_notifications_total",
+        "counter",
+        "Windows only: notifications whose row was not read before the next one came; a flap among "
+        "them is not counted as a transition.",
+        (),
+        lambda s, _: [((), s.unread)],
+    ),
+)
+
 #: Members of the row that are published by default.
 CORE_PARAMETERS = (
     SeriesMetric(
@@ -440,6 +452,11 @@ EXPORTER_METRICS = (
 )
 
 
-def series_metrics(*, all_parameters: bool) -> tuple[SeriesMetric, ...]:
-    """Return the metrics of an IP interface, with the core members of its row or with all."""
-    return SERIES_METRICS + CORE_PARAMETERS + (OTHER_PARAMETERS if all_parameters else ())
+def series_metrics(backend: str = "", *, all_parameters: bool) -> tuple[SeriesMetric, ...]:
+    """Return the metrics of an IP interface, with the core members of its row or with all.
+
+    `backend` is that of the source, which may have metrics of its own.
+    """
+    own = IPHLPAPI_METRICS if backend == "iphlpapi" else ()
+    others = OTHER_PARAMETERS if all_parameters else ()
+    return SERIES_METRICS + own + CORE_PARAMETERS + others

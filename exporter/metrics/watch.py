@@ -39,9 +39,8 @@ class Watch:
         self._build = BuildInfo(
             __version__, revision(), platform.python_version(), self._source.backend, namespace()
         )
-        self.collector = CatalogueCollector(
-            self._read, series_metrics(all_parameters=settings.all_parameters)
-        )
+        metrics = series_metrics(self._source.backend, all_parameters=settings.all_parameters)
+        self.collector = CatalogueCollector(self._read, metrics)
 
     def __repr__(self) -> str:
         return f"<Watch source={self._source!r} ready={self._monitor.ready.is_set()}>"

@@ -38,6 +38,7 @@ class SeriesSet:
         "parameter_changes",
         "since",
         "unobserved",
+        "unread",
     )
 
     def __init__(self, family: Family, device: str, luid: int | None, index: int | None) -> None:
@@ -64,6 +65,8 @@ class SeriesSet:
         self._offset = self._connected_offset = 0
         #: Differences between successive rows, by member of the row.
         self.parameter_changes: dict[str, int] = {}
+        #: Notifications that came without a row, and whose row was not read.
+        self.unread = 0
         #: Unix seconds; ``None`` before the first.
         self.last_notification: float | None = None
         #: The generation in which it last changed: see `SeriesTable.changed_since`.
@@ -90,6 +93,7 @@ class SeriesSet:
         new._members, new._offset = self._members, self._offset
         new._connected, new._connected_offset = self._connected, self._connected_offset
         new.parameter_changes = self.parameter_changes.copy()
+        new.unread = self.unread
         new.last_notification = self.last_notification
         new.generation = self.generation
         return new

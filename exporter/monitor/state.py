@@ -245,6 +245,8 @@ class State:
             if type_ is _DELETE:
                 self._disappear(key, tracked)
             elif after is None:
+                if series is not None:
+                    series.unread += 1
                 # Deleted before it could be read: keep the counters for the retention.
                 if before is None:
                     self._depart(key, tracked)

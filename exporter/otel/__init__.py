@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from exporter.clock import Clock
-from exporter.metrics.snapshot import Snapshot
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.otel.destinations import destinations
 from exporter.settings.schema import Settings
 
@@ -28,15 +28,15 @@ def configured_push(
     environment: Mapping[str, str],
     read: Callable[[], Snapshot],
     clock: Clock,
-    netns: str | None,
+    build: BuildInfo,
 ) -> Push | None:
     """Return the push that settings and environment configure, if any. Raises SettingsError.
 
-    `netns` is the network namespace that the agent watches, part of its identity.
+    `build` has the backend of the source, and the network namespace, part of the identity.
     """
     configured = destinations(settings.otlp, environment)
     if not configured:
         return None
     from exporter.otel.push import Push  # takes 100 ms and 20 MiB to import
 
-    return Push(settings, configured, read, clock, netns)
+    return Push(settings, configured, read, clock, build)

@@ -11,7 +11,7 @@ from exporter.clock import Clock
 from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.metrics.catalogue import series_metrics
-from exporter.metrics.snapshot import Snapshot
+from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import COUNTED_TYPES, Notification
 from exporter.monitor.state import Delta
 from exporter.otel.destinations import Destination, metrics_interval
@@ -43,13 +43,14 @@ class Push:
         configured: Sequence[Destination],
         read: Callable[[], Snapshot],
         clock: Clock,
-        netns: str | None,
+        build: BuildInfo,
     ) -> None:
         """Create the workers; nothing connects yet. Raises SettingsError."""
         self._settings = settings
         self._read = read
         self._clock = clock
-        self._resource = resource(settings.web.listen_addresses, netns)
+        self._backend = build.backend
+        self._resource = resource(settings.web.listen_addresses, build.namespace)
         #: Makes the ids of traces differ from those of other agents, and of the last start.
         self._seed = os.urandom(16)
         self._workers = [self._worker(destination) for destination in configured]
@@ -123,7 +124,8 @@ class Push:
                 ids = self._trace_ids() if settings.otlp.events == "both" else None
                 return EventWorker(sender, LogEncoder(self._resource, ids), *waiting)
             case _:
-                metrics = series_metrics(all_parameters=settings.collector.all_parameters)
+                every = settings.collector.all_parameters
+                metrics = series_metrics(self._backend, all_parameters=every)
                 metric_encoder = MetricEncoder(self._read, metrics, self._resource)
                 interval = metrics_interval(settings.otlp, os.environ)
                 preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"

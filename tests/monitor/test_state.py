@@ -595,3 +595,14 @@ def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:
         assert devices(state) == ["eth0", f"group{round_}"]
     state.reconfigure(Selection(), 1000, 600.0, 30.0)
     assert devices(state) == ["eth0", "veth4"]
+
+
+def test_notifications_without_a_row_are_counted() -> None:
+    """A change that nobody could read is counted, so that a flap it may hide is not silent."""
+    state = State()
+    state.load([interface()], 0.0)
+    rowless = notify(NotificationType.PARAMETER, interface(), 1.0)._replace(interface=None)
+    state.apply([rowless, rowless, notify(NotificationType.PARAMETER, interface(), 1.0)])
+    (series,) = state.series_sets
+    assert series.unread == 2
+    assert series.notifications[NotificationType.PARAMETER] == 3

@@ -72,12 +72,12 @@ def make_push(
     """A push of a state that need not fit what it is told."""
     known = state or State()
     health = Health(messages={})
+    build = BuildInfo("1", "r", "3", "test", netns)
 
     def read() -> Snapshot:
-        about = BuildInfo("1", "r", "3", "test")
-        return Snapshot(known, health, about, SYSTEM.monotonic(), otlp_items=push.items())
+        return Snapshot(known, health, build, SYSTEM.monotonic(), otlp_items=push.items())
 
-    push = Push(made, destinations(made.otlp, os.environ), read, clock, netns)
+    push = Push(made, destinations(made.otlp, os.environ), read, clock, build)
     return push
 
 

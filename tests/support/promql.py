@@ -91,7 +91,7 @@ def str_of(node: Any) -> str:
 def declared() -> dict[str, set[str]]:
     """The labels of each series that the exporter declares."""
     series: dict[str, set[str]] = {}
-    for metric in series_metrics(all_parameters=True):
+    for metric in series_metrics(all_parameters=True, backend="iphlpapi"):
         series[metric.name] = {*IDENTITY, *metric.labels}
     for metric in (*HOST_METRICS, *EXPORTER_METRICS):
         if isinstance(metric, AgentMetric):
