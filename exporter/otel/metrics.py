@@ -88,28 +88,28 @@ class MetricEncoder:
         host: list[Metric] = []
         exporter: list[Metric] = []
         # The monitor thread waits meanwhile, so the series are only copied: 1 µs each.
-        with snapshot(self._read) as taken:
+        with snapshot(self._read) as current:
             now = time.time_ns()
             for metric in HOST_METRICS:
-                host += self._agent_metric(metric, taken, now)
+                host += self._agent_metric(metric, current, now)
             for metric in EXPORTER_METRICS:
-                exporter += self._agent_metric(metric, taken, now)
-            copies = [series.copy() for series in taken.state.series_sets]
+                exporter += self._agent_metric(metric, current, now)
+            copies = [series.copy() for series in current.state.series_sets]
         interfaces: list[Metric] = []
         for m in self._metrics:
-            samples = _series_samples(m, copies, taken.instant)
+            samples = _series_samples(m, copies, current.instant)
             interfaces += self._numbers(m.name, m.type, m.help, samples, now)
         return host + interfaces + exporter
 
     def _agent_metric(
-        self, metric: AgentMetric | HistogramMetric, taken: Snapshot, now: int
+        self, metric: AgentMetric | HistogramMetric, current: Snapshot, now: int
     ) -> Iterator[Metric]:
         if isinstance(metric, AgentMetric):
-            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(taken))
+            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(current))
             yield from self._numbers(metric.name, metric.type, metric.help, samples, now)
         elif points := [
             _histogram_point(_labels(metric.labels, values), histogram, self._began, now)
-            for values, histogram in metric.read(taken)
+            for values, histogram in metric.read(current)
         ]:
             unit = _unit(metric.name)
             yield Metric(metric.name, metric.help, unit, HistogramData(points, _CUMULATIVE))

@@ -51,17 +51,17 @@ class Node:
             raise self.error("must be a list: write [A, B], or one line for each, with - before it")
         return self.value or []
 
-    def mapping(self, known: Collection[str] | None = None) -> dict[str, Node]:
+    def mapping(self, keys: Collection[str] | None = None) -> dict[str, Node]:
         """Return the values by key; ``None`` is an empty mapping. Raises SettingsError.
 
-        A key that is not in `known` is an error, unless `known` is ``None``.
+        A key that is not in `keys` is an error, unless `keys` is ``None``.
         """
         if not isinstance(self.value, dict | None):
             raise self.error("must be a mapping: write KEY: VALUE lines")
         value = self.value or {}
         for key, child in value.items():
-            if known is not None and key not in known:
-                raise child.error(f"unknown key: {_advice(key, known)}")
+            if keys is not None and key not in keys:
+                raise child.error(f"unknown key: {_advice(key, keys)}")
         return value
 
 
@@ -164,9 +164,9 @@ def _line(error: yaml.MarkedYAMLError) -> int:
     return mark.line + 1 if mark else 1
 
 
-def _advice(key: str, known: Collection[str]) -> str:
+def _advice(key: str, keys: Collection[str]) -> str:
     section, dot, rest = key.partition(".")
-    if dot and section in known:
+    if dot and section in keys:
         return f"a dot is a level, write {section}: {{{rest}: …}}"
-    close = get_close_matches(key, known, 1)
-    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+    close = get_close_matches(key, keys, 1)
+    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(keys)}"

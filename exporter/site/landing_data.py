@@ -13,8 +13,8 @@ from exporter.site.landing import FamilyCount, InterfaceLine, LandingData
 
 def landing_data(read: Callable[[], Snapshot], time: float) -> LandingData:
     """Return the data of the page now; `time` is the same moment in Unix seconds."""
-    with snapshot(read) as taken:
-        state, health, build = taken.state, taken.health, taken.build
+    with snapshot(read) as current:
+        state, health, build = current.state, current.health, current.build
         return LandingData(
             time=time,
             version=build.version,
@@ -25,7 +25,7 @@ def landing_data(read: Callable[[], Snapshot], time: float) -> LandingData:
             families=[
                 FamilyCount(f.label, state.existing[f], state.connected[f]) for f in FAMILIES
             ],
-            interfaces=[_line(series, taken.instant) for series in state.series_sets],
+            interfaces=[_line(series, current.instant) for series in state.series_sets],
             host=platform.node(),
         )
 
