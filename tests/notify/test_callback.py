@@ -60,7 +60,7 @@ def test_life_of_an_interface(world: World, register: Register) -> None:
             NotificationType.PARAMETER,
             NotificationType.DELETE,
         ]
-    assert {call.row.ifindex for call in calls.all if call.row} == set(indexes)
+    assert {call.row for call in calls.all} == {(AF_INET, world.luid(i), i) for i in indexes}
     for call in calls.all:
         assert MIB_NOTIFICATION_TYPE(call.type) in MIB_NOTIFICATION_TYPE
 

@@ -50,6 +50,7 @@ def test_no_callback_after_cancel(
     calls.wait(2, index=index, type=NotificationType.PARAMETER)
     cancel(handle)
     heard = len(calls.all)
+    assert world.registrations == 0
     world.change(index)
     pass_on()
     assert len(calls.all) == heard

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from clauses import clause, only
 from support.waiting import wait_until
+from texts import text_of
 from worlds import KernelWorld, StandinWorld, World
 
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC
-from exporter.bindings.winerror import format_message
 from exporter.model import Family, InterfaceRow, make_luid
 from exporter.notify import (
     IpHelperError,
@@ -30,12 +30,12 @@ UNKNOWN_LUID = make_luid(6, UNKNOWN)
 
 def status_of(call: Callable[..., object], *arguments: Any, **keywords: Any) -> int:
     """The status of a call: 0, or that of the error it raises, which has its text."""
-    status, text = 0, format_message(0)
+    status, text = 0, text_of(0)
     try:
         call(*arguments, **keywords)
     except IpHelperError as error:
         status, text = error.winerror, error.strerror
-    assert text == format_message(status)
+    assert text == text_of(status)
     return status
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from calls import Call, Calls, Register, threads
+from calls import Call, Calls, Register, is_inside, threads
 from clauses import clause, only
 from standin import TIMEOUT
+from support.waiting import wait_until
 from worlds import BOTH, StandinWorld, World
 
 from exporter.bindings.netioapi import AF_INET, AF_INET6, AF_UNSPEC
@@ -94,6 +95,19 @@ def test_initial_from_either_thread(
     assert call.thread is not threading.current_thread()
 
 
+@clause("C8")
+@only("so", "dll")
+def test_no_initial_without_the_systems(world: StandinWorld, register: Register) -> None:
+    """A system that accepts the registration and never confirms it (Wine): no callback does."""
+    world.standin.mode(never_confirm=True)
+    calls = Calls()
+    handle = register(calls, initial=True)
+    (dispatcher,) = threads()
+    wait_until(lambda: is_inside(dispatcher, "drain"), TIMEOUT)  # it waits for the system
+    handle.cancel()
+    assert calls.all == []
+
+
 @clause("C22")
 def test_no_initial_unless_asked_for(
     world: World, register: Register, pass_on: Callable[[], None]
@@ -175,6 +189,4 @@ def test_initial_changes_nothing(world: World, register: Register) -> None:
 
 def wait_for_action(calls: Calls, seen: list[Any]) -> None:
     """Returns when the first call's action has ended."""
-    from support.waiting import wait_until
-
     wait_until(lambda: seen, TIMEOUT, f"{calls.all}")

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection
 from typing import Protocol
 
-from standin import Standin
+from standin import ETHERNET, Standin
 from support.namespace import Namespace
 
 from exporter.bindings.netioapi import AF_INET, AF_INET6
@@ -37,6 +37,13 @@ class World(Protocol):
 
     def device(self, index: int) -> str:
         """The name of an interface's link."""
+
+    def luid(self, index: int) -> int:
+        """The LUID of an interface's link, as the system makes it."""
+
+    @property
+    def registrations(self) -> int:
+        """Registrations that the system has."""
 
 
 class KernelWorld:
@@ -76,6 +83,17 @@ class KernelWorld:
     def device(self, index: int) -> str:
         """The name it was given."""
         return self._devices[index]
+
+    def luid(self, index: int) -> int:
+        """The first life of an index: the interface type in the upper 16 bits, then the index."""
+        return ETHERNET << 48 | index << 24
+
+    @property
+    def registrations(self) -> int:
+        """Netlink sockets that are members of groups."""
+        from support.netlink import subscribers  # which is there on Linux only
+
+        return len(subscribers())
 
     def _link(self, name: str, kind: str) -> int:
         self.namespace.ip(f"link add {name} {kind}")
@@ -127,3 +145,12 @@ class StandinWorld:
     def device(self, index: int) -> str:
         """The alias."""
         return f"Ethernet {index}"
+
+    def luid(self, index: int) -> int:
+        """That of an Ethernet link."""
+        return ETHERNET << 48 | index << 24
+
+    @property
+    def registrations(self) -> int:
+        """Registrations that were not cancelled."""
+        return self.standin.registrations

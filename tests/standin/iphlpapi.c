@@ -167,16 +167,6 @@ static void call(Registration *to, MIB_IPINTERFACE_ROW *row, int type) {
     pthread_cond_broadcast(&changed);
 }
 
-static void queue_event(Event event) {
-    Event *copy = malloc(sizeof *copy);
-    *copy = event;
-    copy->next = NULL;
-    copy->number = ++events_queued;
-    *last_event = copy;
-    last_event = &copy->next;
-    pthread_cond_broadcast(&changed);
-}
-
 static void deliver(const Event *event, MIB_IPINTERFACE_ROW *row) {
     for (Registration *to = registrations; to < registrations + REGISTRATIONS; to++) {
         if (!to->active || (event->only && event->only != to) || to->since >= event->number) continue;
@@ -220,6 +210,17 @@ static void start_dispatchers(void) {
     }
 }
 
+static void queue_event(Event event) {
+    start_dispatchers();
+    Event *copy = malloc(sizeof *copy);
+    *copy = event;
+    copy->next = NULL;
+    copy->number = ++events_queued;
+    *last_event = copy;
+    last_event = &copy->next;
+    pthread_cond_broadcast(&changed);
+}
+
 /* ---- The documented functions ------------------------------------------------------------ */
 
 DWORD API NotifyIpInterfaceChange(uint16_t family, CALLBACK callback, void *context,
@@ -237,7 +238,6 @@ DWORD API NotifyIpInterfaceChange(uint16_t family, CALLBACK callback, void *cont
         pthread_mutex_unlock(&mutex);
         return ERROR_NOT_ENOUGH_MEMORY;
     }
-    start_dispatchers();
     *mine = (Registration){1, 0, family, callback, context, events_queued};
     if (initial && mode.initial_on_dispatcher)
         queue_event((Event){.count = 1, .only = mine, .type = MibInitialNotification});
