@@ -9,7 +9,15 @@ import time
 from typing import BinaryIO
 
 from exporter.clock import Clock
-from exporter.model import Family, Interface, Notification, NotificationType, changes
+from exporter.logs import event
+from exporter.model import (
+    Family,
+    Interface,
+    Notification,
+    NotificationType,
+    changes,
+    format_luid,
+)
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.recording import (
     FORMAT,
@@ -185,11 +193,31 @@ class ReplaySource:
 
     def _note(self, n: Notification) -> Notification:
         """Note what exists after a notification, and give it the time of the replay."""
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_notification(n)
         if n.type is NotificationType.DELETE:
             self._known.pop((n.family, n.luid), None)
         elif n.interface is not None:
             self._known[n.family, n.luid] = n.interface
         return n._replace(instant=n.instant + self._shift) if self._shift else n
+
+    def _log_notification(self, n: Notification) -> None:
+        """Log a notification, and the members of the row in which it differs from the last one."""
+        row = n.interface.parameters if n.interface else None
+        before = self._known.get((n.family, n.luid))
+        changed = changes(before.parameters, row) if before and row else ()
+        event(
+            log,
+            logging.DEBUG,
+            "Notification",
+            line=self._line,
+            type=n.type.label,
+            device=n.interface.link.name if n.interface else "",
+            family=n.family.label,
+            luid=format_luid(n.luid),
+            ifindex=n.ifindex,
+            changed=",".join(change.parameter for change in changed),
+        )
 
     def _restart(self, item: Start | Present) -> list[Notification]:
         """Compare what the next recording lists with what the last one knew, last first."""

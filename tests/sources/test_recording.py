@@ -258,6 +258,27 @@ def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
         source.receive(0)
 
 
+def test_the_debug_log_has_each_notification(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At level debug each notification is logged with what its row changed; else none is."""
+    changed = event(12.5)
+    assert changed.interface
+    parameters = changed.interface.parameters._replace(mtu_bytes=1300)
+    changed = changed._replace(interface=changed.interface._replace(parameters=parameters))
+    path = str(recorded(tmp_path / "r", event(10.0), changed))
+    for level in ("INFO", "DEBUG"):
+        caplog.set_level(level, "exporter")
+        source = ReplaySource(path)
+        source.open()
+        drain(source)
+        source.close()
+    logged = [record.__dict__["fields"] for record in caplog.records]
+    assert [record.getMessage() for record in caplog.records] == ["Notification"] * 2
+    assert [fields["changed"] for fields in logged] == ["", "mtu_bytes"]
+    assert logged[0].items() >= {"device": "eth0", "family": changed.family.label}.items()
+
+
 def test_bad_lines_are_counted_named_and_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
