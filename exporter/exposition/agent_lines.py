@@ -7,9 +7,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.exposition.negotiation import Format
-from exporter.exposition.text_format import header, labels, sample
+from exporter.exposition.text_format import exemplar_text, header, labels, sample
 from exporter.metrics.catalogue import AgentMetric, HistogramMetric
 from exporter.metrics.snapshot import Snapshot
+from exporter.monitor.series import Exemplar
+
+#: Name, label names, label values, value and exemplar.
+_Sample = tuple[str, tuple[str, ...], tuple[str, ...], float, Exemplar | None]
 
 
 class AgentSamples(NamedTuple):
@@ -18,8 +22,7 @@ class AgentSamples(NamedTuple):
     name: str
     type: str
     help: str
-    #: Name, label names, label values and value of each sample.
-    samples: list[tuple[str, tuple[str, ...], tuple[str, ...], float]]
+    samples: list[_Sample]
 
 
 def agent_samples(
@@ -28,9 +31,10 @@ def agent_samples(
     """Read the metrics. The caller holds the lock of the state."""
     read = []
     for metric in metrics:
+        samples: list[_Sample]
         if isinstance(metric, AgentMetric):
             samples = [
-                (metric.name, metric.labels, values, value)
+                (metric.name, metric.labels, values, value, None)
                 for values, value in metric.read(snapshot)
             ]
             read.append(AgentSamples(metric.name, metric.type, metric.help, samples))
@@ -38,10 +42,12 @@ def agent_samples(
             samples = []
             for values, histogram in metric.read(snapshot):
                 names, count = (*metric.labels, "le"), 0
-                for bound, count in histogram.cumulative():
-                    samples.append((f"{metric.name}_bucket", names, (*values, bound), count))
-                samples.append((f"{metric.name}_count", metric.labels, values, count))
-                samples.append((f"{metric.name}_sum", metric.labels, values, histogram.sum))
+                buckets = zip(histogram.cumulative(), histogram.exemplars, strict=True)
+                for (bound, count), exemplar in buckets:
+                    with_bound = (*values, bound)
+                    samples.append((f"{metric.name}_bucket", names, with_bound, count, exemplar))
+                samples.append((f"{metric.name}_count", metric.labels, values, count, None))
+                samples.append((f"{metric.name}_sum", metric.labels, values, histogram.sum, None))
             read.append(AgentSamples(metric.name, "histogram", metric.help, samples))
     return read
 
@@ -52,8 +58,11 @@ def agent_lines(read: Sequence[AgentSamples], format: Format) -> bytes:
     for metric in read:
         if metric.samples:
             out.append(header(metric.name, metric.type, metric.help, format))
-            for name, names, values, value in metric.samples:
-                out.append(sample(name, _labels(names, values), value))
+            for name, names, values, value, exemplar in metric.samples:
+                line = sample(name, _labels(names, values), value)
+                if exemplar is not None and format is Format.OPENMETRICS:
+                    line = f"{line[:-1]}{exemplar_text(exemplar)}\n"
+                out.append(line)
     return "".join(out).encode()
 
 

@@ -1,4 +1,6 @@
-"""Prometheus text 0.0.4 and OpenMetrics 1.0.0, line by line. The two differ only in headers.
+"""Prometheus text 0.0.4 and OpenMetrics 1.0.0, line by line.
+
+The two differ in headers, and in exemplars, which only OpenMetrics has.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/,
 https://prometheus.io/docs/specs/om/open_metrics_spec/
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.negotiation import Format
+from exporter.monitor.series import Exemplar
 
 #: Formats a number as Go prints it, which every Prometheus client does.
 format_value: Callable[[float], str] = floatToGoString
@@ -32,6 +35,12 @@ def sample(name: str, label_text: str, value: float) -> str:
     """Format a sample with its newline."""
     braces = f"{{{label_text}}}" if label_text else ""
     return f"{name}{braces} {format_value(value)}\n"
+
+
+def exemplar_text(exemplar: Exemplar) -> str:
+    """Format an exemplar, which stands at the end of a sample's line."""
+    label = f'device="{escape_label(exemplar.device)}"'
+    return f" # {{{label}}} {format_value(exemplar.seconds)} {exemplar.time}"
 
 
 def header(name: str, type_: str, help_: str, format: Format) -> str:

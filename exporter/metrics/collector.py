@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from prometheus_client import samples
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +22,7 @@ from exporter.metrics.catalogue import (
     identity,
 )
 from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.monitor.series import Exemplar
 
 
 class CatalogueCollector(Collector):
@@ -47,12 +49,22 @@ def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Met
     if isinstance(metric, HistogramMetric):
         histograms = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         for values, histogram in metric.read(taken):
-            histograms.add_metric(values, histogram.cumulative(), histogram.sum)
+            buckets = [
+                (bound, count, _exemplar(exemplar)) if exemplar else (bound, count)
+                for (bound, count), exemplar in zip(
+                    histogram.cumulative(), histogram.exemplars, strict=True
+                )
+            ]
+            histograms.add_metric(values, buckets, histogram.sum)
         return histograms
     family = _family(metric.name, metric.type, metric.help)
     for values, value in metric.read(taken):
         family.add_sample(metric.name, dict(zip(metric.labels, values, strict=True)), value)
     return family
+
+
+def _exemplar(exemplar: Exemplar) -> samples.Exemplar:
+    return samples.Exemplar({"device": exemplar.device}, exemplar.seconds, exemplar.time)
 
 
 def _series_family(metric: SeriesMetric, taken: Snapshot) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import NamedTuple
 
 from exporter.model import COUNTED_TYPES, Cause, Family, Interface, format_luid
 
@@ -172,20 +173,41 @@ def seconds_at(growth: Growth, nanosecond: int) -> float:
     return max(0, offset + rate * nanosecond) / 1e9
 
 
+#: OpenMetrics allows 128 for the labels of an exemplar and their names.
+EXEMPLAR_LETTERS = 128 - len("device")
+
+
+class Exemplar(NamedTuple):
+    """One of the values that a histogram counts, and which device it is of."""
+
+    #: Cut off at `EXEMPLAR_LETTERS`.
+    device: str
+    seconds: float
+    #: Unix seconds.
+    time: float
+
+
 class Histogram:
     """Counts by upper bound, as Prometheus has them. Unit: seconds."""
 
-    __slots__ = ("_counts", "bounds", "sum")
+    __slots__ = ("_counts", "bounds", "exemplars", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
+        #: The last one of each bucket.
+        self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
         """Add a value."""
         self._counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
+
+    def observe_exemplar(self, exemplar: Exemplar) -> None:
+        """Add the value of an exemplar, and keep it."""
+        self.observe(exemplar.seconds)
+        self.exemplars[bisect_left(self.bounds, exemplar.seconds)] = exemplar
 
     def observe_all(self, seconds: list[float]) -> None:
         """Add values in ascending order: those of one bucket cost as much as one value."""

@@ -34,7 +34,7 @@ from exporter.model import (
     NotificationType,
     changes,
 )
-from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
+from exporter.monitor.series import EXEMPLAR_LETTERS, Exemplar, Histogram, SeriesSet, nanoseconds
 from exporter.monitor.series_table import Key, SeriesTable
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
 
@@ -269,7 +269,9 @@ class State:
                         if inferred:
                             self._infer_transition(tracked, series, difference.cause)
                         else:
-                            self._count_transition(tracked, series, difference.cause, received)
+                            self._count_transition(
+                                tracked, series, difference.cause, received, time
+                            )
                     elif inferred or difference.cause is _ADMINISTRATIVE:
                         tracked.outage = None
             if deltas is not None and series is not None:
@@ -293,9 +295,17 @@ class State:
         return difference
 
     def _count_transition(
-        self, tracked: _Tracked, series: SeriesSet, cause: Cause | None, received: float
+        self,
+        tracked: _Tracked,
+        series: SeriesSet,
+        cause: Cause | None,
+        received: float,
+        time: float,
     ) -> None:
-        """Count a change of Connected; without a `cause` it is a connection."""
+        """Count a change of Connected; without a `cause` it is a connection.
+
+        `received` is when it was received, on the monotonic clock; `time` the same in Unix time.
+        """
         if cause is not None:
             series.disconnections[cause] += 1
             self.connected[series.family] -= 1
@@ -305,7 +315,11 @@ class State:
         self.connected[series.family] += 1
         if tracked.outage is not None:
             # Measured between the moments of receipt, whatever was published in between.
-            self.outages[series.family].observe(max(0.0, received - tracked.outage))
+            interface = tracked.interface
+            device = interface.link.name if interface else series.device
+            lasted = max(0.0, received - tracked.outage)
+            exemplar = Exemplar(device[:EXEMPLAR_LETTERS], lasted, time)
+            self.outages[series.family].observe_exemplar(exemplar)
             tracked.outage = None
 
     def _infer_transition(self, tracked: _Tracked, series: SeriesSet, cause: Cause | None) -> None:

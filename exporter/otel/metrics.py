@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from opentelemetry.sdk.metrics import Exemplar as OtelExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -38,7 +39,7 @@ from exporter.metrics.catalogue import (
     identity,
 )
 from exporter.metrics.snapshot import Snapshot, snapshot
-from exporter.monitor.series import Histogram, SeriesSet
+from exporter.monitor.series import Exemplar, Histogram, SeriesSet, nanoseconds
 from exporter.otel.attributes import MAX_INT64
 from exporter.version import NAME
 
@@ -171,4 +172,10 @@ def _histogram_point(
         histogram.bounds,
         None,  # type: ignore[arg-type]  # the minimum and the maximum
         None,  # type: ignore[arg-type]  # are unknown, and left out by the encoder
+        [_exemplar(each) for each in histogram.exemplars if each is not None],
     )
+
+
+def _exemplar(exemplar: Exemplar) -> OtelExemplar:
+    time = nanoseconds(exemplar.time)
+    return OtelExemplar({"network.interface.name": exemplar.device}, exemplar.seconds, time)

@@ -1,6 +1,8 @@
 """Real Prometheus programs read what the agent prints: promtool, and two servers."""
 
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,8 +56,9 @@ def test_promtool_has_nothing_to_say(flapped: Agent, package: str, accept: str) 
 
 
 def as_text(openmetrics: str) -> str:
-    """OpenMetrics with its counters' headers named as in the text format."""
-    lines = openmetrics.removesuffix("# EOF\n").splitlines(keepends=True)
+    """OpenMetrics with its counters' headers named as in the text format, without exemplars."""
+    plain = re.sub(r" # \{.*\} .+", "", openmetrics.removesuffix("# EOF\n"))
+    lines = plain.splitlines(keepends=True)
     counters = {
         line.split()[2] for line in lines if line.startswith("# TYPE") and " counter" in line
     }
@@ -95,3 +98,27 @@ def test_a_real_prometheus_scrapes_and_answers(
         metadata = prometheus.query("metadata", metric="ip_interface_churn_total")
         metadata = metadata or prometheus.query("metadata", metric="ip_interface_churn")
         assert next(iter(metadata.values()))[0]["type"] == "counter"
+
+
+def test_prometheus_keeps_which_device_an_outage_was_of(
+    flapped: Agent, lively: Namespace, tmp_path: Path
+) -> None:
+    """The exemplars of the histogram arrive, with the device that was away."""
+    lively.ip("link set a0 down")
+    flapped.wait_for("ip_interface_connected", 0, device="b0")
+    lively.ip("link set a0 up")
+    jobs = {"ip-interfaces": [flapped.port]}
+    flags = ["--enable-feature=exemplar-storage"]
+    with Prometheus("prometheus-3", tmp_path, lively, jobs, flags=flags) as prometheus:
+
+        def devices() -> set[str]:
+            found = prometheus.query(
+                "query_exemplars",
+                query="ip_interface_outage_duration_seconds_bucket",
+                start=f"{time.time() - 3600:.0f}",
+                end=f"{time.time() + 60:.0f}",
+            )
+            exemplars = [exemplar for series in found or [] for exemplar in series["exemplars"]]
+            return {exemplar["labels"]["device"] for exemplar in exemplars}
+
+        wait_until(lambda: devices() == {"b0"}, message="a0 was switched off, b0 was away")

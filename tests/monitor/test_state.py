@@ -22,7 +22,7 @@ from exporter.model import (
     OperStatus,
     make_luid,
 )
-from exporter.monitor.series import Histogram, SeriesSet
+from exporter.monitor.series import Exemplar, Histogram, SeriesSet
 from exporter.monitor.state import OVERFLOW_DEVICE, State
 from exporter.settings.selection import Group, Selection
 
@@ -119,6 +119,32 @@ def test_an_outage_is_measured_from_loss_to_return_only() -> None:
         ]
     )
     assert state.outages[IPV4].sum == 3.0, "a deletion is no return"
+
+
+def test_the_last_outage_of_each_bucket_is_kept_with_its_device() -> None:
+    """An exemplar says which device was away, how long, and when it came back, in Unix time."""
+    state = State()
+    up, down = interface(), interface(connected=False)
+    state.load([up], 0.0)
+    for lost, back in ((1.0, 1.75), (3.0, 3.75), (5.0, 12.0)):
+        for row, at in ((down, lost), (up, back)):
+            state.apply([notify(NotificationType.PARAMETER, row, at)])
+    name = up.link.name
+    assert [each for each in state.outages[IPV4].exemplars if each] == [
+        Exemplar(name, 0.75, 3.75),
+        Exemplar(name, 7.0, 12.0),
+    ]
+
+
+def test_the_device_of_an_exemplar_fits() -> None:
+    """OpenMetrics allows 128 letters for an exemplar's labels; a Windows alias has up to 256."""
+    state = State()
+    up, down = interface(name="x" * 256), interface(name="x" * 256, connected=False)
+    state.load([up], 0.0)
+    for row, at in ((down, 1.0), (up, 2.0)):
+        state.apply([notify(NotificationType.PARAMETER, row, at)])
+    (exemplar,) = (each for each in state.outages[IPV4].exemplars if each)
+    assert len("device") + len(exemplar.device) == 128
 
 
 @pytest.mark.parametrize(

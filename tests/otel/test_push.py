@@ -282,9 +282,31 @@ def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -
         (15, 14),
     ]
     assert not outages.data_points[0].HasField("min")
+    assert not outages.data_points[0].exemplars
     assert {m.unit for m in metrics.values()} == {"", "s", "By"}
     points = sum(len(getattr(m, m.WhichOneof("data")).data_points) for m in metrics.values())
     assert points == balance(push, "metrics")["exported"]
+
+
+def test_exemplars_tell_which_device_an_outage_was_of(receiver: Receiver, protocol: str) -> None:
+    """The last outage of each bucket goes along, with its device, length and time."""
+    state = State()
+    up, down = (
+        Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected))
+        for connected in (True, False)
+    )
+    state.load([up], 0.0)
+    for row, at in ((down, 1.0), (up, 1.5)):
+        changed = NotificationType.PARAMETER, row.family, row.luid, row.ifindex
+        state.apply([Notification(*changed, 1_700_000_000.0 + at, at, row)])
+    with pushing(settings(receiver.endpoint, protocol), state):
+        pass
+    metrics = {metric.name: metric for metric in receiver.metrics()}
+    point = metrics["ip_interface_outage_duration_seconds"].histogram.data_points[0]
+    (exemplar,) = point.exemplars
+    assert plain(exemplar.filtered_attributes) == {"network.interface.name": "eth0"}
+    assert exemplar.as_double == 0.5
+    assert exemplar.time_unix_nano == 1_700_000_001_500_000_000
 
 
 def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: str) -> None:
