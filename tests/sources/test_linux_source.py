@@ -330,35 +330,6 @@ def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
         assert rows["west", V4].path_mtu_discovery_timeout_seconds == mtu_expires
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "member", "expected"),
-    [
-        ("ipv6/conf/west/accept_ra", 0, "router_discovery_behavior", 0),
-        ("ipv6/conf/west/dad_transmits", 5, "dad_transmits", 5),
-        ("ipv4/neigh/west/retrans_time_ms", 2000, "retransmit_time_seconds", 2.0),
-    ],
-)
-def test_silent_changes_are_found_by_comparing(
-    namespace: Namespace,
-    monkeypatch: pytest.MonkeyPatch,
-    setting: str,
-    value: int,
-    member: str,
-    expected: object,
-) -> None:
-    """A setting that changes without any message is inferred at the next comparison."""
-    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.05)
-    namespace.ip("link add name west type veth peer name east")
-    with opened(namespace) as source:
-        listener = Listener(namespace, source)
-        namespace.sysctl(setting, value)
-        listener.until(lambda: listener.heard, setting)
-        (changed,) = listener.heard
-        assert (changed.type, changed.inferred) == (NotificationType.PARAMETER, True)
-        assert changed.interface is not None
-        assert getattr(changed.interface.parameters, member) == expected
-
-
 # -- loss and storms --------------------------------------------------------------------------
 
 

@@ -1,0 +1,141 @@
+"""Changes that the kernel makes without a message: a comparison finds them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+from support.link_kinds import Action, ip
+from support.listening import Listener, opened
+from support.namespace import Namespace
+
+from exporter.clock import Clock
+from exporter.model import Family, InterfaceRow
+from exporter.sources.linux import source as linux
+
+V4, V6 = Family.IPV4, Family.IPV6
+UP = ip("link set lo up", "link set east up", "link set west up")
+DOWN = ip()
+#: Where a link has no IPv6 address, none goes when IPv6 is switched off.
+WITHOUT_ADDRESSES = ip("link set west addrgenmode none", "link set east up", "link set west up")
+
+
+class Change(NamedTuple):
+    """A change, and what it makes of a row."""
+
+    do: Action
+    family: Family
+    member: str
+    value: object
+    #: The state of the links before it.
+    state: Action = UP
+    device: str = "west"
+
+
+def sysctl(name: str, value: int) -> Action:
+    """The action of a sysctl."""
+    return lambda namespace: namespace.sysctl(name, value)
+
+
+CHANGES = {
+    "accept_ra": Change(sysctl("ipv6/conf/west/accept_ra", 0), V6, "router_discovery_behavior", 0),
+    "dad_transmits": Change(sysctl("ipv6/conf/west/dad_transmits", 5), V6, "dad_transmits", 5),
+    "accept_dad": Change(sysctl("ipv6/conf/west/accept_dad", 0), V6, "dad_transmits", 0),
+    "mtu of IPv6": Change(sysctl("ipv6/conf/west/mtu", 1400), V6, "mtu_bytes", 1400),
+    "addr_gen_mode": Change(
+        sysctl("ipv6/conf/west/addr_gen_mode", 1), V6, "link_local_address_behavior", 0
+    ),
+    "addrgenmode of a link that is down": Change(
+        ip("link set west addrgenmode none"), V6, "link_local_address_behavior", 0, DOWN
+    ),
+    "disable_ipv6 without an address": Change(
+        sysctl("ipv6/conf/west/disable_ipv6", 1), V6, "connected", False, WITHOUT_ADDRESSES
+    ),
+    "reachable time of IPv4": Change(
+        sysctl("ipv4/neigh/west/base_reachable_time_ms", 12000),
+        V4,
+        "base_reachable_time_seconds",
+        12.0,
+    ),
+    "reachable time of IPv6": Change(
+        sysctl("ipv6/neigh/west/base_reachable_time_ms", 12000),
+        V6,
+        "base_reachable_time_seconds",
+        12.0,
+    ),
+    "retransmit time of IPv4": Change(
+        sysctl("ipv4/neigh/west/retrans_time_ms", 2000), V4, "retransmit_time_seconds", 2.0
+    ),
+    "mtu_expires": Change(
+        sysctl("ipv6/route/mtu_expires", 300), V6, "path_mtu_discovery_timeout_seconds", 300.0
+    ),
+    "loopback too small for IPv6": Change(
+        ip("link set lo mtu 1279"), V6, "connected", False, device="lo"
+    ),
+}
+
+
+@contextmanager
+def listening(namespace: Namespace) -> Iterator[tuple[Listener, Callable[[], None]]]:
+    """A listener that has heard all so far, and what makes a comparison due."""
+    ahead = [0.0]
+    clock = Clock(time.time, lambda: time.perf_counter() + ahead[0])
+
+    def compare() -> None:
+        ahead[0] += linux.RECONCILE_SECONDS
+
+    with opened(namespace, clock=clock) as source:
+        listener = Listener(namespace, source)
+        listener.finish()
+        yield listener, compare
+
+
+def rows(listener: Listener) -> dict[tuple[str, Family], InterfaceRow]:
+    """What the source says of each interface."""
+    return {(i.link.name, i.family): i.parameters for i in listener.source.interfaces()}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_silent_change_is_inferred_by_the_next_comparison(
+    namespace: Namespace, change: Change
+) -> None:
+    """No message tells of it; the comparison does, and says that it is inferred."""
+    namespace.ip("link add name west type veth peer name east")
+    change.state(namespace)
+    with listening(namespace) as (listener, compare):
+        if change.state is not DOWN:
+            listener.until(lambda: rows(listener)["west", V6].connected, "carrier")
+        change.do(namespace)
+        listener.finish()
+
+        def found() -> list[object]:
+            return [
+                getattr(n.interface.parameters, change.member)
+                for n in listener.heard
+                if n.inferred and n.interface is not None
+                if (n.interface.link.name, n.family) == (change.device, change.family)
+            ]
+
+        assert found() == []
+        compare()
+        listener.until(found, "the comparison")
+        assert found() == [change.value]
+
+
+def test_the_alias_of_a_link_that_is_down_is_found_by_the_next_comparison(
+    namespace: Namespace,
+) -> None:
+    """The kernel tells of a new alias only if the link is up."""
+    namespace.ip("link add name west type veth peer name east")
+    with listening(namespace) as (listener, compare):
+        namespace.ip("link set west alias uplink")
+        listener.finish()
+
+        def aliases() -> set[str]:
+            interfaces = listener.source.interfaces()
+            return {i.link.alias for i in interfaces if i.link.name == "west"}
+
+        assert aliases() == {""}
+        compare()
+        listener.until(lambda: aliases() == {"uplink"}, "the comparison")
