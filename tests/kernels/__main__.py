@@ -9,7 +9,6 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -17,6 +16,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from kernels import guest, kernel, root, tools  # noqa: E402 - the path first
 from kernels.table import good, table  # noqa: E402
+from support import processes  # noqa: E402
 
 #: Where a release's packages are.
 SUITES = {
@@ -33,9 +33,9 @@ FACTORS = {True: 1, False: 2}
 
 def main() -> int:
     """Run the guests, one after the other, and print the table."""
-    ours, pytest = sys.argv[1:], ["-m", "kernel", "tests"]
+    ours, pytest, minutes = sys.argv[1:], ["-m", "kernel", "tests"], 3.0
     if "--" in ours:
-        ours, pytest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
+        ours, pytest, minutes = ours[: ours.index("--")], ours[ours.index("--") + 1 :], 0.0
     parser = argparse.ArgumentParser(
         prog="python tests/kernels",
         usage="%(prog)s [option ...] [release ...] [-- pytest's arguments]",
@@ -44,7 +44,13 @@ def main() -> int:
     )
     parser.add_argument("release", nargs="*", help=f"of {', '.join(SUITES)}; default: all")
     parser.add_argument("--python", choices=SUITES, help="release whose Python runs the tests")
-    parser.add_argument("--minutes", type=float, default=30, help="limit for the tests of a guest")
+    parser.add_argument(
+        "--random",
+        type=float,
+        metavar="MINUTES",
+        help="time for tests/random, after the tests; default: 3, or 0 if pytest has arguments",
+    )
+    parser.add_argument("--limit", type=float, default=30, metavar="MINUTES", help="default: 30")
     parser.add_argument("--update", action="store_true", help="fetch newer packages")
     arguments = parser.parse_args(ours)
     if unknown := set(arguments.release) - SUITES.keys():
@@ -52,22 +58,25 @@ def main() -> int:
     if arguments.update:
         for part in (*tools.HOME.glob("kernel-*"), *tools.HOME.glob("root-*")):
             shutil.rmtree(part) if part.is_dir() else part.unlink()
+    processes.unwind_when_interrupted()  # and end the guest
     tools.provide()
-    outcomes = []
-    for release in arguments.release or SUITES:
-        python = arguments.python or PYTHON.get(release, release)
-        outcomes.append(run(release, python, pytest, arguments.minutes * 60))
+    minutes = minutes if arguments.random is None else arguments.random
+    work = guest.Work(pytest, minutes, arguments.limit * 60, FACTORS[guest.has_kvm()])
+    outcomes = [
+        run(release, arguments.python or PYTHON.get(release, release), work)
+        for release in arguments.release or SUITES
+    ]
     print(f"\n{table(outcomes)}")
     return 0 if all(map(good, outcomes)) else 1
 
 
-def run(release: str, python: str, pytest: Sequence[str], seconds: float) -> guest.Outcome:
-    """Run the tests on the kernel of one release with the Python of another, or the same."""
+def run(release: str, python: str, work: guest.Work) -> guest.Outcome:
+    """Do the work on the kernel of one release with the Python of another, or the same."""
     made = kernel.provide(release, *SUITES[release]), root.provide(python, *SUITES[python])
     console = tools.HOME / f"console-{release}.log"
     print(f"{release}: Linux {made[0].release}, Python of {python}, console {console}", flush=True)
     began = time.monotonic()
-    outcome = guest.run(*made, pytest, seconds, FACTORS[guest.has_kvm()], console)
+    outcome = guest.run(*made, work, console)
     print(f"{release}: {time.monotonic() - began:.0f} s", flush=True)
     return outcome
 

@@ -22,8 +22,6 @@ _MEMORY_MIB = 2048
 _RESULTS_BYTES = 64 << 20
 #: What the guest may take to boot and to end, in seconds.
 _BOOT_SECONDS = 120
-#: Seconds between the request to end the tests and their end.
-_GRACE_SECONDS = 60
 #: KVM runs any guest with these; with PVM's module it runs kernels made for that only.
 _KVM_MODULES = ("kvm_intel", "kvm_amd")
 
@@ -34,6 +32,19 @@ _KERNEL_ARGUMENTS = (
 )
 
 
+class Work(NamedTuple):
+    """What a guest does."""
+
+    #: Arguments of pytest.
+    pytest: Sequence[str]
+    #: How long ``tests/random`` runs afterwards, with every module that the tests loaded.
+    random_minutes: float = 0
+    #: Limit for each of the two, in seconds.
+    limit: float = 1800
+    #: Of the tests' deadlines.
+    deadline_factor: float = 1
+
+
 class Outcome(NamedTuple):
     """What came out of a guest; the report is empty if the guest did not end as it should."""
 
@@ -41,6 +52,9 @@ class Outcome(NamedTuple):
     python: str
     #: Of all tests that ran, as JUnit has it.
     report: bytes
+    #: What ``tests/random`` printed and its exit code, which is -1 if it did not end; ``None``:
+    #: it was not asked to run.
+    random: tuple[str, int] | None = None
 
 
 def has_kvm() -> bool:
@@ -49,42 +63,36 @@ def has_kvm() -> bool:
     return loaded and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def run(
-    kernel: Kernel, root: Path, pytest: Sequence[str], seconds: float, factor: float, console: Path
-) -> Outcome:
-    """Run pytest with these arguments in a guest, for so many seconds at most.
-
-    `factor` is that of the tests' deadlines; `console` becomes all that the guest wrote.
-    """
+def run(kernel: Kernel, root: Path, work: Work, console: Path) -> Outcome:
+    """Do the work in a guest. `console` becomes all that the guest wrote."""
     with tempfile.TemporaryDirectory(prefix="ip-interface-exporter-") as folder:
         project, results = Path(folder, "project.tar"), Path(folder, "results")
-        _pack(project, _orders(pytest, seconds, factor))
+        _pack(project, _orders(work))
         results.touch()
         os.truncate(results, _RESULTS_BYTES)
         disks = (f"{root},snapshot=on", f"{kernel.modules},readonly=on", f"{project},readonly=on")
-        _boot(kernel, (*disks, str(results)), _BOOT_SECONDS + seconds + _GRACE_SECONDS, console)
+        _boot(kernel, (*disks, str(results)), _BOOT_SECONDS + 2 * work.limit, console)
         files = _unpack(results)
+    random = files.get("random", ""), int(files.get("random.exit", -1))
     return Outcome(
-        files.get("kernel", b"").decode().strip() or kernel.release,
-        files.get("python", b"").decode().strip(),
-        files.get("report.xml", b""),
+        files.get("kernel", kernel.release).strip(),
+        files.get("python", "").strip(),
+        files.get("report.xml", "").encode(),
+        random if work.random_minutes else None,
     )
 
 
-def _orders(pytest: Sequence[str], seconds: float, factor: float) -> str:
+def _orders(work: Work) -> str:
     """What the guest's shell does."""
-    limit = f"timeout --signal=INT --kill-after={_GRACE_SECONDS} {seconds:.0f}"
-    options = [
-        "-v",
-        "--color=no",
-        "-p",
-        "no:cacheprovider",
-        "--junitxml=/tmp/report/report.xml",
-        *pytest,
-    ]
+    limit = f"timeout --signal=INT --kill-after=60 {work.limit:.0f}"
+    report = "--junitxml=/tmp/report/report.xml"
+    pytest = shlex.join(["-v", "--color=no", "-p", "no:cacheprovider", report, *work.pytest])
+    random = f"{limit} python3 tests/random --minutes {work.random_minutes}"
     return (
-        f"export DEADLINE_FACTOR={factor}\n"
-        f"{limit} python3 -m pytest {shlex.join(options)} < /dev/null\n"
+        f"export DEADLINE_FACTOR={work.deadline_factor}\n"
+        f"{limit} python3 -m pytest {pytest} < /dev/null\n"
+        f"{'#' * (not work.random_minutes)}"
+        f"{{ {random}; echo $? > /tmp/report/random.exit; }} 2>&1 | tee /tmp/report/random\n"
     )
 
 
@@ -106,7 +114,7 @@ def _pack(target: Path, orders: str) -> None:
         archive.addfile(member, io.BytesIO(orders.encode()))
 
 
-def _unpack(results: Path) -> dict[str, bytes]:
+def _unpack(results: Path) -> dict[str, str]:
     """The files that the guest wrote, by name; none if it did not come so far."""
     with results.open("rb") as file:
         if file.read(1) == b"\0":
@@ -115,7 +123,7 @@ def _unpack(results: Path) -> dict[str, bytes]:
     with tarfile.open(results, "r:") as archive:
         for member in archive:
             if content := archive.extractfile(member):
-                files[Path(member.name).name] = content.read()
+                files[Path(member.name).name] = content.read().decode()
     return files
 
 

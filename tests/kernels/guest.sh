@@ -8,7 +8,7 @@ for folder in /dev/shm /run /tmp; do
     mount -t tmpfs tmpfs "$folder"
 done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-hostname guest
+echo guest > /proc/sys/kernel/hostname
 ip link set lo up
 modprobe tun # makes /dev/net/tun, which elsewhere udev does
 cd /project || exit

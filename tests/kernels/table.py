@@ -1,5 +1,6 @@
 """The table of what each test came to on each kernel."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -42,7 +43,8 @@ def tests_of(report: bytes) -> list[Test]:
 def good(outcome: Outcome) -> bool:
     """Whether tests passed in the guest, and none failed."""
     results = {test.result for test in tests_of(outcome.report)}
-    return _PASSED in results and results <= {_PASSED, _SKIPPED}
+    passed = _PASSED in results and results <= {_PASSED, _SKIPPED}
+    return passed and (not outcome.random or outcome.random[1] == 0)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -67,12 +69,21 @@ def table(outcomes: Sequence[Outcome]) -> str:
             results = [test.result if test else "did not run" for test in tests]
             if len(set(results)) > 1 or not {_PASSED, _SKIPPED}.issuperset(results):
                 rows.append([f"- {name}", *results])
+    if any(outcome.random for outcome in outcomes):
+        rows.append(["random operations", *map(_random, outcomes)])
     return _markdown(rows) + "\n" + _reasons(columns, outcomes)
 
 
 def _summary(tests: Sequence[Test]) -> str:
     counts = Counter(test.result for test in tests)
     return ", ".join(f"{counts[result]} {result}" for result in _RESULTS if counts[result])
+
+
+def _random(outcome: Outcome) -> str:
+    """The line that sums up what ``tests/random`` printed."""
+    output, code = outcome.random or ("", 0)
+    sums = [line for line in output.splitlines() if re.match(r"\d+ rounds, ", line)]
+    return sums[-1] if sums else f"exit code {code}" if code else ""
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -40,6 +40,25 @@ def test_it_shows_what_differs_and_why() -> None:
     assert [good(outcome) for outcome in outcomes] == [True, False]
 
 
+def test_random_operations_have_a_row_and_a_say() -> None:
+    """Their last line is shown, and where they failed, or did not end, the guest is not good."""
+    print_out = "Linux 5.10\n2 rounds, 9 messages, 0 overruns, {} rounds failed\nagain: seed 7\n"
+    outcomes = [
+        Outcome("5.10", "3.11.2", OLD, (print_out.format(0), 0)),
+        Outcome("6.1", "3.11.2", OLD, (print_out.format(1), 1)),
+        Outcome("7.2", "3.14.0", OLD, ("", -1)),
+        Outcome("7.3", "3.14.0", OLD),
+    ]
+    (row,) = [line for line in table(outcomes).splitlines() if "random operations" in line]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == [
+        "2 rounds, 9 messages, 0 overruns, 0 rounds failed",
+        "2 rounds, 9 messages, 0 overruns, 1 rounds failed",
+        "exit code -1",
+        "",
+    ]
+    assert [good(outcome) for outcome in outcomes] == [True, False, False, True]
+
+
 def test_a_guest_that_says_nothing_is_no_success() -> None:
     """Neither one that did not come to its end, nor one in which no test passed."""
     dead = Outcome("6.1", "", b"")
