@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from exporter.exposition.text_format import format_value, labels
+from exporter.exposition.text_format import escape_label, format_value, labels
 from exporter.metrics.catalogue import IDENTITY, SeriesMetric, identity
 from exporter.monitor.series import STATES, Growth, SeriesSet, nanoseconds, seconds_at
 
@@ -20,29 +20,36 @@ _number = lru_cache(maxsize=4096)(format_value)
 
 def identity_labels(series: SeriesSet) -> str:
     """Format the labels that name the series set."""
-    return labels(IDENTITY, identity(series))
+    device, family, index, luid = identity(series)  # as IDENTITY has them
+    return f'device="{escape_label(device)}",family="{family}",index="{index}",luid="{luid}"'
 
 
 def cell(series: SeriesSet, who: str, metric: SeriesMetric, instant: float) -> bytes:
     """Render the lines of a metric that does not depend on time; `who`: `identity_labels`."""
     lines = ""
     for values, value in metric.read(series, instant):
-        lines += f"{metric.name}{{{_with_labels(who, series, metric, values)}}} {_number(value)}\n"
+        before, after = _around(metric.name, metric.labels, values)
+        if before:
+            lines += before + who + after + _number(value) + "\n"
+        else:
+            all_labels = labels(IDENTITY + metric.labels, identity(series) + values)
+            lines += f"{metric.name}{{{all_labels}}} {_number(value)}\n"
     return lines.encode()
 
 
-def _with_labels(who: str, series: SeriesSet, metric: SeriesMetric, values: tuple[str, ...]) -> str:
-    """Format the labels of a sample, identity and the metric's own, sorted by name."""
-    if not values:
-        return who
-    if metric.labels[0] > IDENTITY[-1]:
-        return who + _own_labels(metric.labels, values)
-    return labels(IDENTITY + metric.labels, identity(series) + values)
+@lru_cache(maxsize=512)  # types, states, causes and parameters: there are a few dozen of them
+def _around(name: str, names: tuple[str, ...], values: tuple[str, ...]) -> tuple[str, str]:
+    """Return what a line has before and after the identity labels, up to the value.
 
-
-@lru_cache(maxsize=256)  # types, states, causes and parameters: there are a few dozen of them
-def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    return f",{labels(names, values)}"
+    Labels are sorted by name; both are empty where the metric's own stand on both sides.
+    """
+    if not names:
+        return f"{name}{{", "} "
+    if max(names) < IDENTITY[0]:
+        return f"{name}{{{labels(names, values)},", "} "
+    if min(names) > IDENTITY[-1]:
+        return f"{name}{{", f",{labels(names, values)}}} "
+    return "", ""
 
 
 def time_cell(
@@ -65,8 +72,8 @@ def time_cell(
             value = MOST_COMMON
         else:
             growing += (growth,)
-        own = _own_labels(metric.labels, (STATES[connected],))
-        template += b"%b %b\n" % (f"{metric.name}{{{who}{own}}}".encode(), value)
+        before, after = _around(metric.name, metric.labels, (STATES[connected],))
+        template += (before + who + after).encode() + value + b"\n"
     return template, growing
 
 

@@ -9,7 +9,7 @@ with their ``_total``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from exporter.metrics.snapshot import Snapshot
@@ -66,10 +66,21 @@ def identity(series: SeriesSet) -> tuple[str, ...]:
 # -- the computer -----------------------------------------------------------------------
 
 
+# Label values, and the index of the count: to ask a member of an enumeration for its label
+# costs more than to print a count.
+_TYPES = [((type_.label,), int(type_)) for type_ in COUNTED_TYPES]
+_CAUSES = [((cause.label,), int(cause)) for cause in Cause]
+_STATES = [((STATES[connected],), connected) for connected in (True, False)]
+
+
+def _counts(counts: list[int], by: Sequence[tuple[tuple[str, ...], int]]) -> list[Sample]:
+    return [(values, counts[index]) for values, index in by]
+
+
 def _churn(r: Snapshot) -> Iterator[Sample]:
     for family in FAMILIES:
-        for type_ in COUNTED_TYPES:
-            yield (family.label, type_.label), r.state.churn[family][type_]
+        for values, count in _counts(r.state.churn[family], _TYPES):
+            yield (family.label, *values), count
 
 
 def _optional(value: float | None) -> Iterator[Sample]:
@@ -123,19 +134,14 @@ def _info(s: SeriesSet, _: float) -> Iterator[Sample]:
         yield (link.alias, link.kind, str(link.type), link.address, link.guid), 1
 
 
-def _by_state(pair: list[int]) -> Iterator[Sample]:
-    for connected in (True, False):
-        yield (STATES[connected],), pair[connected]
-
-
 def _last_notification(s: SeriesSet, _: float) -> Iterator[Sample]:
     if s.interface is not None and s.last_notification is not None:
         yield (), s.last_notification
 
 
 def _state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
-    for connected in (True, False):
-        yield (STATES[connected],), s.seconds(instant, connected=connected)
+    for values, connected in _STATES:
+        yield values, s.seconds(instant, connected=connected)
 
 
 def _enabled(s: SeriesSet, _: float) -> Iterator[Sample]:
@@ -170,21 +176,21 @@ SERIES_METRICS = (
         "counter",
         "Notifications of this IP interface.",
         ("type",),
-        lambda s, _: [((type_.label,), s.notifications[type_]) for type_ in COUNTED_TYPES],
+        lambda s, _: _counts(s.notifications, _TYPES),
     ),
     SeriesMetric(
         "ip_interface_transitions_total",
         "counter",
         "Changes of Connected that a notification showed, by the new state.",
         ("state",),
-        lambda s, _: _by_state(s.transitions),
+        lambda s, _: _counts(s.transitions, _STATES),
     ),
     SeriesMetric(
         "ip_interface_disconnections_total",
         "counter",
         "Disconnections that a notification showed: switched off, carrier lost, or other.",
         ("cause",),
-        lambda s, _: [((cause.label,), s.disconnections[cause]) for cause in Cause],
+        lambda s, _: _counts(s.disconnections, _CAUSES),
     ),
     SeriesMetric(
         "ip_interface_unobserved_transitions_total",
@@ -192,7 +198,7 @@ SERIES_METRICS = (
         "Changes of Connected that no notification showed: the system's counters or a comparison "
         "prove them.",
         ("state",),
-        lambda s, _: _by_state(s.unobserved),
+        lambda s, _: _counts(s.unobserved, _STATES),
     ),
     SeriesMetric(
         "ip_interface_state_seconds_total",
@@ -364,7 +370,7 @@ EXPORTER_METRICS = (
         "counter",
         "Changes that a comparison with the system found, because no notification showed them.",
         ("type",),
-        lambda r: [((type_.label,), r.state.inferred[type_]) for type_ in COUNTED_TYPES],
+        lambda r: _counts(r.state.inferred, _TYPES),
     ),
     AgentMetric(
         "ip_interface_exporter_source_errors_total",
