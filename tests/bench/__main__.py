@@ -14,7 +14,17 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-PARTS = ("decode", "stream", "latency", "scrape", "growth", "footprint", "otlp", "promises")
+PARTS = (
+    "decode",
+    "stream",
+    "latency",
+    "scrape",
+    "growth",
+    "footprint",
+    "otlp",
+    "promises",
+    "rules",
+)
 
 
 def main() -> None:
