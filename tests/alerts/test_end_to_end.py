@@ -83,8 +83,8 @@ def chain(namespace: Namespace, tmp_path: Path) -> Iterator[Chain]:
         ) as prometheus,
     ):
         agent.wait_for("ip_interface_connected", 1, device="b0", family="ipv4")
-        connected = 'instance_device:ip_interface_connected:max{device="b0"}'
-        wait_until(lambda: prometheus.value(connected) == 1, message=connected)
+        watched = 'instance_device:ip_interface_watched:max{device="b0"}'
+        wait_until(lambda: prometheus.value(watched) == 1, message=watched)
         yield Chain(namespace, agent, prometheus, alertmanager, webhook)
 
 
@@ -110,12 +110,12 @@ def test_a_flap_reaches_a_person_and_so_does_its_end(chain: Chain) -> None:
     }
     said = firing[0]["annotations"]
     assert said["summary"] == "An IP interface keeps losing its connection."
-    assert f"b0 on 127.0.0.1:{chain.agent.port} was disconnected " in said["description"]
+    assert f"b0 on 127.0.0.1:{chain.agent.port} had " in said["description"]
     assert said["runbook_url"].endswith("/config/runbooks/IpInterfaceFlapping.md")
 
     # Meanwhile, something that maintenance mutes: it fires, and nobody is told. A device is new
-    # on a host that was seen a whole window ago.
-    seen = "count(ip_interface_churn_total offset 11s)"
+    # on a host that was seen two windows ago.
+    seen = "count(instance:ip_interface_churn:sum offset 20s)"
     wait_until(lambda: chain.prometheus.value(seen), message=seen)
     added = (f"added{number}" for number in itertools.count())
 
@@ -134,3 +134,18 @@ def test_a_flap_reaches_a_person_and_so_does_its_end(chain: Chain) -> None:
     assert resolved["labels"] == firing[0]["labels"]
     assert resolved["startsAt"] < resolved["endsAt"]
     assert not chain.webhook.named("IpInterfaceAdded", "firing")
+
+
+def test_what_is_switched_off_is_told_apart_from_what_lost_its_carrier(chain: Chain) -> None:
+    """One end of a cable is set down: that end is disabled, and only the other one is down."""
+    in_use = "count(last_over_time(instance_device:ip_interface_in_use:max[35s]))"
+    wait_until(lambda: chain.prometheus.value(in_use) == 2, message=in_use)
+    chain.namespace.ip("link set a0 down")
+
+    def devices(alertname: str) -> set[str]:
+        return {alert["labels"]["device"] for alert in chain.alertmanager.alerts(alertname)}
+
+    wait_until(lambda: devices("IpInterfaceDown"), message="the other end is down")
+    wait_until(lambda: devices("IpInterfaceDisabled"), message="the end set down is disabled")
+    assert devices("IpInterfaceDown") == {"b0"}
+    assert devices("IpInterfaceDisabled") == {"a0"}
