@@ -24,8 +24,8 @@ from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer
 from exporter.otel import configured_push
 from exporter.settings.schema import RELOADABLE, Settings, WebSettings, changed_flags
-from exporter.site.application import Application
 from exporter.site.landing_data import landing_data
+from exporter.site.routes import Routes
 from exporter.sources import namespace
 from exporter.sources.contract import Source
 from exporter.version import NAME, revision
@@ -75,7 +75,7 @@ class Agent:
             series_metrics(source.backend, all_parameters=collector.all_parameters),
             *(() if web.disable_exporter_metrics else (ProcessMetrics().render,)),
         )
-        application = Application(
+        application = Routes(
             page.chunks,
             self.unready,
             lambda: landing_data(self._read, clock.wall()),

@@ -46,8 +46,12 @@ class Watch:
         return f"<Watch source={self._source!r} ready={self._monitor.ready.is_set()}>"
 
     def __enter__(self) -> Self:
-        self._monitor.open()
-        self._monitor.start()
+        try:
+            self._monitor.open()
+            self._monitor.start()
+        except BaseException:
+            self._monitor.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from exporter.errors import cited
 from exporter.model import Family
-from exporter.settings.addresses import parse_listen_address
+from exporter.settings.listen_address import parse_listen_address
 from exporter.settings.options import (
     between,
     choice,

@@ -1,5 +1,5 @@
 """The routes of the agent, and its landing page.
 
-Read `application` (the routes), then `landing_data` (the data of the page) and `landing` (its
+Read `routes`, then `landing_data` (the data of the page) and `landing` (its
 HTML). Internal.
 """

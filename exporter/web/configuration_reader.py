@@ -19,7 +19,7 @@ from typing import TypeVar
 from exporter.errors import SettingsError, cited
 from exporter.settings.strict_yaml import Node, read_yaml
 from exporter.settings.units import parse_go_duration
-from exporter.web import go_names
+from exporter.web import tls_names
 from exporter.web.configuration import Pem, RateLimit, TlsSettings, WebConfiguration
 
 T = TypeVar("T")
@@ -134,10 +134,10 @@ def _unknown(problem: str, text: str, values: Collection[str]) -> str:
 
 def _tls(section: _Section, folder: str) -> TlsSettings | None:
     pems = {name: _pem(section, name, folder) for name in _FILES}
-    ciphers = section.choices("cipher_suites", go_names.CIPHERS, "unknown cipher")
-    lowest = section.choice("min_version", "TLS12", go_names.VERSIONS, "unknown TLS version")
-    highest = section.choice("max_version", "TLS13", go_names.VERSIONS, "unknown TLS version")
-    curves = section.choices("curve_preferences", go_names.CURVES, "unknown curve")
+    ciphers = section.choices("cipher_suites", tls_names.CIPHERS, "unknown cipher")
+    lowest = section.choice("min_version", "TLS12", tls_names.VERSIONS, "unknown TLS version")
+    highest = section.choice("max_version", "TLS13", tls_names.VERSIONS, "unknown TLS version")
+    curves = section.choices("curve_preferences", tls_names.CURVES, "unknown curve")
     prefer_server_ciphers = section.switch("prefer_server_cipher_suites", default=True)
     sans = section.values.get("client_allowed_sans")
     allowed_sans = frozenset(map(_text, sans.sequence())) if sans else None
@@ -158,7 +158,7 @@ def _tls(section: _Section, folder: str) -> TlsSettings | None:
     if ciphers and not any(ciphers):  # only suites of TLS 1.3, so no older version is left
         lowest = max(lowest, ssl.TLSVersion.TLSv1_3)
     if lowest > highest:
-        names = {version: name for name, version in go_names.VERSIONS.items()}
+        names = {version: name for name, version in tls_names.VERSIONS.items()}
         raise SettingsError(
             f"{section.where}: no client could connect: the lowest TLS version allowed is "
             f"{names[lowest]}, the highest {names[highest]}"
@@ -191,12 +191,12 @@ def _pem(section: _Section, key: str, folder: str) -> Pem | None:
 
 def _client_auth(section: _Section) -> ssl.VerifyMode:
     name = section.text("client_auth_type")
-    if name in go_names.UNVERIFIED_CLIENT_AUTH:
+    if name in tls_names.UNVERIFIED_CLIENT_AUTH:
         raise section.values["client_auth_type"].error(
             f"{name} accepts unverified certificates, which is not supported here: "
             "use VerifyClientCertIfGiven or RequireAndVerifyClientCert"
         )
-    return section.choice("client_auth_type", "", go_names.CLIENT_AUTH, "invalid ClientAuth")
+    return section.choice("client_auth_type", "", tls_names.CLIENT_AUTH, "invalid ClientAuth")
 
 
 # -- everything else ---------------------------------------------------------------------

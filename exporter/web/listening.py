@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any, NamedTuple
 
-from exporter.settings.addresses import parse_listen_address
+from exporter.settings.listen_address import parse_listen_address
 
 #: Connections that can wait to be accepted; the system may lower it.
 _BACKLOG = 1024

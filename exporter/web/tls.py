@@ -16,7 +16,7 @@ from typing import Any
 
 from exporter.errors import SettingsError
 from exporter.web.configuration import Pem, TlsSettings
-from exporter.web.go_names import CIPHERS
+from exporter.web.tls_names import CIPHERS
 
 
 @dataclass(frozen=True, slots=True)

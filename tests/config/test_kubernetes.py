@@ -11,7 +11,7 @@ import yaml
 from programs import CONFIG, settings_of
 
 from exporter.settings.schema import Settings
-from exporter.site.application import Application
+from exporter.site.routes import Routes
 from exporter.web.message import Request
 
 FOLDER = CONFIG / "kubernetes"
@@ -50,7 +50,7 @@ def test_the_probes_ask_what_is_served() -> None:
     """Port and paths are the agent's."""
     (port,) = CONTAINER["ports"]
     assert f":{port['containerPort']}" in Settings().web.listen_addresses
-    application = Application(lambda *_: b"", lambda: "", lambda: None, "/metrics")  # type: ignore[arg-type,return-value]
+    application = Routes(lambda *_: b"", lambda: "", lambda: None, "/metrics")  # type: ignore[arg-type,return-value]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         asked: dict[str, Any] = CONTAINER[probe]["httpGet"]
         assert asked["port"] == port["name"]

@@ -14,7 +14,9 @@ from support.waiting import DEADLINE, wait_until
 
 import exporter
 from exporter.metrics.watch import settings_of
+from exporter.model import Interface
 from exporter.settings.schema import CollectorSettings
+from exporter.sources.contract import SourceClosed
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +50,23 @@ def test_the_threads_end_with_the_block() -> None:
     with watch:
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+def test_an_entry_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the interfaces cannot be listed, the source is closed and no thread runs."""
+    require(sys.platform in ("linux", "win32"), "there is no source here")
+    before = threading.active_count()
+    watch = exporter.watch()
+
+    def refuse(*_: object) -> list[Interface]:
+        raise OSError("refused")
+
+    monkeypatch.setattr(watch._source, "interfaces", refuse)
+    with pytest.raises(OSError, match="refused"), watch:
+        pytest.fail("entered")
+    assert threading.active_count() == before
+    with pytest.raises(SourceClosed):
+        watch._source.receive(0)
 
 
 def test_the_arguments_are_the_flags() -> None:

@@ -415,7 +415,7 @@ def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
 
 
 @pytest.mark.parametrize(("flags", "family"), [(0, nl.AF_INET6), (RUNNING, nl.AF_INET)])
-def test_addresses_that_go_for_other_reasons_cost_no_reading(flags: int, family: int) -> None:
+def test_listen_address_that_go_for_other_reasons_cost_no_reading(flags: int, family: int) -> None:
     """On a link that is down addresses go because of that, and IPv4's say nothing."""
     host = Host().having(2, b"eth0", flags)
     host.tell(nl.RTM_DELADDR, build.address(family, 2))

@@ -16,8 +16,8 @@ from serving import PAGE
 from support.waiting import DEADLINE, wait_until
 
 from exporter.errors import SettingsError
-from exporter.site.application import Application
 from exporter.site.landing import LandingData
+from exporter.site.routes import Routes
 from exporter.web.configuration import RateLimit
 from exporter.web.live_configuration import LiveWebConfig, _read
 from exporter.web.log_limit import LogLimiter
@@ -55,9 +55,9 @@ def statuses(site: Site, times: int = 1, **headers: str) -> list[int]:
 # -- authentication and headers ----------------------------------------------------------
 
 
-def agent() -> Application:
+def agent() -> Routes:
     """The routes of the agent."""
-    return Application(
+    return Routes(
         lambda *_, **__: b"page\n", lambda: "", lambda: LandingData(0, "1", "x", "", True, 0)
     )
 

@@ -6,8 +6,8 @@ from gzip import compress, decompress
 import pytest
 
 from exporter.exposition.negotiation import Format
-from exporter.site.application import Application
 from exporter.site.landing import LandingData
+from exporter.site.routes import Routes
 from exporter.web.message import Request, Response, path_of
 
 BIG = b"# HELP x y\n" * 1000
@@ -15,16 +15,14 @@ OPENMETRICS = "application/openmetrics-text"
 OVERVIEW = LandingData(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0)
 
 
-def application(
-    body: bytes = BIG, unready: str = "", telemetry_path: str = "/metrics"
-) -> Application:
+def application(body: bytes = BIG, unready: str = "", telemetry_path: str = "/metrics") -> Routes:
     """The routes over fixed answers."""
 
     def render(format: Format, *, gzip: bool) -> bytes:
         page = body + (b"# EOF\n" if format is Format.OPENMETRICS else b"")
         return compress(page) if gzip else page
 
-    return Application(
+    return Routes(
         render,
         lambda: unready,
         lambda: OVERVIEW,

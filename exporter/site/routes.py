@@ -24,8 +24,8 @@ class Render(Protocol):
         """Return the page, in one piece or in chunks."""
 
 
-class Application:
-    """The routes of the agent. Thread: any; it calls its arguments in the same thread.
+class Routes:
+    """The handler of all requests. Thread: any; it calls its arguments in the same thread.
 
     Their exceptions pass through; the server turns them into a 500.
     """

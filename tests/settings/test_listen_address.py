@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.agent.systemd import passed_sockets
 from exporter.errors import SettingsError
-from exporter.settings.addresses import parse_listen_address
+from exporter.settings.listen_address import parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from exporter.settings.addresses import parse_listen_address
         ("host-1.example.com:80", "host-1.example.com", 80),
     ],
 )
-def test_addresses_that_people_write(text: str, host: str, port: int) -> None:
+def test_listen_address_that_people_write(text: str, host: str, port: int) -> None:
     """The usual ways to write a listen address are understood; no host means all addresses."""
     assert parse_listen_address(text) == (host, port)
 
