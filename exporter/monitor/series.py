@@ -173,14 +173,14 @@ def seconds_at(growth: Growth, nanosecond: int) -> float:
     return max(0, offset + rate * nanosecond) / 1e9
 
 
-#: OpenMetrics allows 128 for the labels of an exemplar and their names.
-EXEMPLAR_LETTERS = 128 - len("device")
+# OpenMetrics allows 128 for the labels of an exemplar and their names.
+_EXEMPLAR_LETTERS = 128 - len("device")
 
 
 class Exemplar(NamedTuple):
     """One of the values that a histogram counts, and which device it is of."""
 
-    #: Cut off at `EXEMPLAR_LETTERS`.
+    #: Cut off where OpenMetrics allows no more.
     device: str
     seconds: float
     #: Unix seconds.
@@ -190,13 +190,13 @@ class Exemplar(NamedTuple):
 class Histogram:
     """Counts by upper bound, as Prometheus has them. Unit: seconds."""
 
-    __slots__ = ("_counts", "bounds", "exemplars", "sum")
+    __slots__ = ("_counts", "_exemplars", "bounds", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
-        #: The last one of each bucket.
-        self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
+        # The last one of each bucket, as a tuple: an `Exemplar` for each costs four times that.
+        self._exemplars: list[tuple[str, float, float] | None] = [None] * (len(bounds) + 1)
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
@@ -204,10 +204,20 @@ class Histogram:
         self._counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
 
-    def observe_exemplar(self, exemplar: Exemplar) -> None:
-        """Add the value of an exemplar, and keep it."""
-        self.observe(exemplar.seconds)
-        self.exemplars[bisect_left(self.bounds, exemplar.seconds)] = exemplar
+    def observe_of(self, device: str, seconds: float, time: float) -> None:
+        """Add a value and keep it as an exemplar; `time` is in Unix seconds."""
+        bucket = bisect_left(self.bounds, seconds)
+        self._counts[bucket] += 1
+        self.sum += seconds
+        self._exemplars[bucket] = device, seconds, time
+
+    @property
+    def exemplars(self) -> list[Exemplar | None]:
+        """The last exemplar of each bucket."""
+        return [
+            kept and Exemplar(kept[0][:_EXEMPLAR_LETTERS], kept[1], kept[2])
+            for kept in self._exemplars
+        ]
 
     def observe_all(self, seconds: list[float]) -> None:
         """Add values in ascending order: those of one bucket cost as much as one value."""

@@ -34,7 +34,7 @@ from exporter.model import (
     NotificationType,
     changes,
 )
-from exporter.monitor.series import EXEMPLAR_LETTERS, Exemplar, Histogram, SeriesSet, nanoseconds
+from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
 from exporter.monitor.series_table import Key, SeriesTable
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
 
@@ -270,7 +270,7 @@ class State:
                             self._infer_transition(tracked, series, difference.cause)
                         else:
                             self._count_transition(
-                                tracked, series, difference.cause, received, time
+                                tracked, series, difference.cause, after.link.name, received, time
                             )
                     elif inferred or difference.cause is _ADMINISTRATIVE:
                         tracked.outage = None
@@ -299,10 +299,11 @@ class State:
         tracked: _Tracked,
         series: SeriesSet,
         cause: Cause | None,
+        device: str,
         received: float,
         time: float,
     ) -> None:
-        """Count a change of Connected; without a `cause` it is a connection.
+        """Count a change of Connected of a device; without a `cause` it is a connection.
 
         `received` is when it was received, on the monotonic clock; `time` the same in Unix time.
         """
@@ -315,11 +316,10 @@ class State:
         self.connected[series.family] += 1
         if tracked.outage is not None:
             # Measured between the moments of receipt, whatever was published in between.
-            interface = tracked.interface
-            device = interface.link.name if interface else series.device
-            lasted = max(0.0, received - tracked.outage)
-            exemplar = Exemplar(device[:EXEMPLAR_LETTERS], lasted, time)
-            self.outages[series.family].observe_exemplar(exemplar)
+            seconds = received - tracked.outage
+            if seconds < 0:
+                seconds = 0.0
+            self.outages[series.family].observe_of(device, seconds, time)
             tracked.outage = None
 
     def _infer_transition(self, tracked: _Tracked, series: SeriesSet, cause: Cause | None) -> None:
