@@ -2,33 +2,109 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import cloudcoil.models.prometheus_operator.v1 as operator
 import kubernetes_validate
 import pytest
 import yaml
-from programs import CONFIG, settings_of
+from programs import CONFIG, run, settings_of
+from pydantic import BaseModel
+from support.agent import PROJECT
 
 from exporter.settings.schema import Settings
 from exporter.site.routes import Routes
 from exporter.web.message import Request
 
 FOLDER = CONFIG / "kubernetes"
-DOCUMENTS = {
-    document["kind"]: document
-    for file in FOLDER.glob("*.yml")
+OBJECTS: list[dict[str, Any]] = [
+    document
+    for file in sorted(FOLDER.glob("*.yml"))
+    if file.name != "kustomization.yml"
     for document in yaml.safe_load_all(file.read_text())
+]
+#: By kind; the ConfigMap is the exporter's.
+DOCUMENTS = {document["kind"]: document for document in OBJECTS} | {
+    document["kind"]: document
+    for document in yaml.safe_load_all((FOLDER / "daemonset.yml").read_text())
 }
 POD = DOCUMENTS["DaemonSet"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 
 
-@pytest.mark.parametrize("kind", ["ConfigMap", "DaemonSet"])
+def name_of(document: dict[str, Any]) -> str:
+    """Kind and name, as kubectl prints them."""
+    return f"{document['kind']}/{document['metadata']['name']}"
+
+
+@pytest.mark.parametrize(
+    "document", [d for d in OBJECTS if d["kind"] in ("ConfigMap", "DaemonSet")], ids=name_of
+)
 @pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
-def test_kubernetes_accepts_it(kind: str, version: str) -> None:
+def test_kubernetes_accepts_it(document: dict[str, Any], version: str) -> None:
     """The schema of the API, old and new, with no unknown field."""
-    kubernetes_validate.validate(DOCUMENTS[kind], version, strict=True)
+    kubernetes_validate.validate(document, version, strict=True)
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "PodMonitor": operator.PodMonitor,
+    "PrometheusRule": operator.PrometheusRule,
+}
+
+
+@pytest.mark.parametrize("document", [d for d in OBJECTS if d["kind"] in MODELS], ids=name_of)
+def test_the_operator_accepts_it(document: dict[str, Any]) -> None:
+    """The schema of the custom resource takes every field, and knows every field."""
+    taken = MODELS[document["kind"]].model_validate(document)
+    assert taken.model_dump(mode="json", by_alias=True, exclude_unset=True) == document
+
+
+def test_every_object_is_of_a_known_kind() -> None:
+    """None goes unchecked."""
+    assert {document["kind"] for document in OBJECTS} == {"ConfigMap", "DaemonSet", *MODELS}
+
+
+def test_the_kustomization_has_them_all() -> None:
+    """It names every file of the folder, and no name is there twice."""
+    kustomization = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
+    assert kustomization["kind"] == "Kustomization"
+    files = {file.name for file in FOLDER.glob("*.yml")} - {"kustomization.yml"}
+    assert sorted(kustomization["resources"]) == sorted(files)
+    assert len(set(map(name_of, OBJECTS))) == len(OBJECTS)
+
+
+def test_what_is_made_is_up_to_date() -> None:
+    """Rules and dashboards are those of ../alerts and ../../dashboards."""
+    done = run(sys.executable, FOLDER / "build.py", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_rules_are_all_there_and_the_thresholds_apart() -> None:
+    """Prometheus would load from them what it loads from the files; users patch one object."""
+    rules = {d["metadata"]["name"]: d["spec"] for d in OBJECTS if d["kind"] == "PrometheusRule"}
+    sources = {
+        file.name: yaml.safe_load(file.read_text())["groups"]
+        for file in (CONFIG / "alerts").glob("*.yml")
+    }
+    assert rules.pop("ip-interface-exporter-thresholds")["groups"] == sources.pop("thresholds.yml")
+    ((_, rest),) = rules.items()
+    groups = [group for groups in sources.values() for group in groups]
+    assert sorted(map(str, rest["groups"])) == sorted(map(str, groups))
+
+
+def test_the_sidecar_finds_the_dashboards() -> None:
+    """Each is in a labelled ConfigMap that can still be applied, and stays what it is."""
+    maps = [d for d in OBJECTS if d["metadata"].get("labels", {}).get("grafana_dashboard")]
+    content = {name: text for d in maps for name, text in d["data"].items()}
+    dashboards = [json.loads(f.read_text()) for f in (PROJECT / "dashboards").glob("*.json")]
+    assert len(content) == len(dashboards)
+    for dashboard in dashboards:
+        assert json.loads(content[f"{dashboard['uid']}.json"]) == dashboard
+    # kubectl apply keeps a copy in an annotation, of at most 256 KiB.
+    assert all(len(json.dumps(document)) < 1 << 18 for document in maps)
 
 
 def test_the_flags_and_the_configuration_are_real(tmp_path: Path) -> None:
@@ -83,3 +159,5 @@ def test_the_monitor_finds_the_pods() -> None:
     prometheus = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
     job = {"targetLabel": "job", "replacement": prometheus["scrape_configs"][0]["job_name"]}
     assert job in endpoint["relabelings"]
+    # The Operator adds both, and both change with each roll-out.
+    assert {"action": "labeldrop", "regex": "container|pod"} in endpoint["relabelings"]
