@@ -176,7 +176,7 @@ def _run(load: Load) -> None:
 
 
 class WindowsService(win32serviceutil.ServiceFramework):
-    """The service as Windows sees it. Windows calls `SvcDoRun` and `SvcStop` in two threads."""
+    """The service as Windows sees it. Windows calls `SvcRun` and `SvcStop` in two threads."""
 
     _svc_name_ = NAME
     _svc_display_name_ = DISPLAY_NAME

@@ -31,9 +31,11 @@ def run_in_daemon_thread(function: Callable[[], T], name: str) -> asyncio.Future
     def run() -> None:
         try:
             result = function()
-        except Exception as error:  # noqa: BLE001  (raised again where the future is awaited)
+        except BaseException as error:  # noqa: BLE001  (raised where the future is awaited)
+            # A panic in Rust, as in bcrypt, is no Exception, and would end more than a request.
+            failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(set_exception, error)
+                loop.call_soon_threadsafe(set_exception, failure)
         else:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(set_result, result)
