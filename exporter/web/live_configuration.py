@@ -88,8 +88,8 @@ class LiveWebConfig:
         self._path = path
         self._monotonic = monotonic
         self._log_limiter = LogLimiter(monotonic=monotonic)
-        #: The reading in progress.
-        self._reading: asyncio.Future[_Read] | None = None
+        #: The reading in progress. When it is done, what was read is in force.
+        self._reading: asyncio.Task[None] | None = None
         self._read_at = monotonic()
         #: Why the file is invalid; empty while it is valid.
         self._problem = ""
@@ -130,8 +130,9 @@ class LiveWebConfig:
             if not changed and not overdue:
                 return
             self._read_at = self._monotonic()
-            self._reading = run_in_daemon_thread(lambda: _read(self._path), "web-config")
-            self._reading.add_done_callback(self._apply)
+            self._reading = asyncio.create_task(self._read_again())
+            # Whoever waits gets its exception; nobody may have waited for so long.
+            self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 # Shielded, because other requests wait for the same future.
@@ -139,13 +140,16 @@ class LiveWebConfig:
         except TimeoutError:
             self._problem = f"{self._path}: cannot be read within {_READ_SECONDS:g} s"
 
-    def _apply(self, reading: asyncio.Future[_Read]) -> None:
-        """Take over what was read. An unexpected exception is left to the waiting requests."""
-        self._reading = None
-        self._problem = f"{self._path}: cannot be read"
-        if reading.cancelled() or reading.exception():
-            return
-        self._stamps, loaded = reading.result()
+    async def _read_again(self) -> None:
+        """Read the files and take over the result. Raises only unexpected exceptions."""
+        try:
+            read = await run_in_daemon_thread(lambda: _read(self._path), "web-config")
+        except BaseException:
+            self._problem = f"{self._path}: cannot be read"
+            raise
+        finally:
+            self._reading = None
+        self._stamps, loaded = read
         try:
             if isinstance(loaded, SettingsError):
                 raise loaded
