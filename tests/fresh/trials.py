@@ -15,7 +15,7 @@ from bare_debian import BareDebian
 from support.agent import PROJECT, fetch
 
 #: Seconds after which a command is ended.
-TIMEOUT = 2400
+TIMEOUT = 5400
 
 #: Words of an output that a newcomer would take for a failure.
 ALARMING = ("Traceback", "not found", "Permission denied", "ERROR")
