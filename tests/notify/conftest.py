@@ -19,7 +19,9 @@ from exporter.notify import IpHelperError, NotificationHandle
 
 HERE = ("dll",) if sys.platform == "win32" else ("rtnetlink", "so", "replay")
 if sys.platform == "win32":
-    collect_ignore = ["test_windows.py", "test_replay.py", "test_clause_table.py", "test_notify.py"]
+    collect_ignore = [
+        f"test_{name}.py" for name in ("windows", "replay", "clause_table", "notify", "mutants")
+    ]
 
 
 def pytest_configure(config: pytest.Config) -> None:
