@@ -24,7 +24,7 @@ from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer
 from exporter.otel import configured_push
 from exporter.settings.schema import RELOADABLE, Settings, WebSettings, changed_flags
-from exporter.site.landing_data import landing_data
+from exporter.site.landing_data import LandingSource
 from exporter.site.routes import Routes
 from exporter.sources import namespace
 from exporter.sources.contract import Source
@@ -78,7 +78,7 @@ class Agent:
         application = Routes(
             page.chunks,
             self.unready,
-            lambda: landing_data(self._read, clock.wall()),
+            LandingSource(self._read, clock.wall),
             web.telemetry_path,
         )
         if web.systemd_socket:

@@ -34,6 +34,15 @@ from exporter.model import (
     NotificationType,
     changes,
 )
+from exporter.monitor.history import (
+    EXACT_CHANGES,
+    FOLDED_CHANGES,
+    History,
+    PlainShift,
+    Shown,
+    Strip,
+    shown,
+)
 from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
 from exporter.monitor.series_table import Key, SeriesTable
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
@@ -64,6 +73,12 @@ class _Difference:
     transition: bool | None
     #: Why the second is not connected; ``None`` if it is.
     cause: Cause | None
+    #: The states as a person sees them.
+    ended: Shown
+    began: Shown
+    #: The state as a person sees it changed; it or the row did.
+    shifts: bool
+    shows: bool
     # Both are kept alive, so that no other object gets the same id.
     before: Interface
     after: Interface
@@ -79,12 +94,14 @@ _DELETE, _INITIAL, _REFRESH = (
     NotificationType.REFRESH,
 )
 _ADMINISTRATIVE = Cause.ADMINISTRATIVE
+_GONE = Shown.GONE
+_FOLD = EXACT_CHANGES + FOLDED_CHANGES
 
 
 class _Tracked:
     """What the reducer knows of one IP interface beyond its series set."""
 
-    __slots__ = ("interface", "outage", "series")
+    __slots__ = ("interface", "outage", "series", "strip")
 
     def __init__(self) -> None:
         #: As last notified; ``None`` while it does not exist.
@@ -94,6 +111,8 @@ class _Tracked:
         #: Start of the current outage: a notification showed it, and since then nobody switched
         #: the interface off, and none about it was lost. Seconds, as `Notification.instant`.
         self.outage: float | None = None
+        #: ``None``: it has not changed.
+        self.strip: Strip | None = None
 
 
 class State:
@@ -114,6 +133,7 @@ class State:
         self.existing = dict.fromkeys(FAMILIES, 0)
         self.connected = dict.fromkeys(FAMILIES, 0)
         self.outages = {family: Histogram(OUTAGE_BOUNDS) for family in FAMILIES}
+        self.history = History()
         #: Existing interfaces that share the overflow device.
         self.aggregated = 0
         self._tracked: dict[Key, _Tracked] = {}
@@ -142,6 +162,7 @@ class State:
         """Add what exists at the start: it is known from `instant` on, and nothing changed."""
         with self.lock:
             self._advance(instant)
+            self.history.since = min(self.history.since, instant)
             for interface in interfaces:
                 key = interface.family, interface.luid
                 tracked = self._tracked.get(key) or self._track(key, interface)
@@ -205,6 +226,7 @@ class State:
         """Count a batch; append a delta for each notification that is not filtered out."""
         series_sets, churn, differences = self.series_sets, self.churn, self._differences
         tracked_by_key, generation = self._tracked, self.series_sets.generation
+        latest = self.history.latest
         for n in batch:
             type_, family, luid, _, time, received, after, connects, disconnects, inferred = n
             if type_ is _INITIAL:
@@ -240,9 +262,12 @@ class State:
                 if connects or disconnects:
                     series.unobserved[True] += connects
                     series.unobserved[False] += disconnects
+                    self._remember_unobserved(n, tracked, before)
             changed: tuple[Change, ...] = ()
             transition = None
             if type_ is _DELETE:
+                if before is not None:
+                    self._remember(n, tracked, before, _GONE)
                 self._disappear(key, tracked)
             elif after is None:
                 if series is not None:
@@ -252,6 +277,7 @@ class State:
                     self._depart(key, tracked)
             elif before is None:
                 self._appear(key, tracked, after)
+                self._remember(n, tracked, None, shown(after))
             elif after is not before:
                 tracked.interface = after
                 if series is not None:
@@ -274,6 +300,14 @@ class State:
                             )
                     elif inferred or difference.cause is _ADMINISTRATIVE:
                         tracked.outage = None
+                    if difference.shows:
+                        latest.append((n, series.device, difference))
+                        if difference.shifts:
+                            strip = tracked.strip or self._strip(tracked, before)
+                            shifts = strip.changes
+                            shifts.append((received, difference.began))
+                            if len(shifts) > _FOLD:
+                                strip.fold()
             if deltas is not None and series is not None:
                 deltas.append(Delta(n, series.device, changed, transition))
 
@@ -288,11 +322,45 @@ class State:
             tuple([change.parameter for change in changed]),
             None if connected is before.parameters.connected else connected,
             None if connected else after.status.cause,
+            ended := shown(before),
+            began := shown(after),
+            ended is not began,
+            ended is not began or bool(changed),
             before,
             after,
         )
         self._differences[id(before), id(after)] = difference
         return difference
+
+    def _remember(
+        self, n: Notification, tracked: _Tracked, before: Interface | None, began: Shown
+    ) -> None:
+        """Add an appearance or a disappearance to the history."""
+        if tracked.series is not None:
+            strip = self._strip(tracked, before)
+            strip.changes.append((n.instant, began))
+            if len(strip.changes) > _FOLD:
+                strip.fold()
+            shift = PlainShift(shown(before), began)
+            self.history.latest.append((n, tracked.series.device, shift))
+
+    def _remember_unobserved(
+        self, n: Notification, tracked: _Tracked, before: Interface | None
+    ) -> None:
+        """Add flaps that no notification showed to the history."""
+        if before is None or tracked.series is None:
+            return
+        self._strip(tracked, before).unobserved.append((n.instant, n.unobserved_disconnects))
+        state = shown(before)
+        if n.interface is None or shown(n.interface) is state:  # else it is added with the change
+            self.history.latest.append((n, tracked.series.device, PlainShift(state, state)))
+
+    def _strip(self, tracked: _Tracked, before: Interface | None) -> Strip:
+        series = tracked.series
+        assert series is not None
+        return tracked.strip or self.history.strip(
+            series.device, series.family.label, shown(before), tracked
+        )
 
     def _count_transition(
         self,

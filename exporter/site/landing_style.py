@@ -49,6 +49,25 @@ td[class]:not(.number)::before { content: ""; display: inline-block; width: .5em
 .connected { --dot: var(--good); } .disconnected { --dot: var(--bad); }
 td.connected::before { background: var(--dot); }
 .gone, .several, .off { color: var(--soft); }
+h2 { margin: 2rem 0 .5rem; font-size: 1.125rem; font-weight: 600; }
+.bars, .legend { list-style: none; margin: 0; padding: 0; }
+.bars li { display: grid; grid-template-columns: 9rem 1fr 9rem; gap: .25rem 1rem;
+  align-items: center; padding: .25rem 0; }
+.bars .name { font-weight: 600; overflow-wrap: anywhere; white-space: pre-wrap; }
+.bars svg { width: 100%; height: 1.5rem; border-radius: .25rem; }
+.bars small { text-align: end; font-variant-numeric: tabular-nums; }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: .75rem;
+  font-size: .875rem; color: var(--soft); }
+.legend svg { width: .75em; height: .75em; }
+.ends { margin: .25rem 0 0; font-size: .875rem; color: var(--soft); }
+.up { fill: var(--good); } .down { fill: var(--bad); } .disabled { fill: var(--soft); }
+.absent { fill: var(--line); } .many { fill: var(--warn); } .merged { fill: var(--ink); }
+summary { cursor: pointer; padding: .5rem 0; color: var(--link); }
+@media (max-width: 40rem) {
+  body { padding: 1.5rem 1rem; }
+  .bars li { grid-template-columns: 1fr auto; }
+  .bars svg { grid-column: 1 / -1; grid-row: 2; }
+}
 footer {
   display: flex; flex-wrap: wrap; justify-content: space-between; gap: .5rem 2rem;
   margin-top: 2rem;

@@ -5,16 +5,27 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from urllib.parse import parse_qs
 
 from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
+from exporter.site.landing import DEFAULT_RANGE, RANGES, LandingData, render_page
 from exporter.site.landing import HEADERS as LANDING_HEADERS
-from exporter.site.landing import LandingData, render_page
 from exporter.web.message import Request, Response, text_response
 
 #: The smallest body that is compressed: a smaller one fits one packet anyway. Bytes.
 _MIN_COMPRESSED = 1400
 
 _GZIPPED = (("Content-Encoding", "gzip"),)
+
+
+class Landing(Protocol):
+    """The data of the landing page."""
+
+    def version(self, range_seconds: float) -> str:
+        """Return what changes with the content of the page."""
+
+    def data(self, range_seconds: float, *, everything: bool) -> LandingData:
+        """Return the data now."""
 
 
 class Render(Protocol):
@@ -34,13 +45,13 @@ class Routes:
         self,
         render: Render,
         unready: Callable[[], str],
-        landing_data: Callable[[], LandingData],
+        landing: Landing,
         telemetry_path: str = "/metrics",
     ) -> None:
         """`unready` returns why the agent is not ready, or "". `telemetry_path` begins with /."""
         self._render = render
         self._unready = unready
-        self._landing_data = landing_data
+        self._landing_page = landing
         self._telemetry_path = telemetry_path
         self._routes: dict[str, Callable[[Request], Response]] = {
             "/": self._landing,
@@ -70,8 +81,15 @@ class Routes:
         return Response(200, headers, self._render(format, gzip=compress))
 
     def _landing(self, request: Request) -> Response:
-        headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"))
-        body = render_page(self._landing_data(), self._telemetry_path)
+        query = parse_qs(request.query, keep_blank_values=True, max_num_fields=10)
+        name = query.get("range", [""])[-1]
+        seconds = RANGES.get(name, RANGES[DEFAULT_RANGE])
+        etag = f'"{self._landing_page.version(seconds)}"'
+        if request.header("if-none-match") == etag:
+            return Response(304, (("ETag", etag),))
+        headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"), ("ETag", etag))
+        data = self._landing_page.data(seconds, everything="all" in query)
+        body = render_page(data, self._telemetry_path, etag)
         if len(body) < _MIN_COMPRESSED or not accepts_gzip(request.header("accept-encoding")):
             return Response(200, headers, body)
         # Level 1: the default, 6, blocks the event loop three times as long.

@@ -13,11 +13,11 @@ from rich.text import Text as StyledText
 from exporter.clock import SYSTEM
 from exporter.errors import escaped
 from exporter.model import Interface, Link, format_luid
+from exporter.monitor import describe
 from exporter.settings.options import Text, regex
 from exporter.settings.schema import Settings
 from exporter.sources import system_source
 from exporter.sources.recording import encode_present
-from exporter.terminal import text
 
 _COLUMNS = (
     "DEVICE", "FAMILY", "STATE", "MTU", "FORWARDING", "METRIC", "KIND", "ALIAS", "INDEX", "LUID",
@@ -63,7 +63,7 @@ def _as_object(interface: Interface) -> object:
     line = json.loads(encode_present(interface, SYSTEM.wall(), SYSTEM.monotonic()))
     for key in ("time", "instant", "event"):
         del line[key]
-    return {"device": interface.link.name, **line, "state": text.state(interface)}
+    return {"device": interface.link.name, **line, "state": describe.state(interface)}
 
 
 def _print_table(interfaces: Sequence[Interface]) -> None:
@@ -90,12 +90,12 @@ def _cells(interface: Interface) -> tuple[str, ...]:
     row, link = interface.parameters, interface.link
 
     def optional(member: object) -> str:
-        return "" if member is None else text.value(member)
+        return "" if member is None else describe.value(member)
 
     return (
         escaped(link.name),
         interface.family.label,
-        text.state(interface),
+        describe.state(interface),
         optional(row.mtu_bytes),
         optional(row.forwarding_enabled),
         optional(row.metric),

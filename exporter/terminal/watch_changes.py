@@ -17,6 +17,7 @@ from exporter.agent.signals import SignalQueue
 from exporter.clock import SYSTEM, Clock
 from exporter.errors import escaped
 from exporter.model import Interface, Notification, NotificationType
+from exporter.monitor import describe
 from exporter.monitor.state import Delta, State
 from exporter.monitor.thread import Monitor
 from exporter.settings.schema import Settings
@@ -24,7 +25,6 @@ from exporter.sources import system_source
 from exporter.sources.contract import Source
 from exporter.sources.recording import encode, encode_present
 from exporter.sources.replay import ReplaySource
-from exporter.terminal import text
 
 #: Widths of the columns device and event; Linux device names have 15 characters at most.
 _DEVICE_WIDTH, _EVENT_WIDTH = 15, 12
@@ -121,7 +121,7 @@ class Printer:
                 if self._as_json:
                     self._console.out(encode_present(i, time, instant), end="")
                 else:
-                    self._line(time, i.family.label, i.link.name, "exists", text.state(i))
+                    self._line(time, i.family.label, i.link.name, "exists", describe.state(i))
 
     def __call__(self, batch: Sequence[Notification], deltas: Sequence[Delta]) -> None:
         """Print a batch."""
@@ -152,7 +152,7 @@ class Printer:
         if self._as_json:
             self._console.out(encode(n), end="")
         elif n.type is not NotificationType.REFRESH or n.unobserved_connects:
-            what, details = text.event(delta), text.details(delta)
+            what, details = describe.event(delta), describe.details(delta)
             self._line(n.time, n.family.label, delta.device, what, details)
 
     def _report_losses(self, time: float) -> None:

@@ -188,11 +188,9 @@ class Connection:
 
         The context `sending` is entered for the time of waiting for the client.
         """
-        headers = [
-            *response.headers,
-            ("Content-Length", str(sum(map(len, response.chunks)))),
-            ("Date", formatdate(usegmt=True)),
-        ]
+        headers = [*response.headers, ("Date", formatdate(usegmt=True))]
+        if response.status != HTTPStatus.NOT_MODIFIED:  # which has no body
+            headers.append(("Content-Length", str(sum(map(len, response.chunks)))))
         if self._admission.stopping or self._http.their_state is not h11.DONE:
             headers.append(("Connection", "close"))
         head = h11.Response(
@@ -258,8 +256,9 @@ def _to_request(head: h11.Request, client: str) -> Request:
     ):
         # A proxy in between may use the other length (request smuggling).
         raise h11.RemoteProtocolError("two lengths", error_status_hint=400)
-    path = path_of(head.target.decode("latin-1"))
-    return Request(head.method.decode("latin-1"), path, headers, client)
+    target = head.target.decode("latin-1")
+    query = target.partition("?")[2]
+    return Request(head.method.decode("latin-1"), path_of(target), headers, client, query)
 
 
 def _too_large() -> h11.RemoteProtocolError:

@@ -18,6 +18,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: The address of the client.
     client: str = ""
+    #: What follows the ? of the target, not decoded.
+    query: str = ""
 
     def header(self, name: str) -> str:
         """Return the value of a header (`name` in lower case), or ""."""

@@ -126,7 +126,7 @@ def test_the_probes_ask_what_is_served() -> None:
     """Port and paths are the agent's."""
     (port,) = CONTAINER["ports"]
     assert f":{port['containerPort']}" in Settings().web.listen_addresses
-    application = Routes(lambda *_: b"", lambda: "", lambda: None, "/metrics")  # type: ignore[arg-type,return-value]
+    application = Routes(lambda *_: b"", lambda: "", None, "/metrics")  # type: ignore[arg-type,return-value]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         asked: dict[str, Any] = CONTAINER[probe]["httpGet"]
         assert asked["port"] == port["name"]

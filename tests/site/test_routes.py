@@ -4,6 +4,7 @@ from dataclasses import replace
 from gzip import compress, decompress
 
 import pytest
+from support.landing import FixedLanding
 
 from exporter.exposition.negotiation import Format
 from exporter.site.landing import LandingData
@@ -25,7 +26,7 @@ def application(body: bytes = BIG, unready: str = "", telemetry_path: str = "/me
     return Routes(
         render,
         lambda: unready,
-        lambda: OVERVIEW,
+        FixedLanding(OVERVIEW),
         telemetry_path,
     )
 
@@ -143,3 +144,19 @@ def test_the_telemetry_path_is_free(path: str) -> None:
 def test_every_form_of_target_is_understood(target: str, path: str) -> None:
     """The path is found in each of the four forms of a target; nothing raises."""
     assert path_of(target) == path
+
+
+def test_an_unchanged_page_is_not_sent_again() -> None:
+    """Who has the page already, as its ETag says, gets a 304 without a body."""
+    routes = application()
+    etag = header(routes(Request("GET", "/")), "ETag")
+    again = routes(Request("GET", "/", {"if-none-match": etag}))
+    assert (again.status, again.body, header(again, "ETag")) == (304, b"", etag)
+    other = routes(Request("GET", "/", {"if-none-match": etag}, query="range=6h"))
+    assert other.status == 200, "of another range"
+
+
+@pytest.mark.parametrize("query", ["range=6h", "range=x", "", "all", "&&&=;%", "range=15m&all"])
+def test_any_query_has_a_page(query: str) -> None:
+    """A range that does not exist is the usual one."""
+    assert application()(Request("GET", "/", query=query)).status == 200

@@ -13,6 +13,7 @@ from configured import ALICE, HASH_4, Site, configured, replace
 from hypothesis import given
 from hypothesis import strategies as st
 from serving import PAGE
+from support.landing import FixedLanding
 from support.waiting import DEADLINE, wait_until
 
 from exporter.errors import SettingsError
@@ -58,7 +59,7 @@ def statuses(site: Site, times: int = 1, **headers: str) -> list[int]:
 def agent() -> Routes:
     """The routes of the agent."""
     return Routes(
-        lambda *_, **__: b"page\n", lambda: "", lambda: LandingData(0, "1", "x", "", True, 0)
+        lambda *_, **__: b"page\n", lambda: "", FixedLanding(LandingData(0, "1", "x", "", True, 0))
     )
 
 

@@ -1,0 +1,185 @@
+"""Remembers the latest changes for people, in bounded memory.
+
+A `Strip` holds the states of one IP interface over the last hours. An interface that has not
+changed has none, and beyond `MAX_STRIPS` the one that changed longest ago makes room. Instants are
+in seconds, as `Notification.instant`. Thread: written and read under `State.lock`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from exporter.model import Cause, Change, Interface, Notification
+
+#: How far the counts of a strip reach back.
+MINUTES = 360
+#: A strip keeps so many exact changes; older ones are counted by the minute, when there are
+#: `FOLDED_CHANGES` more.
+EXACT_CHANGES, FOLDED_CHANGES = 32, 128
+MAX_STRIPS = 2_000
+LATEST_CHANGES = 200
+
+
+class Shown(IntEnum):
+    """The state of an IP interface as a person sees it."""
+
+    CONNECTED = 0
+    DISCONNECTED = 1
+    SWITCHED_OFF = 2
+    GONE = 3
+
+    @property
+    def label(self) -> str:
+        """The state in words, for example ``switched off``."""
+        return self.name.lower().replace("_", " ")
+
+
+def shown(interface: Interface | None) -> Shown:
+    """Return the state of an interface as a person sees it."""
+    if interface is None:
+        return Shown.GONE
+    if interface.parameters.connected:
+        return Shown.CONNECTED
+    off = interface.status.cause is Cause.ADMINISTRATIVE
+    return Shown.SWITCHED_OFF if off else Shown.DISCONNECTED
+
+
+class Shift(Protocol):
+    """What changed between two states of an interface."""
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The members of the row that changed."""
+
+    @property
+    def ended(self) -> Shown:
+        """The state as a person saw it before."""
+
+    @property
+    def began(self) -> Shown:
+        """The state as a person sees it; the same if it did not change."""
+
+
+class PlainShift(NamedTuple):
+    """A shift that is no difference of two rows."""
+
+    ended: Shown
+    began: Shown
+    changes: tuple[Change, ...] = ()
+
+
+def disconnections(before: Shown, changes: Iterable[tuple[float, Shown]]) -> list[float]:
+    """Return when an interface ceased to be connected; `before` is its state at first."""
+    found = []
+    for instant, state in changes:
+        if before is Shown.CONNECTED and state is not before:
+            found.append(instant)
+        before = state
+    return found
+
+
+class Owner(Protocol):
+    """What has a strip, until that makes room for another."""
+
+    strip: Strip | None
+
+
+class Strip:
+    """The states of one IP interface over the last hours."""
+
+    __slots__ = (
+        "_counts",
+        "_minute",
+        "changes",
+        "device",
+        "family",
+        "first",
+        "owner",
+        "unobserved",
+    )
+
+    def __init__(self, device: str, family: str, first: Shown, owner: Owner | None = None) -> None:
+        self.owner = owner
+        self.device = device
+        self.family = family
+        #: The state before the first of the `changes`.
+        self.first = first
+        #: The latest changes: when, and the state that began; to `fold` when there are too many.
+        self.changes: list[tuple[float, Shown]] = []
+        #: The latest flaps that no notification showed: when, and how many.
+        self.unobserved: deque[tuple[float, int]] = deque(maxlen=EXACT_CHANGES)
+        #: Disconnections by minute of the folded changes, a ring, and the minute of the last.
+        self._counts = b""
+        self._minute = 0
+
+    def fold(self) -> None:
+        """Count the oldest changes by the minute instead of keeping them."""
+        folded = self.changes[:-EXACT_CHANGES]
+        del self.changes[:-EXACT_CHANGES]
+        counts = bytearray(self._counts or MINUTES)
+        lost = disconnections(self.first, folded)
+        self.first = folded[-1][1]
+        for minute, count in Counter([instant // 60 for instant in lost]).items():
+            self._advance(int(minute), counts)
+            at = int(minute) % MINUTES
+            counts[at] = min(255, counts[at] + count)
+        self._counts = bytes(counts)
+
+    def _advance(self, minute: int, counts: bytearray) -> None:
+        """Forget the counts of the minutes that the ring has no room for any more."""
+        for passed in range(max(self._minute, minute - MINUTES) + 1, minute + 1):
+            counts[passed % MINUTES] = 0
+        self._minute = max(minute, self._minute)
+
+    @property
+    def latest(self) -> float:
+        """The instant of the latest change."""
+        changes = [self.changes[-1][0]] if self.changes else []
+        return max([*changes, *(instant for instant, _ in self.unobserved)], default=0.0)
+
+    def counts(self, since: float) -> list[tuple[int, int]]:
+        """Return (minute, disconnections) of the folded changes from `since` on.
+
+        255 stands for any larger number.
+        """
+        if not self._counts:
+            return []
+        oldest = max(self._minute - MINUTES + 1, int(since // 60), 0)
+        minutes = range(oldest, self._minute + 1)
+        counts = ((minute, self._counts[minute % MINUTES]) for minute in minutes)
+        return [(minute, count) for minute, count in counts if count]
+
+    def copy(self) -> Strip:
+        """Copy it, to be read without the lock."""
+        new = Strip(self.device, self.family, self.first)
+        new.changes, new.unobserved = self.changes.copy(), self.unobserved.copy()
+        new._counts, new._minute = self._counts, self._minute
+        return new
+
+
+class History:
+    """The strips of the interfaces that changed, and the latest changes of all."""
+
+    def __init__(self) -> None:
+        self.strips: list[Strip] = []
+        #: The instant from which on the states are known.
+        self.since = math.inf
+        #: As plain tuples, which take a fifth of the time to make.
+        self.latest: deque[tuple[Notification, str, Shift]] = deque(maxlen=LATEST_CHANGES)
+
+    def strip(self, device: str, family: str, first: Shown, owner: Owner) -> Strip:
+        """Give `owner`, an interface that changes for the first time, a strip."""
+        if len(self.strips) >= MAX_STRIPS:
+            # A quarter at once, because finding the oldest takes time.
+            self.strips.sort(key=lambda strip: strip.latest)
+            for oldest in self.strips[: MAX_STRIPS // 4]:
+                if oldest.owner is not None:
+                    oldest.owner.strip = None
+            del self.strips[: MAX_STRIPS // 4]
+        owner.strip = Strip(device, family, first, owner)
+        self.strips.append(owner.strip)
+        return owner.strip
