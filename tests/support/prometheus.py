@@ -25,56 +25,12 @@ def needed(package: str, name: str) -> str:
     return path
 
 
-class Prometheus:
-    """A server in a namespace that scrapes ports of 127.0.0.1 there, by job. Use it in a with.
+class PrometheusApi:
+    """The HTTP API of a server in a namespace that speaks Prometheus'."""
 
-    `settings` are further top-level keys of its configuration, or other ones.
-    """
-
-    def __init__(
-        self,
-        package: str,
-        folder: Path,
-        namespace: Namespace,
-        jobs: Mapping[str, Sequence[int]],
-        interval: str = "1s",
-        settings: Mapping[str, Any] | None = None,
-        flags: Sequence[str] = (),
-    ) -> None:
-        binary = needed(package, "prometheus")
+    def __init__(self, namespace: Namespace, port: int) -> None:
         self.namespace = namespace
-        scrapes = [
-            {
-                "job_name": job,
-                "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}],
-            }
-            for job, ports in jobs.items()
-        ]
-        times = {"scrape_interval": interval, "scrape_timeout": interval}
-        config = folder / "prometheus.yml"
-        document = {"global": times, "scrape_configs": scrapes, **(settings or {})}
-        config.write_text(json.dumps(document))
-        with namespace.enter(), socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = (folder / "log").open("w")
-        self.process = subprocess.Popen(
-            [
-                *("ip", "netns", "exec", namespace.name, binary),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-                *flags,
-            ],
-            stderr=self.log,
-            stdout=self.log,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.port = port
 
     def answer(self, path: str, **arguments: str) -> Any:
         """The whole API answer, also of a refusal; None while it cannot be had."""
@@ -97,6 +53,57 @@ class Prometheus:
         data = self.query("query", query=expression)
         results = data["result"] if data else []
         return float(results[0]["value"][1]) if len(results) == 1 else None
+
+
+class Prometheus(PrometheusApi):
+    """A server in a namespace that scrapes ports of 127.0.0.1 there, by job. Use it in a with.
+
+    `settings` are further top-level keys of its configuration, or other ones.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        folder: Path,
+        namespace: Namespace,
+        jobs: Mapping[str, Sequence[int]],
+        interval: str = "1s",
+        settings: Mapping[str, Any] | None = None,
+        flags: Sequence[str] = (),
+    ) -> None:
+        binary = needed(package, "prometheus")
+        scrapes = [
+            {
+                "job_name": job,
+                "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}],
+            }
+            for job, ports in jobs.items()
+        ]
+        times = {"scrape_interval": interval, "scrape_timeout": interval}
+        config = folder / "prometheus.yml"
+        document = {"global": times, "scrape_configs": scrapes, **(settings or {})}
+        config.write_text(json.dumps(document))
+        with namespace.enter(), socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            super().__init__(namespace, free.getsockname()[1])
+        self.log = (folder / "log").open("w")
+        self.process = subprocess.Popen(
+            [
+                *("ip", "netns", "exec", namespace.name, binary),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                *flags,
+            ],
+            stderr=self.log,
+            stdout=self.log,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Stop it."""

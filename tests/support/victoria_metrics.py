@@ -1,0 +1,45 @@
+"""A real VictoriaMetrics, to which a Prometheus writes: many fleets are stored so."""
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+
+from support.namespace import Namespace
+from support.processes import end
+from support.prometheus import PrometheusApi, needed
+
+
+class VictoriaMetrics(PrometheusApi):
+    """A server in a namespace. Use it in a with."""
+
+    def __init__(self, folder: Path, namespace: Namespace) -> None:
+        with namespace.enter(), socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            super().__init__(namespace, free.getsockname()[1])
+        self.log = (folder / "log").open("w")
+        self.process = subprocess.Popen(
+            [
+                *("ip", "netns", "exec", namespace.name),
+                needed("victoria-metrics", "victoria-metrics"),
+                f"-storageDataPath={folder}/data",
+                f"-httpListenAddr=127.0.0.1:{self.port}",
+                # Otherwise the newest half minute is hidden.
+                "-search.latencyOffset=0s",
+            ],
+            stdout=self.log,
+            stderr=self.log,
+        )
+
+    @property
+    def remote_write(self) -> list[dict[str, Any]]:
+        """The section of Prometheus' configuration that writes everything here, soon."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/write"
+        return [{"url": url, "queue_config": {"batch_send_deadline": "200ms"}}]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end(self.process)
+        self.log.close()
