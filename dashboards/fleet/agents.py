@@ -4,87 +4,74 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from fleet.labels import OF_HOST, SCRAPED, TO_HOST, of_agents
-from parts.frame import AGENT, row
+from fleet.glance import DROPPED, OVERRUNS, of_agents
+from fleet.labels import HOST, MINUTE, TO_HOST
+from parts.frame import AGENT, closed_row
 from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP
 from parts.panels import bars, graph, over_time
-from parts.promql import RANGE, RATE, by, increase, per_minute, select
+from parts.promql import HOSTS, OF_HOST, RANGE, RATE, UNOBSERVED, by, ever
 from parts.tables import Column, listing
+
+INFERRED = "ip_interface_exporter_inferred_notifications_total"
+NAMESPACE = "ip_interface_exporter_namespace_info"
+LAG = "ip_interface_exporter_notification_lag_seconds_bucket"
+
+
+def _gauge(name: str) -> str:
+    return f"max by ({OF_HOST}) ({HOSTS.select(f'ip_interface_exporter_{name}')})"
+
+
+def _bad(title: str, metric: str, *matchers: str) -> Column:
+    """A column of what should be 0."""
+    return Column(
+        title, by(OF_HOST, HOSTS.increase(metric, RANGE, *matchers)), COUNT, 0, NONE_IS_GOOD
+    )
+
+
+def _slowest(window: str) -> str:
+    """The lag that one in a hundred notifications exceeds."""
+    return f"histogram_quantile(0.99, {by(f'{OF_HOST}, le', HOSTS.increase(LAG, window))})"
 
 
 def agents(board: dashboard.Dashboard) -> None:
-    """Whether the numbers above can be trusted."""
-    unobserved = "ip_interface_unobserved_transitions_total"
-    inferred = "ip_interface_exporter_inferred_notifications_total"
-
-    def of_host(metric: str, *matchers: str) -> str:
-        return by(OF_HOST, increase(metric, RANGE, *matchers))
-
-    row(
+    """Add whether the numbers above can be trusted."""
+    closed_row(
         board,
         "Agents",
         listing(
             "Agents",
             "Each agent: whether it is scraped, whether its system confirmed notifications, and "
-            "what it lost in this range. Folded: IP interfaces beyond the series limit, which "
-            "share one series set. Not pushed: items of the OTLP push that failed or were "
-            "dropped; empty without a push.",
-            {
-                "instance": "Host",
-                "version": "Version",
-                "backend": "Backend",
-                "job": "",
-            },
+            "what it lost in this range. Inferred: changes found by reading the interfaces again. "
+            "Over limit: IP interfaces beyond the series limit, which share the device other. Not "
+            "pushed: items of the OTLP push that failed or were dropped; empty without a push.",
+            {**HOST, "version": "Version", "backend": "Backend", "netns": "Namespace"},
             [
-                Column("Scrape", of_agents(f"max by ({OF_HOST}) ({SCRAPED})"), words=(UP,)),
                 Column(
-                    "Source",
-                    f"max by ({OF_HOST}) ({select('ip_interface_exporter_source_up')})",
-                    words=(CONFIRMED,),
+                    "Scrape", of_agents(f"max by ({OF_HOST}) ({HOSTS.select('up')})"), words=(UP,)
                 ),
+                Column("Source", _gauge("source_up"), words=(CONFIRMED,)),
                 Column(
                     "Version",
-                    f"max by ({OF_HOST}, version, backend) ({select(AGENT)})",
+                    f"max by ({OF_HOST}, version, backend) ({HOSTS.select(AGENT)})",
                     labels_only=True,
                 ),
                 Column(
-                    "Overruns",
-                    of_host("ip_interface_exporter_source_overruns_total"),
-                    COUNT,
-                    0,
-                    NONE_IS_GOOD,
+                    "Namespace",
+                    f"max by ({OF_HOST}, netns) ({HOSTS.select(NAMESPACE)})",
+                    labels_only=True,
                 ),
-                Column(
-                    "Dropped",
-                    of_host("ip_interface_exporter_dropped_notifications_total"),
-                    COUNT,
-                    0,
-                    NONE_IS_GOOD,
-                ),
-                Column("Inferred", of_host(inferred), COUNT, 0),
-                Column("Unobserved", of_host(unobserved), COUNT, 0),
-                Column(
-                    "Folded",
-                    f"max by ({OF_HOST}) ({select('ip_interface_exporter_interfaces_aggregated')})",
-                    COUNT,
-                    0,
-                    NONE_IS_GOOD,
-                ),
-                Column(
+                _bad("Overruns", OVERRUNS),
+                _bad("Dropped", DROPPED),
+                Column("Inferred", by(OF_HOST, HOSTS.increase(INFERRED, RANGE)), COUNT, 0),
+                Column("Over limit", _gauge("interfaces_aggregated"), COUNT, 0, NONE_IS_GOOD),
+                _bad(
                     "Not pushed",
-                    of_host("ip_interface_exporter_otlp_items_total", 'result=~"failed|dropped"'),
-                    COUNT,
-                    0,
-                    NONE_IS_GOOD,
+                    "ip_interface_exporter_otlp_items_total",
+                    'result=~"failed|dropped"',
                 ),
-                Column(
-                    "Configuration",
-                    f"max by ({OF_HOST}) "
-                    f"({select('ip_interface_exporter_config_last_reload_successful')})",
-                    words=(LOADED,),
-                ),
+                Column("Configuration", _gauge("config_last_reload_successful"), words=(LOADED,)),
             ],
-            (24, 9),
+            (24, 11),
             sort_by="Host",
             ascending=True,
             links=TO_HOST,
@@ -96,27 +83,19 @@ def agents(board: dashboard.Dashboard) -> None:
                 "own counters prove. Inferred: changes found by reading the interfaces again. "
                 "Dropped: notifications known to be lost.",
                 "cpm",
-                over_time(f"sum({per_minute(unobserved)})", "unobserved"),
-                over_time(f"sum({per_minute(inferred)})", "inferred"),
-                over_time(
-                    f"sum({per_minute('ip_interface_exporter_dropped_notifications_total')})",
-                    "dropped",
-                ),
-            )
+                over_time(f"sum({HOSTS.per_minute(UNOBSERVED)})", "unobserved"),
+                over_time(f"sum({HOSTS.per_minute(INFERRED)})", "inferred"),
+                over_time(f"sum({HOSTS.per_minute(DROPPED)})", "dropped"),
+            ).interval("5m")
         ),
         graph(
             "Slowest agents",
-            "Time from a system's notification to its being visible in the agent: the 99th "
-            "percentile of the five slowest hosts. Gaps: no notifications.",
+            "The lag that one in a hundred notifications exceeds, on the five hosts with the "
+            "longest in this range. Gaps: no notifications.",
             "s",
             over_time(
-                "topk(5, histogram_quantile(0.99, "
-                + by(
-                    f"{OF_HOST}, le",
-                    increase("ip_interface_exporter_notification_lag_seconds_bucket", RATE),
-                )
-                + "))",
+                f"{_slowest(RATE)} and on ({OF_HOST}) topk(5, {ever(_slowest(RANGE))})",
                 "{{instance}}",
             ),
-        ),
+        ).interval(MINUTE),
     )

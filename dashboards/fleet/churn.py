@@ -1,4 +1,4 @@
-"""Who churns, and who churns together."""
+"""Which hosts churn, and which churn together."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from grafana_foundation_sdk.builders import bargauge, common, dashboard, statush
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from fleet.labels import MINUTE, OF_HOST, together
+from fleet.labels import CHURN, MINUTE, most_together
 from parts.frame import SERIES_HOST, row
-from parts.looks import color, link
+from parts.looks import COUNT, color, link
 from parts.panels import bars, filled, graph, now, over_time
-from parts.promql import RANGE, RATE, by, disconnections, increase, per_minute, select
+from parts.promql import HOSTS, OF_HOST, RANGE, by
 
 
 def churn(board: dashboard.Dashboard) -> None:
-    """Who churns, and who churns together."""
-    host_churn = by(OF_HOST, increase("ip_interface_churn_total", RATE))
-    busiest = by(OF_HOST, f"increase({select('ip_interface_churn_total')}[{RANGE}] @ end())")
+    """Add which hosts churn, and which churn together."""
+    # The difference of two samples, since a rate needs several, and is 0 after a restart.
+    grown = f"clamp_min({HOSTS.select(CHURN)} - {HOSTS.select(CHURN)} offset $__interval, 0)"
+    busiest = f"topk(20, increase({HOSTS.select(CHURN)}[{RANGE}] @ end()) > 0)"
     history = (
         statushistory.Panel()
         .color_scheme(color(models.FieldColorModeId.CONTINUOUS_YL_RD))
@@ -27,6 +28,7 @@ def churn(board: dashboard.Dashboard) -> None:
         .interval(MINUTE)
         .max_data_points(100)  # more than fit side by side are refused
         .decimals(0)
+        .no_value("Nothing changed.")
         .data_links([link("Open this host", SERIES_HOST)])
     )
     ranking = (
@@ -38,37 +40,39 @@ def churn(board: dashboard.Dashboard) -> None:
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .decimals(0)
         .min(0)
+        .no_value("Nothing changed.")
         .data_links([link("Open this host", SERIES_HOST)])
     )
     row(
         board,
         "Churn",
-        graph(
-            "Hosts that churn together",
-            "On how many hosts something changed, and on how many a connection was lost, within "
-            "one step (a minute or more). A spike over many hosts is one cause, not many.",
-            "short",
-            over_time(together(host_churn), "any notification"),
-            over_time(together(disconnections(OF_HOST, RATE)), "a disconnection"),
-            fill=25,
-        ).interval(MINUTE),
+        bars(
+            graph(
+                "Hosts that lost a connection together",
+                "Hosts of each job of which a watched device was disconnected, however briefly, "
+                "within the same two minutes. A spike over many hosts is one cause, not many.",
+                "short",
+                over_time(f"max by (job) ({most_together('$__interval')})", "{{job}}"),
+                empty="No disconnections.",
+            ).interval(MINUTE)
+        ),
         bars(
             graph(
                 "Notifications of all hosts",
                 "Notifications a minute by type: interfaces added, deleted, or changed.",
                 "cpm",
-                over_time(by("type", per_minute("ip_interface_churn_total")), "{{type}}"),
-            )
+                over_time(by("type", HOSTS.per_minute("ip_interface_churn_total")), "{{type}}"),
+            ).interval(MINUTE)
         ),
         filled(
             history,
             "Churn of the 20 busiest hosts",
-            "Notifications of each host in each step (a minute or more). A column of colour is "
-            "churn that hosts share; a line of colour is one restless host.",
+            "Notifications of each host in each step (a minute or more). A column of color is "
+            "churn that hosts share; a line of color is one restless host.",
             "short",
             [
                 over_time(
-                    f"{host_churn} and on ({OF_HOST}) topk(20, {busiest})",
+                    f"{grown} and on ({OF_HOST}) {busiest}",
                     "{{instance}}",
                 )
             ],
@@ -78,10 +82,10 @@ def churn(board: dashboard.Dashboard) -> None:
             ranking,
             "Hosts with the most churn",
             "Notifications in this range, the ten busiest hosts. A click opens the host.",
-            "short",
+            COUNT,
             [
                 now(
-                    f"topk(10, {by(OF_HOST, increase('ip_interface_churn_total', RANGE))})",
+                    f"topk(10, increase({HOSTS.select(CHURN)}[{RANGE}]) > 0)",
                     "{{instance}}",
                 )
             ],

@@ -1,26 +1,44 @@
-"""The first row: what a glance must tell."""
+"""The first row: what matters at a glance."""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import common, dashboard
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
 
-from fleet.labels import MINUTE, OF_HOST, OF_INTERFACE, SCRAPED, of_agents, together
-from parts.frame import row
+from fleet.labels import CHURN, RECENTLY_LOST, most_together
+from parts.frame import AGENT, row
 from parts.looks import COUNT, NONE_IS_GOOD
-from parts.panels import figure, now, over_time
-from parts.promql import RANGE, RATE, disconnections, increase, select
+from parts.panels import figure, now
+from parts.promql import HOSTS, OF_DEVICE, OF_HOST, RANGE
+
+OVERRUNS = "ip_interface_exporter_source_overruns_total"
+DROPPED = "ip_interface_exporter_dropped_notifications_total"
 
 
-def total(metric: str, *matchers: str) -> str:
-    """How much a counter grew in the range on all hosts."""
-    return f"sum({increase(metric, RANGE, *matchers)})"
+def of_agents(expression: str) -> str:
+    """Keep what is about our agents, not about other targets of a job."""
+    return f"({expression}) and on ({OF_HOST}) last_over_time({HOSTS.select(AGENT)}[{RANGE}])"
 
 
 def at_a_glance(board: dashboard.Dashboard) -> None:
-    """What a glance must tell: agents, connections, churn, losses."""
-    existing, connected = (
-        f"sum({select(name)})" for name in ("ip_interfaces", "ip_interfaces_connected")
+    """Add agents, connections, churn and losses."""
+    connected = (
+        f"max by ({OF_DEVICE}) ({HOSTS.select('ip_interface_connected')}) "
+        f"and on ({OF_DEVICE}) {HOSTS.select('$interfaces')}"
     )
+    missing = f"1 - {HOSTS.select('up')}"
+    lost = f"max_over_time({HOSTS.select(RECENTLY_LOST)}[{RANGE}]) > 0"
+    interfaces = figure(
+        "Interfaces",
+        "Devices that are connected now, in IPv4 or IPv6, and those that exist but are not: "
+        "unused ports too.",
+        COUNT,
+        # Both in one query, which looks at each interface of the fleet.
+        now(f'count_values("connected", {connected})', "{{connected}}"),
+    )
+    for value, text in (("1", "connected"), ("0", "disconnected")):
+        shown = models.DynamicConfigValue(id_val="displayName", value=text)
+        interfaces.override_by_name(value, [shown])
     row(
         board,
         "At a glance",
@@ -29,49 +47,42 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             "Down: Prometheus cannot scrape the agent. Deaf: the system has not confirmed that it "
             "will send notifications. Both should be 0; Agents, below, names them.",
             COUNT,
-            now(f"sum({of_agents(f'1 - {SCRAPED}')})", "down"),
-            now(f"sum(1 - {select('ip_interface_exporter_source_up')})", "deaf"),
+            now(f"sum({of_agents(missing)})", "down"),
+            now(f"sum(1 - {HOSTS.select('ip_interface_exporter_source_up')})", "deaf"),
             limits=NONE_IS_GOOD,
         ),
+        interfaces,
         figure(
-            "IP interfaces",
-            "IP interfaces (one family on one link) that are connected now, and those that exist "
-            "but are not.",
+            "Disconnected in this range",
+            "Watched devices that lost their connection in this range, however briefly, and the "
+            "hosts that they are in.",
             COUNT,
-            now(connected, "connected"),
-            now(f"{existing} - {connected}", "disconnected"),
+            now(f"count({lost}) or vector(0)", "devices"),
+            now(f"count(count by ({OF_HOST}) ({lost})) or vector(0)", "hosts"),
+        ),
+        figure(
+            "Most hosts at once",
+            "The most hosts of a job of which a watched device lost its connection within two "
+            "minutes. More than a few: look for what they share, a switch or a power feed.",
+            COUNT,
+            now(f"max({most_together(RANGE)}) or vector(0)", "hosts"),
+            limits=((None, "green"), (3, "orange"), (5, "red")),
         ),
         figure(
             "Notifications",
-            "Everything the systems said of their IP interfaces in this range, those included "
-            "that are gone or beyond the series limit.",
+            "What the systems said of their IP interfaces in this range, those included that are "
+            "gone or beyond the series limit. One flap of one device is four: down and up, in "
+            "IPv4 and IPv6.",
             COUNT,
-            now(total("ip_interface_churn_total"), "notifications"),
+            now(f"sum(increase({HOSTS.select(CHURN)}[{RANGE}]))", "notifications"),
         ),
-        figure(
-            "Disconnections",
-            "Times in this range that an IP interface lost its connection, those included that "
-            "no notification showed.",
-            COUNT,
-            now(f"sum({disconnections(OF_INTERFACE, RANGE)})", "disconnections"),
-        ),
-        figure(
-            "Hosts that churned together",
-            "The most hosts that had a disconnection within the same minute of this range. More "
-            "than a few: look for what they share, a switch or a power feed.",
-            COUNT,
-            over_time(together(disconnections(OF_HOST, RATE)), "hosts"),
-            limits=((None, "green"), (3, "orange"), (10, "red")),
-        )
-        .interval(MINUTE)
-        .reduce_options(common.ReduceDataOptions().calcs(["max"])),
         figure(
             "Losses",
             "Overruns: an agent did not receive fast enough. Dropped: notifications known to be "
             "lost. The agents then read all interfaces again.",
             COUNT,
-            now(total("ip_interface_exporter_source_overruns_total"), "overruns"),
-            now(total("ip_interface_exporter_dropped_notifications_total"), "dropped"),
+            now(f"sum({HOSTS.increase(OVERRUNS, RANGE)})", "overruns"),
+            now(f"sum({HOSTS.increase(DROPPED, RANGE)})", "dropped"),
             limits=NONE_IS_GOOD,
         ),
     )

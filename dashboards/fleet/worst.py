@@ -4,123 +4,117 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from fleet.labels import INTERFACE, OF_HOST, OF_INTERFACE, TO_INTERFACE
-from parts.frame import row
-from parts.looks import AVAILABILITY, COUNT, SWITCHED_ON, nothing
-from parts.panels import graph, over_time, steps
-from parts.promql import (
-    RANGE,
-    availability,
-    by,
+from fleet.labels import (
+    DEVICE,
+    TO_DEVICE,
     disconnections,
-    increase_since_birth,
+    of_interfaces,
+    of_worst,
     seconds,
-    select,
+    switched_off,
 )
+from parts.frame import closed_row, row
+from parts.looks import AVAILABILITY, COUNT, GONE, SWITCHED_ON, nothing
+from parts.panels import graph, over_time, steps
+from parts.promql import CONNECTED, DISCONNECTED, HOSTS, OF_DEVICE, OF_HOST, RANGE, by
 from parts.tables import Column, listing
 
 
 def among(expression: str, ranking: str) -> str:
-    """Of an expression by interface only the interfaces of a ranking."""
-    return f"({expression}) and on ({OF_INTERFACE}) {ranking}"
+    """Keep the devices of a ranking."""
+    return f"({expression}) and on ({OF_DEVICE}) {ranking}"
 
 
 def worst(board: dashboard.Dashboard) -> None:
-    """The interfaces to look at first."""
-    lost = disconnections(OF_INTERFACE, RANGE)
-    flapping = f"topk(10, {lost} > 0)"
-    available = availability(OF_INTERFACE, RANGE)
-    poorest = f"bottomk(10, ({available}) > 0 < 1)"
-    disconnected = seconds(OF_INTERFACE, RANGE, 'state="disconnected"')
+    """Add the interfaces to look at first."""
+    lost = of_worst(disconnections())
+    away = of_worst(f"min by ({OF_DEVICE}) ({seconds(DISCONNECTED)})")
+    available = of_worst(f"max by ({OF_DEVICE}) ({seconds(CONNECTED)} / {seconds()})")
+    off = of_worst(switched_off())
+    flapping = of_worst(f"topk(10, {of_interfaces(lost)} > 0.5)")
+    poorest = of_worst(f"bottomk(10, {of_interfaces(f'({available}) > 0 < 0.999999')})")
     row(
         board,
         "Worst interfaces",
         listing(
             "Most disconnections",
-            "The ten IP interfaces that lost their connection most often in this range, those "
-            "flaps included that no notification showed and no polled gauge can show. Empty: "
-            "none did.",
-            INTERFACE,
+            "The ten devices that lost their connection most often in this range, those flaps "
+            "included that no notification showed and no polled gauge can show; not what "
+            "somebody switched off.",
+            DEVICE,
             [
-                Column("Disconnections", flapping, COUNT, 0, limits=((None, "orange"),)),
+                Column("Times", flapping, COUNT, 0, limits=((None, "orange"),)),
                 Column("Availability", among(available, flapping), "percentunit", 3, AVAILABILITY),
                 Column(
                     "Mean outage",
-                    among(f"{disconnected} / {lost}", flapping),
+                    f"{among(f'{away} / {lost}', flapping)} unless on ({OF_DEVICE}) ({off} > 0.5)",
                     "s",
                     1,
                     words=(nothing("–"),),
                 ),
-                Column(
-                    "Notifications",
-                    among(
-                        by(
-                            OF_INTERFACE,
-                            increase_since_birth("ip_interface_notifications_total", RANGE),
-                        ),
-                        flapping,
-                    ),
-                    COUNT,
-                    0,
-                ),
             ],
-            (12, 10),
-            sort_by="Disconnections",
-            links=TO_INTERFACE,
+            (12, 12),
+            sort_by="Times",
+            links=TO_DEVICE,
+            empty="Nothing was disconnected.",
         ),
         listing(
             "Lowest availability",
-            "The ten IP interfaces that were connected for the smallest part of this range. Those "
-            "never connected in it are left out: most are unused ports. Empty: all were "
-            "connected all the time.",
-            INTERFACE,
+            "The ten devices that were connected for the smallest part of this range. Those never "
+            "connected in it are left out: most are unused ports. Off: times that somebody "
+            "switched it off.",
+            DEVICE,
             [
                 Column("Availability", poorest, "percentunit", 3, AVAILABILITY),
-                Column("Disconnected for", among(disconnected, poorest), "s", 1),
-                Column("Disconnections", among(lost, poorest), COUNT, 0),
+                Column("Disconnected", among(away, poorest), "s", 1),
+                Column("Times", among(lost, poorest), COUNT, 0),
+                Column("Off", among(off, poorest), COUNT, 0),
             ],
-            (12, 10),
+            (12, 12),
             sort_by="Availability",
             ascending=True,
-            links=TO_INTERFACE,
+            links=TO_DEVICE,
+            empty="All were connected all the time.",
         ),
     )
 
 
 def forwarding(board: dashboard.Dashboard) -> None:
-    """A host that forwards is a router, wanted or not."""
+    """Add who forwards: such a host is a router, wanted or not."""
     changed = by(
-        OF_INTERFACE,
-        increase_since_birth(
+        OF_DEVICE,
+        HOSTS.increase_since_birth(
             "ip_interface_parameter_changes_total", RANGE, 'parameter="forwarding_enabled"'
         ),
     )
-    state = f"max by ({OF_INTERFACE}) ({select('ip_interface_forwarding_enabled')})"
-    row(
+    enabled = HOSTS.select("ip_interface_forwarding_enabled")
+    closed_row(
         board,
         "Forwarding",
         steps(
             graph(
-                "IP interfaces that forward",
-                "How many IP interfaces of each host forward packets. A step up on a host that "
-                "is no router deserves a question.",
+                "Hosts that forward",
+                "Hosts with an IP interface that forwards packets. A step up deserves a question.",
                 "short",
-                over_time(
-                    by(OF_HOST, select("ip_interface_forwarding_enabled")) + " > 0", "{{instance}}"
-                ),
-            )
+                over_time(f"count(max by ({OF_HOST}) ({enabled}) == 1) or vector(0)", "hosts"),
+            ).interval("5m")
         ),
         listing(
             "Forwarding switched",
-            "IP interfaces whose forwarding was switched in this range, on or off, however "
-            "briefly. Empty: none was.",
-            INTERFACE,
+            "Devices whose forwarding was switched in this range, on or off, however briefly, in "
+            "IPv4 or IPv6.",
+            DEVICE,
             [
                 Column("Switched", f"{changed} > 0", COUNT, 0),
-                Column("Now", among(state, f"{changed} > 0"), words=(SWITCHED_ON, nothing("gone"))),
+                Column(
+                    "Now",
+                    among(f"max by ({OF_DEVICE}) ({enabled})", f"({changed} > 0)"),
+                    words=(SWITCHED_ON, GONE),
+                ),
             ],
             (12, 8),
             sort_by="Switched",
-            links=TO_INTERFACE,
+            links=TO_DEVICE,
+            empty="None was switched.",
         ),
     )

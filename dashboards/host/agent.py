@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from parts.frame import AGENT, row
+from parts.frame import AGENT, closed_row
 from parts.panels import bars, graph, over_time
-from parts.promql import RATE, by, per_minute, quantile, select
+from parts.promql import HOST, RATE, by
 from parts.tables import Column, listing
 
 LAG = "ip_interface_exporter_notification_lag_seconds"
@@ -21,9 +21,11 @@ def agent(board: dashboard.Dashboard) -> None:
         "inferred": "ip_interface_exporter_inferred_notifications_total",
     }
     #: No error has been counted, and so none has a series, before the first one.
-    none_yet = f"0 * sum({select('ip_interface_exporter_source_up')})"
-    errors = f"sum({per_minute('ip_interface_exporter_source_errors_total')})"
-    row(
+    none_yet = f"0 * sum({HOST.select('ip_interface_exporter_source_up')})"
+    errors = f"sum({HOST.per_minute('ip_interface_exporter_source_errors_total')})"
+    existing = f"sum({HOST.select('ip_interfaces')})"
+    limit = f"sum({HOST.select('ip_interface_exporter_interfaces_limit')})"
+    closed_row(
         board,
         "Agent",
         graph(
@@ -31,7 +33,7 @@ def agent(board: dashboard.Dashboard) -> None:
             "Time from the system's notification to its being visible in the agent. Gaps: no "
             "notifications.",
             "s",
-            *(over_time(quantile(q, LAG, RATE), f"{q:.0%}") for q in (0.5, 0.9, 0.99)),
+            *(over_time(HOST.quantile(q, LAG, RATE), f"{q:.0%}") for q in (0.5, 0.9, 0.99)),
             size=(8, 8),
         ),
         bars(
@@ -41,7 +43,10 @@ def agent(board: dashboard.Dashboard) -> None:
                 "those known to be lost. Resyncs: all interfaces were read again. Inferred: "
                 "changes found by that. Errors: failed calls to the system.",
                 "cpm",
-                *(over_time(f"sum({per_minute(metric)})", name) for name, metric in losses.items()),
+                *(
+                    over_time(f"sum({HOST.per_minute(metric)})", name)
+                    for name, metric in losses.items()
+                ),
                 over_time(f"{errors} or {none_yet}", "errors"),
                 size=(8, 8),
             )
@@ -51,37 +56,40 @@ def agent(board: dashboard.Dashboard) -> None:
             "Messages a minute that the agent received, by name.",
             "cpm",
             over_time(
-                by("message", per_minute("ip_interface_exporter_source_messages_total")),
+                by("message", HOST.per_minute("ip_interface_exporter_source_messages_total")),
                 "{{message}}",
             ),
             size=(8, 8),
         ),
         graph(
             "Series limit",
-            "IP interfaces that exist, and how many may have series of their own. Folded ones "
-            "share one series set.",
+            "IP interfaces that exist, and those beyond the limit, which share the device other. "
+            "The limit itself shows as soon as half of it is used.",
             "short",
-            over_time(f"sum({select('ip_interfaces')})", "exist"),
-            over_time(f"sum({select('ip_interface_exporter_interfaces_aggregated')})", "folded"),
-            over_time(f"sum({select('ip_interface_exporter_interfaces_limit')})", "limit"),
+            over_time(existing, "exist"),
+            over_time(
+                f"sum({HOST.select('ip_interface_exporter_interfaces_aggregated')})", "beyond"
+            ),
+            over_time(f"{limit} < 2 * {existing}", "limit"),
             size=(8, 8),
         ),
         graph(
             "OTLP push",
             "Items a minute by signal and result. Failed and dropped ones are lost to the "
-            "endpoint. No data: nothing is pushed.",
+            "endpoint.",
             "cpm",
             over_time(
-                by("signal, result", per_minute("ip_interface_exporter_otlp_items_total")),
+                by("signal, result", HOST.per_minute("ip_interface_exporter_otlp_items_total")),
                 "{{signal}} {{result}}",
             ),
             size=(8, 8),
+            empty="Nothing is pushed.",
         ),
         graph(
             "Scrape",
             "How long Prometheus took to scrape the agent.",
             "s",
-            over_time(select("scrape_duration_seconds"), "{{instance}}"),
+            over_time(HOST.select("scrape_duration_seconds"), "{{instance}}"),
             size=(8, 8),
         ),
         graph(
@@ -89,18 +97,19 @@ def agent(board: dashboard.Dashboard) -> None:
             "Resident memory of the agent, and the buffer in which notifications wait for it. "
             "The first on Linux only.",
             "bytes",
-            over_time(f"sum({select('process_resident_memory_bytes')})", "resident"),
+            over_time(f"sum({HOST.select('process_resident_memory_bytes')})", "resident"),
             over_time(
-                f"sum({select('ip_interface_exporter_receive_buffer_bytes')})", "receive buffer"
+                f"sum({HOST.select('ip_interface_exporter_receive_buffer_bytes')})",
+                "receive buffer",
             ),
-            size=(8, 8),
+            size=(12, 8),
         ),
         graph(
             "CPU",
             "CPU time that the agent takes, as a part of one core. Linux only.",
             "percentunit",
-            over_time(f"sum(rate({select('process_cpu_seconds_total')}[{RATE}]))", "agent"),
-            size=(8, 8),
+            over_time(f"sum(rate({HOST.select('process_cpu_seconds_total')}[{RATE}]))", "agent"),
+            size=(12, 8),
         ),
         listing(
             "Version",
@@ -119,17 +128,17 @@ def agent(board: dashboard.Dashboard) -> None:
                 Column(
                     "Version",
                     "max by (job, instance, version, revision, backend, pythonversion) "
-                    f"({select(AGENT)})",
+                    f"({HOST.select(AGENT)})",
                     labels_only=True,
                 ),
                 Column(
                     "Namespace",
                     "max by (job, instance, netns) "
-                    f"({select('ip_interface_exporter_namespace_info')})",
+                    f"({HOST.select('ip_interface_exporter_namespace_info')})",
                     labels_only=True,
                 ),
             ],
-            (8, 8),
+            (24, 4),
             sort_by="Host",
             ascending=True,
         ),

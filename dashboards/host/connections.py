@@ -1,81 +1,123 @@
-"""Who was connected when, how often that changed, and for how long it was away."""
+"""Which interfaces were connected when, how often that changed, and how long outages lasted."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from host.labels import NAME, OF_INTERFACE, TRANSITIONS, UNOBSERVED, one, polled
+from host.labels import NAME, disconnections_over_time, grown, polled, state
 from parts.frame import row
-from parts.looks import CONNECTED, COUNT
+from parts.looks import COUNT, STATE
 from parts.panels import bars, buckets, figure, graph, now, over_time, timeline
-from parts.promql import FAMILY, INTERFACE, RANGE, RATE, by, increase, per_minute, quantile
+from parts.promql import (
+    DISCONNECTED,
+    DISCONNECTIONS,
+    FAMILY,
+    HOST,
+    INTERFACE,
+    RANGE,
+    RATE,
+    TRANSITIONS,
+    UNOBSERVED,
+    by,
+)
 
 OUTAGES = "ip_interface_outage_duration_seconds"
+#: The histogram has no device; of the families the larger one counts.
+_WHICH = (
+    "Of all interfaces of the host, also of those that are not watched; not while switched off."
+)
 
 
 def connections(board: dashboard.Dashboard) -> None:
-    """Who was connected when, and the flaps between two scrapes."""
+    """Add which interfaces were connected when, and the flaps between two scrapes."""
+    causes = by("cause", HOST.growth(DISCONNECTIONS, RATE, INTERFACE))
+    proven = by("state", HOST.growth(UNOBSERVED, RATE, DISCONNECTED, INTERFACE))
     row(
         board,
         "Connections",
         timeline(
             "Connected",
-            "Whether each interface is connected, as scraped: a flap between two scrapes does not "
-            "show here. It does in the panels below.",
-            over_time(one("ip_interface_connected"), NAME),
-            CONNECTED,
-            (24, 10),
+            "Whether each interface is connected, and otherwise whether somebody switched it off, "
+            "as scraped: a flap between two scrapes does not show here. It does in the panels "
+            "below.",
+            over_time(state(), NAME),
+            STATE,
+            (24, 8),
         ),
         bars(
             graph(
-                "Transitions by interface",
-                "Changes of connection a minute, both ways, every one that a notification showed.",
-                "cpm",
-                over_time(by(OF_INTERFACE, per_minute(TRANSITIONS, INTERFACE)), NAME),
+                "Disconnections over time",
+                "Times that each interface lost its connection in the few scrapes before each "
+                "point, those included that no notification showed. Not what was switched off.",
+                "short",
+                over_time(f"{disconnections_over_time()} > 0", NAME),
+                size=(8, 8),
+                empty="No disconnections.",
+            )
+        ),
+        bars(
+            graph(
+                "Disconnections by cause",
+                "Disconnections of the chosen IP interfaces, IPv4 and IPv6 apart, in the few "
+                "scrapes before each point. Administrative: somebody switched it off. Carrier: "
+                "the link below was lost. Unobserved: no notification showed it.",
+                "short",
+                over_time(f"{causes} > 0", "{{cause}}"),
+                over_time(f"{proven} > 0", "unobserved"),
+                size=(8, 8),
+                empty="No disconnections.",
             )
         ),
         graph(
-            "Transitions that a polled gauge misses",
-            "Changes of connection in the few scrapes before each point. Told: by notifications. "
-            "Unobserved: too fast for notifications, proven by the system's own counters. "
-            "Polled: what a gauge shows that is only scraped. What is above it, polling misses.",
+            "Transitions that polling misses",
+            "Changes of connection in the few scrapes before each point. Notified: by "
+            "notifications. Unobserved: no notification showed them, but the system's counters "
+            "or a comparison prove them. Polled: what a gauge shows that is only scraped.",
             "short",
-            over_time(f"sum({increase(TRANSITIONS, RATE, INTERFACE)})", "told"),
-            over_time(f"sum({increase(UNOBSERVED, RATE, INTERFACE)})", "unobserved"),
+            over_time(f"sum({grown(TRANSITIONS, RATE)})", "notified"),
+            over_time(f"sum({grown(UNOBSERVED, RATE)})", "unobserved"),
             over_time(f"sum({polled(RATE)})", "polled"),
+            size=(8, 8),
         ),
     )
 
 
 def outages(board: dashboard.Dashboard) -> None:
-    """How long connections were away. By family: the histogram has no interfaces."""
-    counted = increase(f"{OUTAGES}_count", RANGE, FAMILY)
+    """Add how long connections were away."""
+
+    def larger(part: str) -> str:
+        """The value of the family with more of it."""
+        return f"max({by('family', HOST.increase(f'{OUTAGES}_{part}', RANGE, FAMILY))})"
+
+    def within(part: float) -> str:
+        """A quantile, estimated from the buckets; but no outage is longer than all together."""
+        return f"clamp_max({HOST.quantile(part, OUTAGES, RANGE, FAMILY)}, scalar({larger('sum')}))"
+
     row(
         board,
         "Outages",
         buckets(
             "Outages by length",
-            "How long each outage lasted that ended with a connection, counted when "
-            "it ended, over all interfaces of the chosen families.",
-            by("le", increase(f"{OUTAGES}_bucket", RATE, FAMILY)),
+            "How long each outage lasted, counted when it ended with a connection. Dots, where "
+            f"Prometheus keeps exemplars: which device it was. {_WHICH}",
+            f"max by (le) ({by('family, le', HOST.increase(f'{OUTAGES}_bucket', RATE, FAMILY))})",
             (16, 8),
         ),
         figure(
             "Outages ended",
-            "Outages that ended with a connection in this range, over all interfaces of the "
-            "chosen families.",
+            f"Outages that ended with a connection in this range. {_WHICH}",
             COUNT,
-            now(f"sum({counted})", "outages"),
+            now(larger("count"), "outages"),
             size=(4, 8),
         ),
         figure(
-            "Length of outages",
-            "The mean, the median and the 95th percentile of the outages that ended in this "
-            "range, over all interfaces of the chosen families.",
+            "Outage length",
+            "The mean, and the median and 95th percentile as the histogram's buckets allow to "
+            f"estimate them, of the outages that ended in this range. {_WHICH}",
             "s",
-            now(f"sum({increase(f'{OUTAGES}_sum', RANGE, FAMILY)}) / sum({counted})", "mean"),
-            now(quantile(0.5, OUTAGES, RANGE, FAMILY), "median"),
-            now(quantile(0.95, OUTAGES, RANGE, FAMILY), "95 %"),
+            now(f"{larger('sum')} / {larger('count')}", "mean"),
+            now(within(0.5), "median"),
+            now(within(0.95), "95 %"),
             size=(4, 8),
         ),
     )

@@ -5,98 +5,82 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 
 from host.labels import (
+    COUNTED,
     NAME,
     NAMES,
     NOTIFICATIONS,
     OF_INTERFACE,
-    TRANSITIONS,
-    UNOBSERVED,
-    one,
+    TO_THIS_DEVICE,
+    availability,
+    disconnected_for,
+    disconnections,
+    most,
     polled,
+    state,
+    switched_off,
+    transitions,
 )
 from parts.frame import row
-from parts.looks import AVAILABILITY, CONNECTED, COUNT, nothing
+from parts.looks import AVAILABILITY, COUNT, GONE, STATE, nothing
 from parts.panels import bars, graph, over_time
-from parts.promql import (
-    FAMILY,
-    INTERFACE,
-    RANGE,
-    RATE,
-    availability,
-    by,
-    disconnections,
-    increase,
-    increase_since_birth,
-    per_minute,
-    seconds,
-    select,
-)
+from parts.promql import FAMILY, HOST, INTERFACE, RANGE, RATE, by, ever
 from parts.tables import Column, listing
 
 LAST = "ip_interface_last_notification_timestamp_seconds"
 
 
-def grown(metric: str) -> str:
-    """How much a counter grew in the range, by interface."""
-    return by(OF_INTERFACE, increase(metric, RANGE, INTERFACE))
-
-
 def interfaces(board: dashboard.Dashboard) -> None:
-    """Each interface in figures."""
-    disconnected = seconds(OF_INTERFACE, RANGE, 'state="disconnected"', INTERFACE)
-    lost = disconnections(OF_INTERFACE, RANGE, INTERFACE)
-    happened = by(
-        OF_INTERFACE,
-        f"{increase(TRANSITIONS, RANGE, INTERFACE)} + {increase(UNOBSERVED, RANGE, INTERFACE)}",
-    )
-    missed = f"clamp_min({happened} - {by(OF_INTERFACE, polled(RANGE))}, 0)"
+    """Add each interface in figures."""
+    down, lost = disconnected_for(RANGE), disconnections()
+    mean = f"{down} / ({lost} > 0.5) unless on ({COUNTED}) ({switched_off()} > 0.5)"
+    # `changes` sees no interface that is gone, whose changes were all missed.
+    shown = f"({polled(RANGE)} or 0 * {transitions()})"
+    notified = by(OF_INTERFACE, HOST.increase_since_birth(NOTIFICATIONS, RANGE, INTERFACE))
     row(
         board,
         "Interfaces",
         listing(
-            "Interfaces",
-            "Each interface in this range. Missed by polling: changes of connection that a "
-            "scraped gauge did not show. Mean outage: time disconnected by disconnections. An "
-            "interface that is gone stays for as long as the agent keeps its counters.",
+            "Figures by interface",
+            "Each interface in this range. Disconnected: for how long, switched off or not. Times: "
+            "disconnections that nobody meant, those included that no notification showed. Mean "
+            "outage: one by the other, of what was not switched off. Polls missed: changes of "
+            "connection that a scraped gauge did not show. An interface that is gone stays for as "
+            "long as the agent keeps its counters.",
             NAMES,
             [
-                Column("State", one("ip_interface_connected"), words=(CONNECTED, nothing("gone"))),
+                Column("State", state(), words=(STATE, GONE)),
                 Column(
                     "Availability",
-                    availability(OF_INTERFACE, RANGE, INTERFACE),
+                    availability(RANGE),
                     "percentunit",
                     3,
                     AVAILABILITY,
                     (nothing("–"),),
                 ),
-                Column("Disconnected for", disconnected, "s", 1),
-                Column("Disconnections", lost, COUNT, 0),
-                Column("Mean outage", f"{disconnected} / {lost}", "s", 1, words=(nothing("–"),)),
-                Column("Transitions", grown(TRANSITIONS), COUNT, 0),
-                Column("Unobserved", grown(UNOBSERVED), COUNT, 0),
-                Column("Missed by polling", missed, COUNT, 0),
+                Column("Disconnected", down, "s", 1),
+                Column("Times", lost, COUNT, 0),
+                Column("Switched off", switched_off(), COUNT, 0),
+                Column("Mean outage", mean, "s", 1, words=(nothing("–"),)),
+                Column("Polls missed", f"clamp_min({transitions()} - {shown}, 0)", COUNT, 0),
+                Column("Notifications", by(COUNTED, notified), COUNT, 0),
                 Column(
-                    "Notifications",
-                    by(OF_INTERFACE, increase_since_birth(NOTIFICATIONS, RANGE, INTERFACE)),
-                    COUNT,
-                    0,
-                ),
-                Column(
-                    "Last notification",
-                    f"1000 * max by ({OF_INTERFACE}) ({select(LAST, INTERFACE)})",
+                    "Last notified",
+                    f"1000 * {most(HOST.select(LAST, INTERFACE))}",
                     "dateTimeFromNow",
                 ),
             ],
-            (24, 10),
-            sort_by="Disconnections",
+            (24, 8),
+            sort_by="Times",
+            links=TO_THIS_DEVICE,
         ),
         graph(
-            "Availability",
-            "Connected time as a part of each step. It is counted between scrapes too: an outage "
-            "of a second shows.",
+            "Availability over time",
+            "Connected time as a part of each step, of the interfaces that were disconnected in "
+            "this range. It is counted between scrapes too: an outage of a second shows.",
             "percentunit",
-            over_time(availability(OF_INTERFACE, RATE, INTERFACE), NAME),
+            over_time(f"{availability(RATE)} and on ({COUNTED}) ({ever(down)} > 0)", NAME),
             floor=None,
+            empty="Nothing was disconnected.",
         )
         .axis_soft_min(0.99)
         .max(1),
@@ -104,9 +88,12 @@ def interfaces(board: dashboard.Dashboard) -> None:
             graph(
                 "Notifications by type",
                 "Notifications a minute of the chosen families: added, deleted, or changed. Of "
-                "all devices, for those that come and go between two scrapes count too.",
+                "all devices, for those that come and go between two scrapes count too. One flap "
+                "is two in each family.",
                 "cpm",
-                over_time(by("type", per_minute("ip_interface_churn_total", FAMILY)), "{{type}}"),
+                over_time(
+                    by("type", HOST.per_minute("ip_interface_churn_total", FAMILY)), "{{type}}"
+                ),
             )
         ),
     )

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from host.labels import NAME, NAMES, OF_INTERFACE, one
-from parts.frame import row
-from parts.looks import CHANGED, COUNT, SWITCHED_ON
+from host.labels import COUNTED, NAME, NAMES, grown, one
+from parts.frame import closed_row
+from parts.looks import COUNT, SWITCHED_ON
 from parts.panels import bars, graph, over_time, steps, timeline
-from parts.promql import INTERFACE, RANGE, RATE, by, increase_since_birth, select
+from parts.promql import HOST, INTERFACE, RANGE, RATE, by
 from parts.tables import Column, listing
 
 CHANGES = "ip_interface_parameter_changes_total"
+MTU = "ip_interface_mtu_bytes"
+METRIC = "ip_interface_metric"
+UNREAD = "ip_interface_unread_notifications_total"
+
+
+def _drifted(title: str, metric: str) -> list[Column]:
+    """The columns of what differs from the beginning of the range, and by how much."""
+    before = f"max by ({COUNTED}) ({HOST.select(metric, INTERFACE)} offset {RANGE})"
+    drift = f"({one(metric)} - {before}) != 0"
+    return [
+        Column("Difference", drift),
+        Column(title, f"{one(metric)} and on ({COUNTED}) ({drift})"),
+        Column("Before", f"{before} and on ({COUNTED}) ({drift})"),
+    ]
 
 
 def settings(board: dashboard.Dashboard) -> None:
-    """What was set differently, and when."""
-
-    def drift(metric: str) -> str:
-        before = f"max by ({OF_INTERFACE}) ({select(metric, INTERFACE)} offset {RANGE})"
-        return f"{one(metric)} - {before}"
-
-    row(
+    """Add what was set differently, and when."""
+    changes = by(f"{COUNTED}, parameter", HOST.increase_since_birth(CHANGES, RANGE, INTERFACE))
+    # The loopback's 65,536 would flatten all others.
+    loopback = HOST.select("ip_interface_info", 'type="24"')
+    closed_row(
         board,
         "Settings",
         bars(
@@ -30,68 +42,86 @@ def settings(board: dashboard.Dashboard) -> None:
                 "Members of the interfaces' rows that changed in the few scrapes before a point.",
                 "short",
                 over_time(
-                    by("parameter", increase_since_birth(CHANGES, RATE, INTERFACE)), "{{parameter}}"
+                    by("parameter", HOST.increase_since_birth(CHANGES, RATE, INTERFACE)) + " > 0",
+                    "{{parameter}}",
                 ),
+                empty="No parameter changed.",
             )
         ),
         listing(
             "Parameters that changed",
-            "How often each member of an interface's row changed in this range. Empty: none did.",
+            "How often each member of an interface's row changed in this range.",
             {**NAMES, "parameter": "Parameter"},
-            [
-                Column(
-                    "Changes",
-                    by(
-                        f"{OF_INTERFACE}, parameter",
-                        increase_since_birth(CHANGES, RANGE, INTERFACE),
-                    )
-                    + " > 0",
-                    COUNT,
-                    0,
-                )
-            ],
+            [Column("Changes", f"{changes} > 0", COUNT, 0)],
             (12, 8),
             sort_by="Changes",
+            empty="No parameter changed.",
         ),
         steps(
             graph(
                 "MTU",
-                "Maximum transmission unit of each interface, in bytes.",
+                "Maximum transmission unit of each interface, in bytes, without the loopback's.",
                 "none",
-                over_time(one("ip_interface_mtu_bytes"), NAME),
+                over_time(f"{one(MTU)} unless on (device) {loopback}", NAME),
                 floor=None,
             )
-        ),
-        steps(
-            graph(
-                "Interface metric",
-                "The interface's part of the cost of each route through it. Linux has none: this "
-                "is about Windows.",
-                "none",
-                over_time(one("ip_interface_metric"), NAME),
-                floor=None,
-            )
-        ),
-        listing(
-            "Drift since the beginning of the range",
-            "MTU (in bytes) and metric now, and by how much they differ from the beginning of this "
-            "range: choose the range to choose what to compare with. Only Windows has metrics.",
-            NAMES,
-            [
-                Column("MTU", one("ip_interface_mtu_bytes")),
-                Column("MTU drift", drift("ip_interface_mtu_bytes"), limits=CHANGED),
-                Column("Metric", one("ip_interface_metric")),
-                Column("Metric drift", drift("ip_interface_metric"), limits=CHANGED),
-            ],
-            (12, 9),
-            sort_by="Device",
-            ascending=True,
         ),
         timeline(
             "Forwarding",
             "Whether each interface forwards packets, as scraped.",
             over_time(one("ip_interface_forwarding_enabled"), NAME),
             SWITCHED_ON,
-            (12, 9),
+            (12, 8),
+        ),
+        listing(
+            "MTU drift",
+            "Interfaces whose MTU (in bytes) differs from that at the beginning of this range: "
+            "choose the range to choose what to compare with.",
+            NAMES,
+            _drifted("MTU", MTU),
+            (24, 6),
+            sort_by="Device",
+            ascending=True,
+            empty="No MTU differs.",
+        ),
+    )
+
+
+def windows(board: dashboard.Dashboard) -> None:
+    """Add what only Windows has."""
+    closed_row(
+        board,
+        "Windows",
+        steps(
+            graph(
+                "Interface metric",
+                "The interface's part of the cost of each route through it.",
+                "none",
+                over_time(one(METRIC), NAME),
+                floor=None,
+                size=(8, 8),
+                empty="The system has no interface metric.",
+            )
+        ),
+        listing(
+            "Metric drift",
+            "Interfaces whose metric differs from that at the beginning of this range.",
+            NAMES,
+            _drifted("Metric", METRIC),
+            (8, 8),
+            sort_by="Device",
+            ascending=True,
+            empty="No metric differs.",
+        ),
+        bars(
+            graph(
+                "Unread notifications",
+                "Notifications that came faster than rows can be read, in the few scrapes before "
+                "each point: a flap among them is not counted as a transition.",
+                "short",
+                over_time(f"{grown(UNREAD, RATE)} > 0", NAME),
+                size=(8, 8),
+                empty="Every row was read.",
+            )
         ),
     )

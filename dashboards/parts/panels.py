@@ -42,12 +42,12 @@ Panel = TypeVar(
 
 
 def over_time(expr: str, legend: str) -> prometheus.Dataquery:
-    """A query for every step of the time range."""
+    """Return a query for every step of the time range."""
     return prometheus.Dataquery().expr(expr).legend_format(legend).range()
 
 
 def now(expr: str, legend: str) -> prometheus.Dataquery:
-    """A query for the end of the time range only."""
+    """Return a query for the end of the time range only."""
     return prometheus.Dataquery().expr(expr).legend_format(legend).instant()
 
 
@@ -59,7 +59,7 @@ def filled(
     queries: Iterable[prometheus.Dataquery],
     size: tuple[int, int],
 ) -> Panel:
-    """A panel with what every panel has. `size` is width (of 24) and height."""
+    """Give a panel what every panel has. `size` is width (of 24) and height."""
     for ref, query in zip(REFS, queries, strict=False):
         panel.with_target(query.ref_id(ref).datasource(DATASOURCE))
     panel.title(title).description(description).unit(unit).datasource(DATASOURCE)
@@ -72,31 +72,38 @@ def graph(
     unit: str,
     *queries: prometheus.Dataquery,
     size: tuple[int, int] = (12, 8),
-    fill: int = 10,
     floor: float | None = 0,
+    empty: str | None = None,
 ) -> timeseries.Panel:
-    """Lines over time, from `floor` up or as high as they are; their names stand beneath."""
+    """Return lines over time, from `floor` up or as high as they are; their names stand beneath.
+
+    One line is filled: of many, the fills would mix to mud. `empty` stands where there is no data.
+    """
     legend = common.VizLegendOptions().display_mode(common_models.LegendDisplayMode.LIST)
     legend.placement(common_models.LegendPlacement.BOTTOM).show_legend(True)
     tooltip = common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
     panel = (
         timeseries.Panel().legend(legend).tooltip(tooltip.sort(common_models.SortOrder.DESCENDING))
     )
-    panel.line_width(1).fill_opacity(fill).show_points(common_models.VisibilityMode.NEVER)
+    panel.line_width(1).show_points(common_models.VisibilityMode.NEVER)
+    many = len(queries) > 1 or "{{" in (queries[0].build().legend_format or "")
+    panel.fill_opacity(0 if many else 10)
     if floor is not None:
         panel.min(floor)
+    if empty is not None:
+        panel.no_value(empty)
     return filled(panel, title, description, unit, queries, size)
 
 
 def bars(panel: timeseries.Panel) -> timeseries.Panel:
-    """Stacked bars instead of lines, for things that are counted."""
+    """Make stacked bars instead of lines, for things that are counted."""
     stacked = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
     panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
     return panel.stacking(stacked)
 
 
 def steps(panel: timeseries.Panel) -> timeseries.Panel:
-    """Edges where a setting changed, not slopes."""
+    """Draw edges where a setting changed, not slopes."""
     return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER).fill_opacity(0)
 
 
@@ -109,7 +116,7 @@ def figure(
     words: models.ValueMap | None = None,
     size: tuple[int, int] = (4, 4),
 ) -> stat.Panel:
-    """One number, or a few, coloured by `limits` or said in `words`."""
+    """Return one number, or a few, colored by `limits` or said in `words`."""
     panel = (
         stat.Panel()
         .thresholds(thresholds(*limits))
@@ -131,7 +138,7 @@ def timeline(
     words: models.ValueMap,
     size: tuple[int, int],
 ) -> statetimeline.Panel:
-    """A band for each series, coloured by what the value means."""
+    """Return a band for each series, coloured by what the value means."""
     panel = (
         statetimeline.Panel()
         .mappings([words])
@@ -149,7 +156,7 @@ def timeline(
 
 
 def buckets(title: str, description: str, expr: str, size: tuple[int, int]) -> heatmap.Panel:
-    """A histogram over time; `expr` yields the buckets of seconds."""
+    """Return a histogram over time; `expr` yields the buckets of seconds."""
     colors = heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME)
     colors.exponent(0.5).fill("dark-orange")
     panel = (
@@ -162,5 +169,5 @@ def buckets(title: str, description: str, expr: str, size: tuple[int, int]) -> h
         .cell_gap(1)
         .show_legend()
     )
-    query = over_time(expr, "{{le}}").format(PromQueryFormat.HEATMAP)
+    query = over_time(expr, "{{le}}").format(PromQueryFormat.HEATMAP).exemplar(True)
     return filled(panel, title, description, "s", [query], size)

@@ -1,4 +1,4 @@
-"""The PromQL that panels share. Every selector names the chosen jobs and instances."""
+"""The PromQL that panels share."""
 
 from __future__ import annotations
 
@@ -7,63 +7,84 @@ from __future__ import annotations
 RANGE = "$__range"
 RATE = "$__rate_interval"
 
+#: One host; one device of it, which is what has one name on one host.
+OF_HOST = "cluster, job, instance"
+OF_DEVICE = f"{OF_HOST}, device"
+
+#: The metric whose devices are shown: those that are watched, or all.
+WATCHED = "instance_device:ip_interface_watched:max"
+ALL = "ip_interface_transitions_total"
+INTERFACES = "$interfaces"
+
 #: Further matchers of the host dashboard.
 FAMILY = 'family=~"$family"'
 INTERFACE = f'device=~"$device", {FAMILY}'
 
-
-def select(metric: str, *matchers: str) -> str:
-    """A selector of the chosen jobs and instances."""
-    all_matchers = ('job=~"$job"', 'instance=~"$instance"', *matchers)
-    return f"{metric}{{{', '.join(all_matchers)}}}"
-
-
-def increase(metric: str, window: str, *matchers: str) -> str:
-    """How much a counter grew in each window."""
-    return f"increase({select(metric, *matchers)}[{window}])"
-
-
-def per_minute(metric: str, *matchers: str) -> str:
-    """How fast a counter grows. Changes of interfaces are too rare to be told by the second."""
-    return f"60 * rate({select(metric, *matchers)}[{RATE}])"
+TRANSITIONS = "ip_interface_transitions_total"
+UNOBSERVED = "ip_interface_unobserved_transitions_total"
+DISCONNECTIONS = "ip_interface_disconnections_total"
+#: A cause: somebody switched the interface off. What is lost has another one.
+SWITCHED_OFF = 'cause="administrative"'
+LOST = 'cause!="administrative"'
+CONNECTED = 'state="connected"'
+DISCONNECTED = 'state="disconnected"'
 
 
 def by(labels: str, expression: str) -> str:
-    """The sums that share these labels."""
+    """Return the sums that share these labels."""
     return f"sum by ({labels}) ({expression})"
 
 
-def increase_since_birth(metric: str, window: str, *matchers: str) -> str:
-    """`increase`, and what a counter was born with: that `increase` never sees.
-
-    An interface that comes into being between two scrapes is born with its first notifications;
-    the counter of a parameter's changes with the first of them.
-    """
-    counter = select(metric, *matchers)
-    born = f"{counter} unless {counter} offset {window}"
-    return f"(({born}) or increase({counter}[{window}]))"
+def ever(expression: str) -> str:
+    """Return an expression over the whole range as it is at its end, at every step."""
+    return expression.replace(f"[{RANGE}]", f"[{RANGE}] @ end()")
 
 
-def disconnections(labels: str, window: str, *matchers: str) -> str:
-    """Disconnections by these labels, those included that no notification showed."""
-    lost = ('state="disconnected"', *matchers)
-    shown = increase("ip_interface_transitions_total", window, *lost)
-    proven = increase("ip_interface_unobserved_transitions_total", window, *lost)
-    return by(labels, f"{shown} + {proven}")
+class Scope:
+    """Queries about what is chosen: each selector names clusters, jobs and instances."""
+
+    def __init__(self, *matchers: str) -> None:
+        self._matchers = matchers
+
+    def select(self, metric: str, *matchers: str) -> str:
+        """Return a selector of what is chosen."""
+        return f"{metric}{{{', '.join((*self._matchers, *matchers))}}}"
+
+    def increase(self, metric: str, window: str, *matchers: str) -> str:
+        """Return how much a counter grew in each window."""
+        return f"increase({self.select(metric, *matchers)}[{window}])"
+
+    def growth(self, metric: str, window: str, *matchers: str) -> str:
+        """Return how much a counter grew from the first to the last sample in each window.
+
+        `increase` says 1.33 for 1 in a window of four samples, since it extrapolates to the
+        edges. A window with a restart of the agent is left out.
+        """
+        counter = f"{self.select(metric, *matchers)}[{window}]"
+        return f"(max_over_time({counter}) - min_over_time({counter}) and resets({counter}) == 0)"
+
+    def increase_since_birth(self, metric: str, window: str, *matchers: str) -> str:
+        """Return `increase`, and what a counter was born with: that `increase` never sees.
+
+        An interface that appears between two scrapes is born with its first notifications; the
+        counter of a parameter's changes with the first of them.
+        """
+        counter = self.select(metric, *matchers)
+        born = f"{counter} unless {counter} offset {window}"
+        return f"(({born}) or increase({counter}[{window}]))"
+
+    def per_minute(self, metric: str, *matchers: str) -> str:
+        """Return how fast a counter grows. Changes are rare: a second is too short a unit."""
+        return f"60 * rate({self.select(metric, *matchers)}[{RATE}])"
+
+    def quantile(self, of: float, histogram: str, window: str, *matchers: str) -> str:
+        """Return a quantile of what a histogram saw in each window."""
+        buckets = by("le", self.increase(f"{histogram}_bucket", window, *matchers))
+        return f"histogram_quantile({of}, {buckets})"
 
 
-def seconds(labels: str, window: str, *matchers: str) -> str:
-    """Time in state by these labels; in both states without a matcher for one."""
-    return by(labels, increase("ip_interface_state_seconds_total", window, *matchers))
-
-
-def availability(labels: str, window: str, *matchers: str) -> str:
-    """Connected time as a part of all time that the interface existed and was seen."""
-    connected = seconds(labels, window, 'state="connected"', *matchers)
-    return f"{connected} / {seconds(labels, window, *matchers)}"
-
-
-def quantile(of: float, histogram: str, window: str, *matchers: str) -> str:
-    """A quantile of what a histogram saw in each window."""
-    buckets = by("le", increase(f"{histogram}_bucket", window, *matchers))
-    return f"histogram_quantile({of}, {buckets})"
+#: Any number of hosts; these, and what is about a whole job; one host, whose variables have one
+#: value, which Grafana does not escape for a regular expression.
+HOSTS = Scope('cluster=~"$cluster"', 'job=~"$job"', 'instance=~"$instance"')
+HOSTS_AND_JOBS = Scope('cluster=~"$cluster"', 'job=~"$job"', 'instance=~"$instance|"')
+HOST = Scope('cluster=~"$cluster"', 'job="$job"', 'instance="$instance"')

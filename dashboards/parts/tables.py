@@ -12,6 +12,12 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from parts.looks import link, thresholds
 from parts.panels import REFS, filled, now
 
+#: Pixels of a column. Grafana's 150 cuts off the last columns of a table of eight.
+_NARROWEST = 60
+_OF_LETTER, _OF_MARGIN = 8, 28
+#: How long the values of a unit become.
+_LETTERS = {"dateTimeFromNow": len("a few seconds ago"), "locale": 6}
+
 
 class Column(NamedTuple):
     """A column of a table: a query whose results share the labels of the others'."""
@@ -26,8 +32,13 @@ class Column(NamedTuple):
     labels_only: bool = False
 
     def properties(self) -> list[models.DynamicConfigValue]:
-        """How Grafana shows the values."""
+        """Return how Grafana shows the values."""
+        letters = max(len(self.title), _LETTERS.get(self.unit, 8))
+        if any(isinstance(words, models.ValueMap) for words in self.words):
+            letters = max(letters, len("not confirmed"))
+        width = _OF_LETTER * letters + _OF_MARGIN
         shown: list[tuple[str, object]] = [("displayName", self.title), ("unit", self.unit)]
+        shown.append(("custom.width", width))
         if self.decimals is not None:
             shown.append(("decimals", self.decimals))
         if self.words:
@@ -49,16 +60,25 @@ def listing(
     sort_by: str,
     ascending: bool = False,
     links: dict[str, tuple[str, str]] | None = None,
+    empty: str | None = None,
 ) -> table.Panel:
-    """A table of one row for each label set, joined from one query a column.
+    """Return a table of one row for each label set, joined from one query a column.
 
-    `labels` are shown under new titles, "" hides one; `links` are (title, URL) by label.
+    `labels` are shown under new titles, "" hides one; `links` are (title, URL) by label; `empty`
+    stands where there is no row.
     """
     queries = [now(column.expr, "").format(PromQueryFormat.TABLE) for column in columns]
     panel = filled(table.Panel(), title, description, "none", queries, size)
+    panel.min_width(_NARROWEST)
+    if empty is not None:
+        panel.no_value(empty)
     panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(not ascending)])
     for name, shown in labels.items():
-        override = [models.DynamicConfigValue(id_val="displayName", value=shown)]
+        override = [
+            models.DynamicConfigValue(id_val="displayName", value=shown),
+            # Not every row has every label, and the panel's word is about there being no row.
+            models.DynamicConfigValue(id_val="noValue", value="–"),
+        ]
         if not shown:
             override = [models.DynamicConfigValue(id_val="custom.hidden", value=True)]
         if links and name in links:
