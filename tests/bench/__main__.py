@@ -24,6 +24,7 @@ PARTS = (
     "otlp",
     "promises",
     "rules",
+    "panels",
 )
 
 

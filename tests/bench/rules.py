@@ -5,7 +5,7 @@ Recorded series are given a flat past, as long as the rules look back on them.
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,9 +75,18 @@ def past(expressions: Iterable[str]) -> dict[str, int]:
     return longest
 
 
-def _record(server: FleetPrometheus, folder: Path, every: list[_Rule], now: int) -> None:
-    """Evaluate the recording rules, those first on which others build, and give each a past."""
-    back = past(rule.expression for rule in every)
+def record(
+    server: FleetPrometheus,
+    folder: Path,
+    every: list[_Rule],
+    now: int,
+    wanted: Mapping[str, int] | None = None,
+) -> None:
+    """Evaluate the recording rules, those first on which others build, and give each a past.
+
+    It is as long as the rules look back on it, or as is `wanted`. Unit: seconds.
+    """
+    back = past(rule.expression for rule in every) | dict(wanted or {})
     waiting = [rule for rule in every if rule.recorded]
     while waiting:
         missing = {rule.name for rule in waiting}
@@ -111,7 +120,7 @@ def costs(hosts: int, every: list[_Rule]) -> tuple[int, dict[_Rule, float]]:
         times = range(now - max(raw.values()), now + 1, _SCRAPE_SECONDS)
         series = write_fleet(file, hosts, times, raw)
         server.add(file)
-        _record(server, Path(name), every, now)
+        record(server, Path(name), every, now)
         server.rest()
         # The count is what is asked for: what a rule finds stays in Prometheus, too.
         return series, {
