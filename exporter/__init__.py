@@ -9,8 +9,8 @@ A notification goes down this list, one package a step; imports go the other way
     exposition  the scrape page (or `otel`: what is pushed)
     site, web   the routes and the landing page; the HTTP server below them
 
-`agent` assembles the parts and runs them, `terminal` shows notifications to people. Beside the
-route: `notify`, the documented Windows API for Python programs; `settings`, the flags and files.
+`agent` assembles the parts and runs them, `cli` has the commands. Beside the route: `notify`,
+the documented Windows API for Python programs; `settings`, the flags and files.
 
 Public are `watch`, `exporter.notify` (with the types of `exporter.model`) and the command line;
 everything else is internal. Glossary:

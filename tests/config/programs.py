@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.agent import PROJECT
 
-from exporter.check_config import load
+from exporter.agent.check_config import load
 from exporter.settings.command_line import parse
 from exporter.settings.schema import Settings
 

@@ -15,7 +15,7 @@ from programs import CONFIG, NAME, run, settings_of
 from support.prometheus import needed
 
 from exporter import cli
-from exporter.check_config import check_file
+from exporter.agent.check_config import check_file
 from exporter.settings.command_line import SERVICE_ACTIONS, parse
 from exporter.settings.schema import OPTIONS, Settings
 

@@ -131,7 +131,7 @@ def test_without_an_endpoint_nothing_of_opentelemetry_is_imported() -> None:
     """The plain agent, whole and ready to open, has loaded none of the push's libraries."""
     code = (
         "import sys; import exporter.agent.run; from exporter.agent.agent import Agent;"
-        "from exporter.check_config import load;"
+        "from exporter.agent.check_config import load;"
         "from exporter.sources.replay import ReplaySource;"
         "Agent(load({}, {}), ReplaySource('none'));"
         "print(sorted({m.split('.')[0] for m in sys.modules} &"

@@ -51,7 +51,7 @@ def test_without_google_re2_the_error_says_what_to_do(monkeypatch: pytest.Monkey
 def test_google_re2_is_loaded_only_for_an_expression() -> None:
     """Settings without a filter or group do not import it; a filter does."""
     code = (
-        "import sys; from exporter.check_config import load\n"
+        "import sys; from exporter.agent.check_config import load\n"
         "load({}, {}); assert 're2' not in sys.modules\n"
         "load({'collector.include': ['eth.*']}, {}); assert 're2' in sys.modules\n"
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.check_config import check_file, load
+from exporter.agent.check_config import check_file, load
 from exporter.errors import SettingsError
 from exporter.model import Family, Link
 from exporter.settings.options import Option, Text

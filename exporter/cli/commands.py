@@ -1,4 +1,4 @@
-"""Runs the command of a command line. Exit codes: 0 success, 1 failure, 2 usage error."""
+"""Runs a command of the command line. Exit codes: 0 success, 1 failure, 2 usage error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from exporter import logs
-from exporter.check_config import check_any_file, load
+from exporter.agent.check_config import check_any_file, load
 from exporter.errors import SettingsError, escaped, reason
 from exporter.settings.command_line import Invocation, flag_arguments, parse
 from exporter.settings.schema import Settings
@@ -68,11 +68,11 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
         case "replay":
             return run.run_replay(reload, arguments[0])
         case "list":
-            from exporter.terminal.list_interfaces import run_list
+            from exporter.cli.list_interfaces import run_list
 
             return run_list(reload(), arguments, as_json="json" in switches)
         case "watch":
-            from exporter.terminal.watch_changes import run_watch
+            from exporter.cli.watch_changes import run_watch
 
             path = arguments[0] if arguments else None
             return run_watch(

@@ -1,0 +1,9 @@
+"""The commands of the command line; `settings.command_line` parses it.
+
+Read `commands` (runs a command, exit codes), then `list_interfaces` and `watch_changes` (the
+commands for people). Only these two import rich. Internal.
+"""
+
+from exporter.cli.commands import main
+
+__all__ = ["main"]
