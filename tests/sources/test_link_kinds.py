@@ -59,6 +59,12 @@ def kernel(route: IPRoute) -> dict[Key, Row]:
     return found
 
 
+def settled(route: IPRoute) -> bool:
+    """Whether the kernel has told of every carrier: it may do so late (net/core/link_watch.c)."""
+    flags = [link["flags"] for link in route.get_links() if link["flags"] & IFF_UP]
+    return all(bool(f & IFF_RUNNING) == bool(f & IFF_LOWER_UP) for f in flags)
+
+
 def row_of(interface: Interface) -> Row:
     """The same, of what the source says."""
     link, row = interface.link, interface.parameters
@@ -140,7 +146,8 @@ class Witness:
             rows = kernel(self._route)
             ours = {(i.family, i.ifindex): row_of(i) for i in self._source.interfaces()}
             west = [row.connected for (f, _), row in rows.items() if f is V4 and row.name == "west"]
-            return ours == rows and (step.connected is None or west == [step.connected])
+            right = step.connected is None or west == [step.connected]
+            return ours == rows and right and settled(self._route)
 
         wait_until(agrees, message=step.what)
         told.extend(self._source.receive(0))
