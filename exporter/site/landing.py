@@ -216,7 +216,7 @@ def _timeline(data: LandingData) -> str:
     for device in sorted(links, key=lambda device: (-churn[device], device)):
         name = f"<bdi>{visible(device)}</bdi>"
         drawn = bar(links[device], present.get(device, {}), data.window)
-        times = f"{_number(churn[device])} disconnections"
+        times = f"{_number(churn[device])} disconnection{'' if churn[device] == 1 else 's'}"
         bars.append(f'<li><span class="name">{name}</span>{drawn}<small>{times}</small></li>')
         size += len(bars[-1])
         if size > _MAX_BARS_BYTES or len(bars) >= _MAX_BARS:

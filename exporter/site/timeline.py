@@ -180,10 +180,12 @@ def _summary(strips: Mapping[str, Strip], present: Mapping[str, Shown], window: 
         state = present.get(family, Shown.GONE).label
         strip = strips.get(family)
         down = disconnections(strip, window) if strip else 0
-        texts.append(f"{family} {state}, disconnected {down} times")
+        times = "once" if down == 1 else f"{down} times"
+        texts.append(f"{family} {state}, disconnected {times}")
     merged = max((sum(c for _, c in s.unobserved) for s in strips.values()), default=0)
     if merged:
-        texts.append(f"{merged} flaps that no notification showed")
+        flaps = "flap" if merged == 1 else "flaps"
+        texts.append(f"{merged} {flaps} that no notification showed")
     return "; ".join(texts)
 
 

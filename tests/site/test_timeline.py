@@ -37,7 +37,7 @@ def test_a_bar_has_a_part_for_each_state() -> None:
     ]
     drawn = bar({"ipv4": one}, {"ipv4": Shown.CONNECTED}, WINDOW)
     assert "<title>disconnected, 22:03:20 to 22:08:20</title>" in drawn
-    assert 'aria-label="ipv4 connected, disconnected 1 times"' in drawn
+    assert 'aria-label="ipv4 connected, disconnected once"' in drawn
     assert "style" not in drawn
 
 
