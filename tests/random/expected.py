@@ -163,14 +163,17 @@ class Life:
         self.accounts[family].messages += 1
         self._forward(family, message.forwarding4 if family == INET else message.forwarding6)
 
-    def appear(self, family: int, on_old_link: bool) -> None:
-        """An IP interface comes."""
+    def appear(self, family: int, message: Message | None = None) -> None:
+        """An IP interface comes, with its link or, as a message says, on an old one."""
+        if message is not None:
+            forwarding = message.forwarding4 if family == INET else message.forwarding6
+            self.forwarding[family] = forwarding
         connected = self.last.flags & CONNECTED == CONNECTED
         if family == INET6 and self.has_ipv6_conf:  # described by the same message
             connected = connected and self.ready6 and not self.disabled6
         # Otherwise it is made ready at once where the link is.
         self.ready6 = connected if family == INET6 else self.ready6
-        self.accounts[family].appear(connected, self.name, on_old_link)
+        self.accounts[family].appear(connected, self.name, message is not None)
 
     def _forward(self, family: int, forwarding: int | None) -> None:
         if forwarding is not None and forwarding != self.forwarding[family]:
@@ -218,7 +221,7 @@ class Expected:
             life = self._now[message.index] = Life(message)
             self.lives.append(life)
             for family in self._early.pop(message.index, ()):
-                life.appear(family, on_old_link=False)
+                life.appear(family)
         elif message.type == NEWLINK and life is not None:
             if message.family == INET6 or message.mtu is not None:
                 life.update(message)
@@ -236,7 +239,7 @@ class Expected:
             elif life.accounts[message.family].exists:
                 life.netconf(message.family, message)
             else:
-                life.appear(message.family, on_old_link=True)
+                life.appear(message.family, message)
         elif message.type == DELNETCONF:
             if life is not None and life.accounts[message.family].exists:
                 life.accounts[message.family].disappear()

@@ -25,6 +25,7 @@ from support.consistency import contradictions, contradictions_between
 from support.namespace import Namespace
 from support.netlink import subscribers
 from support.waiting import wait_until
+from witness import Witness
 
 _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 #: Seconds in which the counts may still become right when all messages were taken: some
@@ -97,6 +98,7 @@ class _Round(ExitStack):
         self._expected = Expected()
         self._taps: dict[str, int] = {}
         self._marker = 0
+        self._witness: Witness | None = None
         self._done: list[Step] = []
         self.callback(self._release_taps)
 
@@ -124,6 +126,8 @@ class _Round(ExitStack):
             self.enter_context(agent)
         agent.wait_for("ip_interface_exporter_source_up", 1)
         if not self._setup.storm:
+            self._witness = self.enter_context(Witness())
+            self._mark(agent)
             self._expected.read(self._listener.messages, everything=True)
             self._expected.restart()
         with self._hardship(agent):
@@ -256,23 +260,28 @@ class _Round(ExitStack):
 
     def _settle(self) -> None:
         """Wait until the kernel has told everything. What it never tells is not waited for."""
-        last = -1
 
         def quiet() -> bool:
-            nonlocal last
-            before, last = last, len(self._listener.messages)
+            self._heard()
+            before = len(self._listener.messages)
             time.sleep(0.1)
-            return before == last and not unsettled(_listing())
+            self._heard()
+            return len(self._listener.messages) == before + 1 and not unsettled(_listing())
 
         with suppress(AssertionError):
             wait_until(quiet, 5.0)
 
-    def _mark(self, agent: Agent) -> None:
-        """Wait until the listener and the agent have taken all that was sent before."""
+    def _heard(self) -> str:
+        """Wait until the listener has all that was sent before. Returns the alias that says so."""
         self._marker += 1
         alias = f"marker{self._marker}"
-        self._do([Ip((f"link set lo alias {alias}",))])
-        wait_until(lambda: self._has_marker(alias), message="the listener's marker")
+        self._ip(Ip((f"link set lo alias {alias}",)))
+        wait_until(lambda: self._has_marker(alias), message=f"the listener has {alias}")
+        return alias
+
+    def _mark(self, agent: Agent) -> None:
+        """Wait until the listener and the agent have taken all that was sent before."""
+        alias = self._heard()
         wait_until(
             lambda: agent.scrape().all("ip_interface_info", alias=alias),
             message=f"the agent's page has {alias}",
@@ -300,6 +309,8 @@ class _Round(ExitStack):
                 self._draft.disabled6, self._draft.silent, not self._setup.storm,
             )  # fmt: skip
             found[:] = failures(page, truth)
+            if self._witness is not None:
+                found.extend(self._witness.failures(self._expected))
             return not found
 
         try:
