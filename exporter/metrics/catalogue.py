@@ -326,7 +326,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_namespace_info",
         "gauge",
-        "Network namespace whose interfaces are watched.",
+        "Network namespace whose interfaces are watched: its name, or net:[inode].",
         ("netns",),
         _namespace_info,
     ),

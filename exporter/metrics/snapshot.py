@@ -19,7 +19,7 @@ class BuildInfo(NamedTuple):
     python_version: str
     #: `Source.backend`.
     backend: str
-    #: Linux: the network namespace that the agent watches, as ``net:[inode]``.
+    #: Linux: the network namespace that the agent watches, see `sources.namespace`.
     namespace: str | None = None
 
 

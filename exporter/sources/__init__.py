@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from exporter.model import Family
 from exporter.sources.contract import Source
@@ -25,9 +26,30 @@ def system_source(family: Family, receive_buffer_bytes: int) -> Source:
     )
 
 
+#: Where ``ip netns add NAME`` gives a namespace its name.
+#: Source: https://man7.org/linux/man-pages/man8/ip-netns.8.html
+_NAMED = "/run/netns"
+_OWN = "/proc/self/ns/net"
+
+
 def namespace() -> str | None:
-    """Return the network namespace of this process, as ``net:[inode]``; elsewhere ``None``."""
+    """Return the network namespace of this process: its name, or ``net:[inode]`` without one.
+
+    ``None`` where there are no namespaces.
+    """
     try:
-        return os.readlink("/proc/self/ns/net")
+        return _name_of(os.stat(_OWN)) or os.readlink(_OWN)
     except OSError:
         return None
+
+
+def _name_of(own: os.stat_result) -> str | None:
+    try:
+        names = sorted(os.listdir(_NAMED))
+    except OSError:
+        return None
+    for name in names:
+        with suppress(OSError):  # deleted meanwhile
+            if os.path.samestat(os.stat(f"{_NAMED}/{name}"), own):
+                return name
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -34,15 +35,39 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
+def analyze(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """What systemd-analyze says."""
     command = ["systemd-analyze", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
 
 
 def test_systemd_has_nothing_to_say(installed: Path) -> None:
     """``systemd-analyze verify`` is silent about service and socket."""
     done = analyze("verify", *sorted(installed.iterdir()))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_systemd_has_nothing_to_say_of_the_template(installed: Path) -> None:
+    """Nor about service and socket of a network namespace."""
+    template = installed / "ip-interface-exporter@.service"
+    template.write_text((installed / UNIT).read_text())
+    (installed / f"{template.name}.d").mkdir()
+    text = (FOLDER / "namespace.conf").read_text()
+    program = "ExecStart=/opt/ip-interface-exporter/bin/ip-interface-exporter"
+    (installed / f"{template.name}.d" / "namespace.conf").write_text(
+        text.replace(program, "ExecStart=/bin/true")
+    )
+    shutil.copy(FOLDER / "ip-interface-exporter@.socket", installed)
+    port = installed / "ip-interface-exporter@blue.socket.d" / "port.conf"
+    port.parent.mkdir()
+    port.write_text("[Socket]\nListenStream=10191\n")
+    done = analyze(
+        "verify",
+        *(installed / f"ip-interface-exporter@blue.{kind}" for kind in ("service", "socket")),
+        SYSTEMD_UNIT_PATH=f"{installed}:",
+    )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -143,3 +168,51 @@ def test_the_optional_parts_do_what_they_say(lively: Namespace, tmp_path: Path) 
         )
         pid1.ctl("stop", UNIT)
         assert pid1.show("Result") == "success", pid1.describe()
+
+
+def commands(file: str) -> list[str]:
+    """The shell commands that the comment of this file shows."""
+    lines = (FOLDER / file).read_text().splitlines()
+    return [line[4:] for line in lines if line.startswith("#   ")]
+
+
+def test_each_network_namespace_has_its_exporter_on_the_hosts_address(
+    lively: Namespace, tmp_path: Path
+) -> None:
+    """Installed as documented, it sees the namespace only, names it, and is scraped on the host."""
+    unit = "ip-interface-exporter@blue.service"
+    with Pid1(lively, tmp_path) as pid1:
+        pid1.wait_active()
+        # Beside systemd, /run/netns is its own.
+        script = "\n".join(["set -e", *commands("namespace.conf")[:-1]])
+        script = script.replace("/etc/systemd/system", str(pid1.units))
+        pid1.run("sh", "-c", f"cd {PROJECT} && {script}")
+        log = pid1.units / "ip-interface-exporter@.service.d" / "log.conf"
+        log.write_text(f"[Service]\nStandardError=append:{pid1.log_file}\n")
+        pid1.ctl("daemon-reload")
+
+        # Not there yet: it is tried again.
+        pid1.ctl("start", "--no-block", unit)
+        wait_until(lambda: pid1.show("NRestarts", unit) not in ("", "0"), message="tried again")
+        pid1.run("ip", "netns", "add", "blue")
+        pid1.run("ip", "-n", "blue", "link", "add", "c0", "type", "veth", "peer", "name", "d0")
+        pid1.wait_active(unit=unit)
+
+        ours, theirs = pid1.scrape(), pid1.scrape(10191)
+        assert theirs.sum("ip_interface_exporter_namespace_info", netns="blue") == 1
+        assert theirs.sum("ip_interfaces", family="ipv4") == 3  # lo, c0, d0
+        assert theirs.sum("ip_interface_connected", device="c0") == 0
+        assert ours.sum("ip_interface_exporter_namespace_info", netns="blue") == 0
+        assert ours.sum("ip_interface_exporter_namespace_info") == 1
+
+        for device in ("c0", "d0"):
+            pid1.run("ip", "-n", "blue", "link", "set", device, "up")
+        wait_until(
+            lambda: pid1.scrape(10191).sum("ip_interface_connected", device="c0") == 2,
+            message="what happens in the namespace is seen",
+        )
+        status = pid1.run("cat", f"/proc/{pid1.show('MainPID', unit)}/status")
+        assert "Uid:\t0\t" not in status
+
+        pid1.ctl("stop", unit)
+        assert pid1.show("Result", unit) == "success", pid1.describe(unit)

@@ -67,6 +67,11 @@ class Pid1:
         for number, text in enumerate(drop_ins):
             self._write(f"{UNIT}.d/{number}.conf", text)
 
+    @property
+    def units(self) -> Path:
+        """The folder of the units; ``systemctl daemon-reload`` takes what is written there."""
+        return self._units
+
     def _write(self, name: str, text: str) -> None:
         (self._units / name).parent.mkdir(exist_ok=True)
         (self._units / name).write_text(text)
@@ -124,26 +129,26 @@ class Pid1:
         command = ["nsenter", f"--target={init[0]}", "--mount", "--pid", *inside]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
-    def show(self, name: str) -> str:
-        """A property of the unit."""
-        return self.ctl("show", f"--property={name}", "--value", UNIT)
+    def show(self, name: str, unit: str = UNIT) -> str:
+        """A property of a unit."""
+        return self.ctl("show", f"--property={name}", "--value", unit)
 
-    def wait_active(self, timeout: float = DEADLINE) -> None:
+    def wait_active(self, timeout: float = DEADLINE, unit: str = UNIT) -> None:
         """Until the unit runs and has said that it is ready."""
         try:
-            wait_until(lambda: self.show("ActiveState") == "active", timeout)
+            wait_until(lambda: self.show("ActiveState", unit) == "active", timeout)
         except AssertionError:
-            raise AssertionError(self.describe()) from None
+            raise AssertionError(self.describe(unit)) from None
 
-    def describe(self) -> str:
+    def describe(self, unit: str = UNIT) -> str:
         """What systemd and the log say of it."""
         log = self.log_file.read_text() if self.log_file.exists() else ""
-        return f"{self.ctl('status', '--no-pager', UNIT)}\n{log}"
+        return f"{self.ctl('status', '--no-pager', unit)}\n{log}"
 
-    def scrape(self) -> Metrics:
+    def scrape(self, port: int = 10190) -> Metrics:
         """The metrics page as of now."""
         with self.namespace.enter():
-            return Metrics(fetch(10190, "/metrics").body.decode())
+            return Metrics(fetch(port, "/metrics").body.decode())
 
 
 def _cgroup2() -> Path:
