@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from weakref import WeakSet
 
 from exporter.bindings import rtnetlink as nl
 
@@ -50,6 +51,7 @@ def subscribe(groups: Iterable[int], receive_buffer_bytes: int) -> tuple[socket.
     Raises OSError.
     """
     listener = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+    _listeners.add(listener)
     try:
         listener.setblocking(False)
         try:
@@ -63,6 +65,20 @@ def subscribe(groups: Iterable[int], receive_buffer_bytes: int) -> tuple[socket.
     except OSError:
         listener.close()
         raise
+
+
+#: A forked child closes its copies: nobody receives there, and when the parent has closed its
+#: own, the kernel would go on to fill the buffer of the child's.
+_listeners: WeakSet[socket.socket] = WeakSet()
+
+
+def _close_in_child() -> None:
+    for listener in list(_listeners):
+        listener.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 class _Iovec(ctypes.Structure):

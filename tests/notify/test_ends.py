@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from calls import Calls, Register
 from clauses import clause, only
-from support.waiting import DEADLINE
+from support.waiting import DEADLINE, wait_until
 from worlds import KernelWorld, World
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -49,6 +51,26 @@ def test_end_waits_for_a_running_callback(world: World) -> None:
 def test_end_does_not_wait_for_ever(world: World) -> None:
     """A callback that never returns keeps the program from ending only for a while."""
     assert run(world, "stuck") == (0, ["0 registrations, 1 threads"], "")
+
+
+@clause("S14")
+@only("rtnetlink")
+def test_forked_child_keeps_no_socket(world: KernelWorld, register: Register) -> None:
+    """A child that lives on does not keep the socket of a registration that its parent cancels."""
+    handle = register(Calls())
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        os.read(reading, 1)  # until the parent closes its end
+        os._exit(0)
+    try:
+        handle.cancel()
+        wait_until(lambda: world.registrations == 0)
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)
 
 
 @clause("C24", "S14")
