@@ -66,7 +66,7 @@ def main() -> int:
         run(release, arguments.python or PYTHON.get(release, release), work)
         for release in arguments.release or SUITES
     ]
-    print(f"\n{table(outcomes)}")
+    print(f"\n{table(outcomes)}", end="")
     return 0 if all(map(good, outcomes)) else 1
 
 

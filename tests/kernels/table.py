@@ -71,7 +71,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
                 rows.append([f"- {name}", *results])
     if any(outcome.random for outcome in outcomes):
         rows.append(["random operations", *map(_random, outcomes)])
-    return _markdown(rows) + "\n" + _reasons(columns, outcomes)
+    return "\n".join(filter(None, (_markdown(rows), _reasons(columns, outcomes))))
 
 
 def _summary(tests: Sequence[Test]) -> str:
