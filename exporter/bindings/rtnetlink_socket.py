@@ -1,4 +1,4 @@
-"""The two rtnetlink sockets: one that listens, one that asks. Linux only; no privileges needed.
+"""rtnetlink sockets: one that listens, and one that asks and waits. Linux only; no privileges.
 
 Source: https://man7.org/linux/man-pages/man7/netlink.7.html
 """
@@ -20,18 +20,17 @@ from exporter.bindings import rtnetlink as nl
 # Linux' numbers, because the socket module has some of them only there, and some nowhere.
 AF_NETLINK, NETLINK_ROUTE = 16, 0
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, SO_RCVBUFFORCE = 270, 1, 33
-_SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8
+_SO_MEMINFO, _SK_MEMINFO_DROPS, _SO_NETNS_COOKIE = 55, 8, 71
 
 #: Larger than any datagram the kernel sends: dumps come in at most 32 KiB.
 DATAGRAM_BYTES = 65536
 
-
-class DumpInterrupted(Exception):
-    """The table changed while it was listed (NLM_F_DUMP_INTR): the listing may have holes."""
+#: How often a dump is repeated because links came or went during it.
+_DUMP_TRIES = 5
 
 
 def dropped(listener: socket.socket) -> int | None:
-    """How many messages the kernel could not queue on this socket, since it was made.
+    """Read how many messages the kernel could not queue on this socket, since it was made.
 
     ``None`` on kernels without SO_MEMINFO (before 4.12).
     """
@@ -42,18 +41,30 @@ def dropped(listener: socket.socket) -> int | None:
     return int.from_bytes(info[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
 
 
+def namespace_id(netlink: socket.socket) -> int:
+    """Identify the network namespace of a socket: no two have the same number until a reboot.
+
+    Kernels before 5.14 have no SO_NETNS_COOKIE; there it is the inode of the calling thread's
+    namespace, which a later namespace may get again.
+    """
+    try:
+        cookie = netlink.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+    except OSError:
+        return os.stat("/proc/thread-self/ns/net").st_ino
+    return int.from_bytes(cookie, sys.byteorder)
+
+
 def subscribe(groups: Iterable[int], receive_buffer_bytes: int) -> tuple[socket.socket, int]:
-    """A non-blocking socket that is a member of `groups`, and its effective buffer in bytes.
+    """Make a non-blocking socket that is a member of `groups`; return its buffer in bytes, too.
 
     SO_RCVBUFFORCE is tried first (it needs CAP_NET_ADMIN in the initial namespace's sense),
     then SO_RCVBUF, which the kernel caps at net.core.rmem_max. The kernel doubles the figure
-    to account for its own overhead; what is returned is that doubled, usable one.
-    Raises OSError.
+    to account for its own overhead; the doubled, usable one is returned. Raises OSError.
     """
     listener = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
     _listeners.add(listener)
     try:
-        listener.setblocking(False)
+        listener.settimeout(0)
         try:
             listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer_bytes)
         except PermissionError:
@@ -111,7 +122,7 @@ def _address(buffer: mmap.mmap | bytearray) -> int:
 
 
 class Receiver:
-    """Takes datagrams off a socket, as many as there are in one call: 2 µs less for each.
+    """Takes as many datagrams off a socket as there are in one call: 2 µs less for each.
 
     Source: https://man7.org/linux/man-pages/man2/recvmmsg.2.html. Thread: one.
     """
@@ -138,9 +149,9 @@ class Receiver:
         self._senders = struct.Struct("=" + "4xI4x" * _SLOTS).unpack_from  # struct sockaddr_nl
 
     def receive(self) -> Iterable[tuple[memoryview, int, int]]:
-        """Of each datagram: a buffer, valid until the next call, its size, and who sent it.
+        """Return of each datagram a buffer, valid until the next call, its size, and its sender.
 
-        The size may be beyond `DATAGRAM_BYTES`: then it was truncated. The kernel is 0.
+        The size may be beyond `DATAGRAM_BYTES`: then it was truncated. The kernel is sender 0.
         Raises OSError; BlockingIOError when there is none.
         """
         count: int = self._call(self._file, self._headers, _SLOTS, socket.MSG_TRUNC, None)
@@ -156,7 +167,10 @@ class Receiver:
 
 
 class Requester:
-    """Asks rtnetlink questions and waits for the answers. Thread: one at a time."""
+    """Asks rtnetlink and waits for the answers, on a socket of its own. Thread: one at a time.
+
+    Its answers have no order among the notifications that another socket receives.
+    """
 
     #: The kernel answers at once or not at all; this only bounds a kernel bug. Seconds.
     TIMEOUT = 10.0
@@ -171,76 +185,72 @@ class Requester:
         """Release the socket."""
         self._socket.close()
 
+    @property
+    def namespace_id(self) -> int:
+        """The network namespace, see `namespace_id`."""
+        return namespace_id(self._socket)
+
     def _ask(self, request: Callable[[int], bytes]) -> Iterator[tuple[bytes, nl.Message]]:
-        """Every message of the answer. Raises OSError with the kernel's errno."""
+        """Yield every message of the answer, the end of a dump among them. Raises OSError."""
         self._sequence += 1
         self._socket.send(request(self._sequence))
-        interrupted = False
         while True:
             data = self._socket.recv(DATAGRAM_BYTES)
             for message in nl.messages(data, len(data)):
                 if message.sequence != self._sequence:
                     continue  # left over from a question that timed out
-                interrupted = interrupted or bool(message.flags & nl.NLM_F_DUMP_INTR)
                 if message.type in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
                     code = nl.error_code(data, message.start, message.end)
                     if code:
                         raise OSError(code, os.strerror(code))
-                    if interrupted:
-                        raise DumpInterrupted
-                    return
                 yield data, message
+                if message.type in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
+                    return
                 if not message.flags & nl.NLM_F_MULTI:
                     return
 
-    def _one(self, request: Callable[[int], bytes]) -> tuple[bytes, nl.Message] | None:
-        """The single message that answers; ``None`` when the kernel knows no such thing."""
+    def link(self, index: int) -> nl.LinkMessage | None:
+        """Read one link as it is now; ``None`` when there is none. Raises OSError otherwise."""
         try:
-            return next(iter(list(self._ask(request))), None)
+            answers = list(self._ask(lambda sequence: nl.link_request(sequence, index)))
         except OSError as error:
-            # EINVAL: the link exists but has no such family.
-            if error.errno in (errno.ENODEV, errno.EINVAL):
+            if error.errno == errno.ENODEV:
                 return None
             raise
-
-    def link(self, index: int) -> nl.LinkMessage | None:
-        """One link as it is now; ``None`` when there is none. Raises OSError otherwise."""
-        answer = self._one(lambda sequence: nl.link_request(sequence, index))
-        if answer is None:
-            return None
-        data, message = answer
+        data, message = answers[0]
         return nl.parse_link(data, message.start, message.end)
 
     def links(self) -> list[nl.LinkMessage]:
-        """All links. Raises OSError and `DumpInterrupted`."""
-        found = []
-        for data, message in self._ask(nl.link_request):
-            link = nl.parse_link(data, message.start, message.end)
-            if link is not None:
-                found.append(link)
-        return found
+        """Read all links. Raises OSError.
 
-    def has_netconf(self, family: int, index: int) -> bool:
-        """Whether the IP interface exists. `family`: AF_INET or AF_INET6. Raises OSError."""
-        return self._one(lambda sequence: nl.netconf_request(sequence, family, index)) is not None
+        A dump in the middle of which links came or went may lack others (NLM_F_DUMP_INTR), so it
+        is repeated. If links come and go all the time, the result is what all the dumps
+        together have found: a link that came or went meanwhile is in it or not.
+        """
+        found: dict[int, nl.LinkMessage] = {}
+        for _ in range(_DUMP_TRIES):
+            dumped: dict[int, nl.LinkMessage] = {}
+            interrupted = 0
+            for data, message in self._ask(nl.link_request):
+                interrupted |= message.flags & nl.NLM_F_DUMP_INTR
+                if message.type == nl.RTM_NEWLINK:
+                    link = nl.parse_link(data, message.start, message.end)
+                    if link is not None:
+                        dumped[link.ifindex] = link
+            if not interrupted:
+                return list(dumped.values())
+            found |= dumped
+        return list(found.values())
 
-    def netconfs(self, family: int) -> list[nl.NetconfMessage]:
-        """All IP interfaces of a family. Raises OSError and `DumpInterrupted`."""
-        found = []
-        for data, message in self._ask(lambda sequence: nl.netconf_request(sequence, family)):
-            netconf = nl.parse_netconf(data, message.start, message.end)
-            # A kernel without this family answers for all the others instead.
-            if netconf is None or netconf.family != family:
-                continue
-            if netconf.ifindex > 0:  # -1 is "all", -2 is "default"
-                found.append(netconf)
-        return found
+    def neighbor_parameters(self, family: int = nl.AF_UNSPEC) -> list[nl.NeighborParameters]:
+        """Read the neighbor timers of all IP interfaces and of the default sets (index 0).
 
-    def neighbour_parameters(self) -> list[nl.NeighbourParameters]:
-        """The neighbour timers of all IP interfaces and of the default sets (index 0)."""
+        Of one family, or all. Raises OSError.
+        """
         found = []
-        for data, message in self._ask(nl.neighbour_table_request):
-            parameters = nl.parse_neighbour_table(data, message.start, message.end)
-            if parameters is not None:
-                found.append(parameters)
+        for data, message in self._ask(lambda seq: nl.neighbor_table_request(seq, family)):
+            if message.type == nl.RTM_NEWNEIGHTBL:
+                parameters = nl.parse_neighbor_table(data, message.start, message.end)
+                if parameters is not None:
+                    found.append(parameters)
         return found

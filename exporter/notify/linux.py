@@ -1,7 +1,8 @@
 """The documented API on Linux: rtnetlink answers, with the documented codes.
 
 Each read asks on a socket of its own, so any thread may read at any time. What the calling
-thread sees is its network namespace.
+thread sees is its network namespace. A LUID names the life of a link as far as the registrations
+of this process have heard (see `sources.linux.lives`).
 
 Source: https://man7.org/linux/man-pages/man7/rtnetlink.7.html
 """
@@ -10,13 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TypeVar
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.netioapi import IF_OPER_STATUS
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.rtnetlink_socket import Requester
 from exporter.bindings.winerror import (
     ERROR_ACCESS_DENIED,
     ERROR_FILE_NOT_FOUND,
@@ -25,16 +25,29 @@ from exporter.bindings.winerror import (
     ERROR_NOT_SUPPORTED,
     IpHelperError,
 )
-from exporter.model import FAMILIES, Family, Interface, InterfaceRow, Link, make_luid
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Interface,
+    InterfaceRow,
+    Link,
+    luid_index,
+    make_luid,
+)
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources import system_source
 from exporter.sources.contract import Source
 from exporter.sources.linux.link_state import LinkState
-from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.listing import AF, LISTING_TRIES, read_timers, take_listing
-from exporter.sources.linux.rows import Timers, interface_type, link_facts
-
-T = TypeVar("T")
+from exporter.sources.linux.lives import lives_of
+from exporter.sources.linux.rows import (
+    Key,
+    Naming,
+    Timers,
+    interface_type,
+    link_facts,
+    naming_fields,
+)
+from exporter.sources.linux.timers import AF, timers_from
 
 RECEIVE_BUFFER_BYTES = 32 << 20
 
@@ -56,7 +69,7 @@ _STATUS = {
 
 @contextmanager
 def _reported(function: str) -> Iterator[None]:
-    """The kernel's errors become the documented ones of `function`, where there is one."""
+    """Turn the kernel's errors into the documented ones of `function`, where there is one."""
     try:
         yield
     except OSError as error:
@@ -82,69 +95,63 @@ class LinuxBackend:
         return source
 
     def initial_entry(self) -> Interface:
-        """Nothing is set: what Linux does not have is ``None``, not 0."""
+        """Set nothing: what Linux does not have is ``None``, not 0."""
         return Interface(Family.UNSPEC, 0, 0, Link(""), InterfaceRow())
 
     def interface_entry(self, family: Family, luid: int, index: int) -> Interface:
-        """The link decides between 2 (there is none) and 1168 (it has no such family)."""
+        """Read one; the link decides between 2 (there is none) and 1168 (it has no such family)."""
         function = "GetIpInterfaceEntry"
         with _asking(function) as requester:
             _, message = _find(requester, luid, index, function)
-            if not requester.has_netconf(AF[family], message.ifindex):
+            if family not in _families(message):
                 raise IpHelperError(ERROR_NOT_FOUND, function)
-            known = _retried(lambda: read_timers(requester, FAMILIES))
-            timers = {f: known.get((f, message.ifindex), Timers()) for f in FAMILIES}
-            return LinkState(message, timers).interface(family)
+            timers = timers_from(requester.neighbor_parameters(AF[family]))
+            return _link_state(requester, message, timers).interface(family)
 
     def interface_table(self, family: Family) -> list[Interface]:
-        """One listing, as the source takes it."""
+        """List all, by link."""
         function = "GetIpInterfaceTable"
         if family is Family.IPV6 and not os.path.exists(_IPV6):
             raise IpHelperError(ERROR_NOT_SUPPORTED, function)
-        families = FAMILIES if family is Family.UNSPEC else (family,)
+        wanted = FAMILIES if family is Family.UNSPEC else (family,)
         with _asking(function) as requester:
-            table = LinkTable(families, requester.link)
-            table.load(take_listing(requester, families), 0.0, 0.0)
-        if not table.interfaces():
+            timers = timers_from(requester.neighbor_parameters())
+            interfaces = [
+                link.interface(family)
+                for message in requester.links()
+                for link in [_link_state(requester, message, timers)]
+                for family in _families(message)
+                if family in wanted
+            ]
+        if not interfaces:
             raise IpHelperError(ERROR_NOT_FOUND, function)
-        return table.interfaces()
+        return interfaces
 
     def link_entry(self, luid: int, index: int) -> LinkEntry:
-        """One link."""
+        """Read one link."""
         function = "GetIfEntry2"
         with _asking(function) as requester:
             return _link_entry(*_find(requester, luid, index, function))
 
     def link_table(self) -> list[LinkEntry]:
-        """All links that have a LUID; see `model.make_luid`."""
+        """List all links."""
         with _asking("GetIfTable2") as requester:
-            messages = _retried(requester.links)
-        return [_link_entry(luid, m) for m in messages if (luid := _luid(m))]
+            return [_link_entry(_luid(requester, m), m) for m in requester.links()]
 
     def stack_table(self) -> list[IfStackRow]:
-        """A master is above its ports, and what is made on a link (a VLAN, say) above that."""
+        """List what is above: a master above its ports, a VLAN or the like above its link."""
         return sorted(IfStackRow(*pair) for pair in _pairs("GetIfStackTable"))
 
     def inverted_stack_table(self) -> list[InvertedIfStackRow]:
-        """The same, by lower link."""
+        """List the same by lower link."""
         pairs = _pairs("GetInvertedIfStackTable")
         return sorted(InvertedIfStackRow(lower, higher) for higher, lower in pairs)
 
 
-def _retried(dump: Callable[[], T]) -> T:
-    """The result of a dump in which nothing came or went. Raises OSError when all are."""
-    for _ in range(LISTING_TRIES):
-        try:
-            return dump()
-        except DumpInterrupted:
-            continue
-    raise OSError(errno.EAGAIN, "interfaces kept coming and going while they were listed")
-
-
 def _pairs(function: str) -> set[tuple[int, int]]:
-    """The indexes of each (higher, lower) pair of links; raises ERROR_NOT_FOUND without any."""
+    """Return the indexes of each (higher, lower) pair of links; ERROR_NOT_FOUND without any."""
     with _asking(function) as requester:
-        links = _retried(requester.links)
+        links = requester.links()
     pairs = {(link.master, link.ifindex) for link in links if link.master}
     pairs |= {(link.ifindex, link.lower) for link in links if link.lower and _is_above(link)}
     if not pairs:
@@ -161,25 +168,35 @@ def _is_above(link: nl.LinkMessage) -> bool:
     return link.lower != link.ifindex and link.kind != b"veth" and not link.lower_netns
 
 
-def _luid(message: nl.LinkMessage) -> int:
-    """The LUID of a link; 0 for the one index in millions that has none."""
-    try:
-        return make_luid(
-            interface_type(message.hardware_type, message.name or b""), message.ifindex
-        )
-    except ValueError:
-        return 0
+def _families(message: nl.LinkMessage) -> list[Family]:
+    """Return the IP interfaces that exist on a link."""
+    confs = {Family.IPV4: message.inet_conf, Family.IPV6: message.inet6_conf}
+    return [family for family in FAMILIES if confs[family] is not None]
+
+
+def _link_state(
+    requester: Requester, message: nl.LinkMessage, timers: dict[Key, Timers]
+) -> LinkState:
+    own = {f: timers.get((f, message.ifindex), Timers()) for f in FAMILIES}
+    return LinkState(message, own, lives_of(requester.namespace_id))
+
+
+def _luid(requester: Requester, message: nl.LinkMessage) -> int:
+    type_ = interface_type(message.hardware_type, message.name or b"")
+    life = lives_of(requester.namespace_id).current(type_, message.ifindex)
+    return make_luid(type_, message.ifindex, life)
 
 
 def _find(requester: Requester, luid: int, index: int, function: str) -> tuple[int, nl.LinkMessage]:
-    """The link of a LUID, or of an index where the LUID is 0, with its LUID."""
-    wanted = luid >> 24 & 0xFFFFFF if luid else index
+    """Return the link of a LUID, or of an index where the LUID is 0, with its LUID."""
+    wanted = luid_index(luid) if luid else index
     # 2**31: the kernel's indexes are signed, and it knows no negative ones.
     message = requester.link(wanted) if 0 < wanted < 1 << 31 else None
-    found = _luid(message) if message is not None else 0
-    if message is None or not found or luid not in (0, found):
-        raise IpHelperError(ERROR_FILE_NOT_FOUND, function)
-    return found, message
+    if message is not None:
+        known = _luid(requester, message)
+        if luid in (0, known):
+            return known, message
+    raise IpHelperError(ERROR_FILE_NOT_FOUND, function)
 
 
 def _link_entry(luid: int, message: nl.LinkMessage) -> LinkEntry:
@@ -195,7 +212,7 @@ def _link_entry(luid: int, message: nl.LinkMessage) -> LinkEntry:
     return LinkEntry(
         luid=luid,
         ifindex=message.ifindex,
-        link=link_facts(message, luid >> 48),
+        link=link_facts(Naming._make(naming_fields(message)), luid >> 48),
         mtu_bytes=message.mtu or 0,
         enabled=bool(flags & nl.IFF_UP),
         oper_status=int(status),

@@ -20,9 +20,9 @@ from exporter.monitor.series import Histogram
 from exporter.monitor.state import State
 from exporter.monitor.thread import LAG_BOUNDS
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.listing import Listing, take_listing
+from exporter.sources.linux.replies import Replies
 from exporter.sources.linux.source import GROUPS
-from exporter.sources.linux.transition_cache import Repeats
+from exporter.sources.linux.transition_cache import TransitionCache
 
 _SLICE = 100
 
@@ -31,14 +31,14 @@ def run(size: Size) -> None:
     """Print the table."""
     short = size == "short"
     heading("From datagram to counters, µs")
-    listing, datagrams = record(10, 1000 if short else 6000)
+    links, datagrams = record(10, 1000 if short else 6000)
     runs = 2 if short else 15
     warm = len(datagrams) // 2
     slices = [datagrams[i : i + _SLICE] for i in range(warm, len(datagrams), _SLICE)]
     messages = len(datagrams) - warm
     rows = []
 
-    way = Way(listing, datagrams[:warm])
+    way = Way(links, datagrams[:warm])
     plain = best([partial(way.plainly, part) for part in slices], way.begin, runs)
     quick = best([partial(way.quickly, part) for part in slices], way.begin, runs)
     batches = [batch for batch in way.batches if batch]
@@ -61,12 +61,12 @@ def run(size: Size) -> None:
     table(("stage", "per", "µs"), rows)
 
 
-def record(pairs: int, operations: int) -> tuple[Listing, list[bytearray]]:
+def record(pairs: int, operations: int) -> tuple[list[nl.LinkMessage], list[bytearray]]:
     """What existed, and what the kernel then said of a storm."""
     with sender(pairs) as flaps, flaps.namespace.enter():
         listener, _ = subscribe(GROUPS, 64 << 20)
         requester = Requester()
-        listing = take_listing(requester, FAMILIES)
+        links = requester.links()
         requester.close()
         flaps.flap(operations)
         datagrams = []
@@ -75,7 +75,7 @@ def record(pairs: int, operations: int) -> tuple[Listing, list[bytearray]]:
                 try:
                     datagrams.append(bytearray(listener.recv(DATAGRAM_BYTES)))
                 except BlockingIOError:
-                    return listing, datagrams
+                    return links, datagrams
 
 
 def best(parts: Sequence[Callable[[], object]], begin: Callable[[], object], runs: int) -> float:
@@ -98,19 +98,21 @@ def pyroute2(data: bytearray) -> None:
 class Way:
     """From datagrams to notifications, in both ways."""
 
-    def __init__(self, listing: Listing, lesson: list[bytearray]) -> None:
-        self._listing = listing
+    def __init__(self, links: list[nl.LinkMessage], lesson: list[bytearray]) -> None:
+        self._links = links
         self._lesson = lesson
         self.batches: list[list[Notification]] = []
         self.begin()
 
     def begin(self) -> None:
         """A new table that knows the lesson."""
-        self._table = LinkTable(FAMILIES, lambda index: None)
-        self._table.load(self._listing, 0.0, 0.0)
-        self._table.caught_up()
+        self._table = LinkTable(FAMILIES)
+        replies = Replies(self._table)
+        for link in self._links:
+            replies.link(link, 0.0, 0.0)
+        self._table.opening = False
         self._table.take()
-        self._repeats = Repeats(self._table)
+        self._cache = TransitionCache(self._table)
         self.quickly(self._lesson)
         self.interfaces: list[Interface] = self._table.interfaces()
         self.batches.clear()
@@ -124,7 +126,7 @@ class Way:
 
     def quickly(self, datagrams: list[bytearray]) -> None:
         """As the source does it."""
-        repeat, apply = self._repeats.repeat, self._repeats.apply
+        repeat, apply = self._cache.repeat, self._cache.apply
         for data in datagrams:
             if not repeat(data, len(data), 1.0, 1.0):
                 for message in nl.messages(data, len(data)):

@@ -1,6 +1,5 @@
 """The rtnetlink parser: exact on what the kernel said, unmoved by what it never would."""
 
-import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -19,7 +18,12 @@ from support import recorded
 from support.namespace import Namespace
 
 from exporter.bindings import rtnetlink as nl
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester, subscribe
+from exporter.bindings import rtnetlink_socket
+from exporter.bindings.rtnetlink_socket import (
+    Requester,
+    namespace_id,
+    subscribe,
+)
 
 # -- agreement with another implementation ----------------------------------------------------
 
@@ -66,10 +70,16 @@ def text(value: str | None) -> bytes:
 #: pyroute2's names of IF_OPER_x (linux/if.h), by number.
 OPERSTATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")
 
+
+def hardware(address: str | None) -> bytes:
+    """The bytes of a link-layer address; none is empty."""
+    return bytes.fromhex((address or "").replace(":", ""))
+
+
 LINKS = recorded.messages(nl.RTM_NEWLINK, nl.RTM_DELLINK)
 NETCONFS = recorded.messages(nl.RTM_NEWNETCONF, nl.RTM_DELNETCONF)
 ADDRESSES = recorded.messages(nl.RTM_NEWADDR, nl.RTM_DELADDR)
-NEIGHBOUR_TABLES = recorded.messages(nl.RTM_NEWNEIGHTBL)
+NEIGHBOR_TABLES = recorded.messages(nl.RTM_NEWNEIGHTBL)
 
 
 def by_what(messages: tuple[recorded.Recorded, ...]) -> Any:
@@ -84,7 +94,6 @@ def test_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> No
     assert link is not None
     families = oracle.get_attr("IFLA_AF_SPEC")
     inet, inet6 = attribute(families, "AF_INET"), attribute(families, "AF_INET6")
-    hardware_address = oracle.get_attr("IFLA_ADDRESS")
     assert link._replace(inet_conf=None, inet6_conf=None) == nl.LinkMessage(
         family=oracle["family"],
         hardware_type=oracle["ifi_type"],
@@ -92,9 +101,11 @@ def test_link_messages_say_what_pyroute2_reads(message: recorded.Recorded) -> No
         flags=oracle["flags"],
         name=text(oracle.get_attr("IFLA_IFNAME")),
         mtu=oracle.get_attr("IFLA_MTU"),
-        address=bytes.fromhex(hardware_address.replace(":", "")) if hardware_address else b"",
+        address=hardware(oracle.get_attr("IFLA_ADDRESS")),
         alias=text(oracle.get_attr("IFLA_IFALIAS")),
         kind=text(attribute(oracle, "IFLA_LINKINFO", "IFLA_INFO_KIND")),
+        slave_kind=text(attribute(oracle, "IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND")),
+        permanent_address=hardware(oracle.get_attr("IFLA_PERM_ADDRESS")),
         master=oracle.get_attr("IFLA_MASTER"),
         lower=oracle.get_attr("IFLA_LINK"),
         lower_netns=oracle.get_attr("IFLA_LINK_NETNSID") is not None,
@@ -165,11 +176,11 @@ def test_address_messages_say_what_pyroute2_reads(message: recorded.Recorded) ->
     assert nl.parse_address(*message.place) == (oracle["family"], oracle["index"])
 
 
-@by_what(NEIGHBOUR_TABLES)
-def test_neighbour_tables_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
+@by_what(NEIGHBOR_TABLES)
+def test_neighbor_tables_say_what_pyroute2_reads(message: recorded.Recorded) -> None:
     """The three timers and the index they belong to are those of the message."""
     parms = decoded(ndtmsg, message).get_attr("NDTA_PARMS")
-    assert nl.parse_neighbour_table(*message.place) == nl.NeighbourParameters(
+    assert nl.parse_neighbor_table(*message.place) == nl.NeighborParameters(
         message.datagram[message.message.start],
         parms.get_attr("NDTPA_IFINDEX") or 0,
         parms.get_attr("NDTPA_REACHABLE_TIME"),
@@ -203,15 +214,12 @@ def test_requests_round_trip(sequence: int, index: int) -> None:
     link = nl.parse_link(*place)
     assert link is not None
     assert (link.family, link.ifindex) == (nl.AF_UNSPEC, index)
-    message, place = parsed(nl.netconf_request(sequence, nl.AF_INET6, index))
-    assert (message.type, message.flags, message.sequence) == (nl.RTM_GETNETCONF, 1, sequence)
-    assert nl.parse_netconf(*place) == nl.NetconfMessage(nl.AF_INET6, index, None, 0)
 
 
 @pytest.mark.parametrize(("request_", "kind", "family"), [
     (nl.link_request(7), nl.RTM_GETLINK, nl.AF_UNSPEC),
-    (nl.netconf_request(7, nl.AF_INET), nl.RTM_GETNETCONF, nl.AF_INET),
-    (nl.neighbour_table_request(7), nl.RTM_GETNEIGHTBL, nl.AF_UNSPEC),
+    (nl.neighbor_table_request(7), nl.RTM_GETNEIGHTBL, nl.AF_UNSPEC),
+    (nl.neighbor_table_request(7, nl.AF_INET6), nl.RTM_GETNEIGHTBL, nl.AF_INET6),
 ])  # fmt: skip
 def test_requests_without_an_index_are_dumps(request_: bytes, kind: int, family: int) -> None:
     """What names no interface asks for all of them."""
@@ -226,6 +234,14 @@ def test_a_replaced_setting_is_the_only_one_replaced() -> None:
     changed = nl.with_conf_value(conf, nl.IPV6_MTU6, 1400)
     assert changed == build.inet6_conf(MTU6=1400, ACCEPT_RA=2)
     assert nl.conf_value(changed, 60) is None
+    assert nl.with_conf_value(b"", nl.IPV6_MTU6, 1400) == b""
+
+
+def test_who_caused_a_message_is_in_its_header() -> None:
+    """Sequence and port of the request stand before the body."""
+    data = build.datagram((nl.RTM_NEWLINK, build.link(2)), sequence=7, port=4711)
+    (message,) = nl.messages(data, len(data))
+    assert (message.sequence, message.port) == nl.reply_to(data) == (7, 4711)
 
 
 # -- what the kernel would never say ----------------------------------------------------------
@@ -234,7 +250,7 @@ PARSERS: tuple[Callable[[bytes, int, int], object], ...] = (
     nl.parse_link,
     nl.parse_netconf,
     nl.parse_address,
-    nl.parse_neighbour_table,
+    nl.parse_neighbor_table,
     nl.error_code,
 )
 
@@ -319,7 +335,9 @@ def test_every_truncation_of_a_link_message_is_a_prefix_of_its_facts() -> None:
     data, start, end = message.place
     whole = nl.parse_link(data, start, end)
     assert whole is not None
-    absent = nl.LinkMessage(whole.family, whole.hardware_type, whole.ifindex, whole.flags)
+    absent = nl.LinkMessage(
+        whole.family, whole.ifindex, whole.flags, hardware_type=whole.hardware_type
+    )
     for stop in range(start, end):
         link = nl.parse_link(data, start, stop)
         assert (link is None) == (stop - start < 16)
@@ -349,33 +367,53 @@ def requester(namespace: Namespace) -> Iterator[Requester]:
 
 
 def test_lists_are_what_exists(namespace: Namespace, requester: Requester) -> None:
-    """Links and IP interfaces of both families, and their absence, as the kernel has them."""
+    """Links, the families on them, and their absence, as the kernel has them."""
     namespace.ip("link add name west mtu 1279 type veth peer name east")
     indices = {name: link["ifindex"] for name, link in namespace.links().items()}
-    assert {link.name.decode(): link.ifindex for link in requester.links() if link.name} == indices
-    assert {n.ifindex for n in requester.netconfs(nl.AF_INET)} == set(indices.values())
-    assert {n.ifindex for n in requester.netconfs(nl.AF_INET6)} == {indices["lo"], indices["east"]}
-    assert requester.has_netconf(nl.AF_INET6, indices["east"])
-    assert not requester.has_netconf(nl.AF_INET6, indices["west"])
-    assert not requester.has_netconf(nl.AF_INET, 4711)
+    links = {(link.name or b"").decode(): link for link in requester.links()}
+    assert {name: link.ifindex for name, link in links.items()} == indices
+    assert all(link.inet_conf is not None for link in links.values())
+    assert {n for n, link in links.items() if link.inet6_conf is not None} == {"lo", "east"}
     assert requester.link(4711) is None
     west = requester.link(indices["west"])
     assert west is not None
     assert (west.name, west.mtu, west.inet6_conf) == (b"west", 1279, None)
 
 
-def test_a_family_without_netconf_has_no_interfaces(requester: Requester) -> None:
-    """The kernel answers for all families when it lacks the one asked for (no IPv6)."""
-    decnet = 12
-    assert requester.netconfs(decnet) == []
+def test_timers_are_those_of_one_family_or_all(namespace: Namespace, requester: Requester) -> None:
+    """Each link and the default set have some, in each family."""
+    indices = {0, *(link["ifindex"] for link in namespace.links().values())}
+    for family in (nl.AF_INET, nl.AF_INET6):
+        found = requester.neighbor_parameters(family)
+        assert {(n.family, n.ifindex) for n in found} == {(family, index) for index in indices}
+    everything = {(n.family, n.ifindex) for n in requester.neighbor_parameters()}
+    assert everything >= {(f, i) for f in (nl.AF_INET, nl.AF_INET6) for i in indices}
 
 
-def test_a_refused_question_raises_the_kernels_errno(requester: Requester) -> None:
-    """Only "no such device" and "no such family on it" mean absence; the rest is an error."""
-    decnet = 12
-    with pytest.raises(OSError, match="not supported") as refused:
-        requester.has_netconf(decnet, 1)
-    assert refused.value.errno == errno.EOPNOTSUPP
+def test_a_refused_question_raises_the_kernels_errno(
+    requester: Requester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only "no such device" means absence; the rest is an error."""
+    monkeypatch.setattr(nl, "RTM_GETLINK", 0x7FFF)
+    with pytest.raises(OSError, match="not supported"):
+        requester.link(1)
+
+
+def test_namespaces_are_told_apart(namespace: Namespace, requester: Requester) -> None:
+    """Two sockets of one namespace have the same number, those of two have two."""
+    with namespace.enter(), closing(Requester()) as second:
+        assert second.namespace_id == requester.namespace_id
+    with Namespace() as other, other.enter(), closing(Requester()) as elsewhere:
+        assert elsewhere.namespace_id != requester.namespace_id
+
+
+def test_namespaces_are_told_apart_before_linux_5_14(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without SO_NETNS_COOKIE it is the inode of the thread's namespace."""
+    monkeypatch.setattr("exporter.bindings.rtnetlink_socket._SO_NETNS_COOKIE", 0x7FFF)
+    with namespace.enter(), subscribe([], 1 << 16)[0] as listener:
+        assert namespace_id(listener) == os.stat(f"/run/netns/{namespace.name}").st_ino
 
 
 def test_a_refused_subscription_leaves_no_socket_open(namespace: Namespace) -> None:
@@ -387,21 +425,30 @@ def test_a_refused_subscription_leaves_no_socket_open(namespace: Namespace) -> N
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_dump_that_a_change_interrupts_says_so(
+def test_a_dump_that_a_change_interrupts_is_repeated(
     namespace: Namespace, requester: Requester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that comes in the middle of a dump raises, because the dump may have holes."""
+    """A link that comes or goes in the middle of a dump costs no other link its place.
+
+    However often it happens, there is a result, with all the links that were there throughout.
+    """
     # 61 links need three datagrams; the kernel is one ahead of the reader.
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
-    parse, calls = nl.parse_link, []
+    lasting = {name.encode() for name in namespace.links()}
+    parse, dumps = nl.parse_link, []
 
-    def interrupt(*place: Any) -> nl.LinkMessage | None:
-        if not calls:
+    def interrupt(data: bytes, start: int, end: int) -> nl.LinkMessage | None:
+        link = parse(data, start, end)
+        assert link is not None
+        if link.name == b"lo":
+            dumps.append(link)
             namespace.ip("link add name late type ifb")
-        calls.append(place)
-        return parse(*place)
+            namespace.ip("link del late")
+        return link
 
     monkeypatch.setattr(nl, "parse_link", interrupt)
-    with pytest.raises(DumpInterrupted):
-        requester.links()
-    assert "late" in {(link.name or b"").decode() for link in requester.links()}
+    found = {link.name for link in requester.links()}
+    assert len(dumps) == rtnetlink_socket._DUMP_TRIES
+    assert lasting <= found <= lasting | {b"late"}
+    monkeypatch.setattr(nl, "parse_link", parse)
+    assert {link.name for link in requester.links()} == lasting

@@ -15,6 +15,7 @@ from exporter.model import FAMILIES
 from exporter.monitor.state import State
 from exporter.sources.contract import Health
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.replies import Replies
 
 DATAGRAMS = st.sampled_from([data for _, data in recorded.datagrams()])
 EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3)
@@ -34,7 +35,8 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.table = LinkTable(FAMILIES, lambda _: None)
+        self.table = LinkTable(FAMILIES)
+        self.replies = Replies(self.table)
         self.state = State(retention_seconds=1e9)
         about = BuildInfo("1", "0", "3", "rtnetlink")
         health = Health(up=True)
@@ -45,10 +47,17 @@ class Pipeline:
 
     def take(self, datagram: bytes) -> None:
         """All the messages of one, as the source and the collector would take them."""
-        for kind, _, _, start, end in nl.messages(datagram, len(datagram)):
+        for kind, _, _, _, start, end in nl.messages(datagram, len(datagram)):
             self.now += 0.5
             if kind in nl.MESSAGE_NAMES:
                 self.table.apply(kind, datagram, start, end, 1.7e9 + self.now, self.now)
+        self.apply()
+
+    def answer(self) -> None:
+        """No link that is asked about exists any more."""
+        for index in [*self.table.questions, self.table.departing]:
+            if index is not None:
+                self.replies.no_link(index, 1, 1.7e9 + self.now, self.now)
         self.apply()
 
     def apply(self) -> None:
@@ -67,11 +76,11 @@ def test_any_stream_leaves_a_page_that_is_valid_and_true(stream: list[bytes]) ->
     before = pipeline.scrape()
     for datagram in stream:
         pipeline.take(datagram)
-    pipeline.table.settle(lambda _: True)
-    pipeline.apply()
+    pipeline.answer()
     after = pipeline.scrape()
     assert contradictions(after) == []
     assert contradictions_between(before, after) == []
-    pipeline.table.caught_up()
-    pipeline.apply()
+    pipeline.replies.begin_dump()
+    pipeline.replies.end_dump()
+    pipeline.answer()
     assert contradictions(pipeline.scrape()) == []

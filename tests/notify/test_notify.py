@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
 
 import pytest
 from calls import Calls
@@ -14,9 +14,9 @@ from support.namespace import Namespace
 from support.waiting import DEADLINE, wait_until
 
 from exporter.bindings.netioapi import AF_INET
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.rtnetlink_socket import Requester
 from exporter.bindings.winerror import IpHelperError
-from exporter.model import Family, Interface, Notification, NotificationType
+from exporter.model import Family, Interface, Notification, NotificationType, make_luid
 from exporter.notify import NotificationHandle
 from exporter.notify.linux import LinuxBackend
 from exporter.notify.windows import IpHelperBackend
@@ -225,22 +225,6 @@ def test_other_errors_of_the_kernel(backend: LinuxBackend, monkeypatch: pytest.M
         backend.link_table()
 
 
-def test_interrupted_dumps(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dump that links came and went in is repeated, and given up when they do not stop."""
-    whole = Requester.links
-    interrupted = iter([True, True, False])
-
-    def links(requester: Requester) -> Any:
-        if next(interrupted, True):
-            raise DumpInterrupted
-        return whole(requester)
-
-    monkeypatch.setattr(Requester, "links", links)
-    assert [entry.link.name for entry in backend.link_table()][:1] == ["lo"]
-    with pytest.raises(OSError, match="kept coming and going"):
-        backend.link_table()
-
-
 def test_computer_without_ipv6(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that runs without IPv6 has no table of it: ERROR_NOT_SUPPORTED."""
     monkeypatch.setattr("exporter.notify.linux._IPV6", "/proc/net/no such file")
@@ -252,20 +236,81 @@ def test_computer_without_ipv6(backend: LinuxBackend, monkeypatch: pytest.Monkey
 
 def test_no_interfaces(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table without rows is ERROR_NOT_FOUND; a namespace has at least its loopback."""
-    monkeypatch.setattr(Requester, "netconfs", lambda *_: [])
+    monkeypatch.setattr(Requester, "links", lambda *_: [])
     with pytest.raises(IpHelperError) as caught:
         backend.interface_table(Family.UNSPEC)
     assert caught.value.winerror == 1168
 
 
-def test_index_beyond_the_luid(backend: LinuxBackend, namespace: Namespace) -> None:
-    """A link whose index does not fit a LUID is unknown everywhere."""
-    namespace.ip(f"link add far index {1 << 24} type bridge")
-    with pytest.raises(IpHelperError) as caught:
-        backend.link_entry(0, 1 << 24)
-    assert caught.value.winerror == 2
-    assert "far" not in {entry.link.name for entry in backend.link_table()}
-    assert "far" not in {entry.link.name for entry in backend.interface_table(Family.UNSPEC)}
+def test_index_beyond_24_bits(backend: LinuxBackend, namespace: Namespace) -> None:
+    """A link with a large index is read and listed like any other, by index and by LUID."""
+    index = (1 << 24) + 7
+    namespace.ip(f"link add far index {index} type bridge")
+    entry = backend.link_entry(0, index)
+    assert (entry.link.name, entry.luid) == ("far", make_luid(6, index))
+    assert backend.link_entry(entry.luid, 0) == entry
+    assert entry in backend.link_table()
+    assert backend.interface_entry(Family.IPV6, entry.luid, 0).ifindex == index
+    assert "far" in {entry.link.name for entry in backend.interface_table(Family.UNSPEC)}
+
+
+def test_reads_in_a_storm(backend: LinuxBackend, namespace: Namespace) -> None:
+    """Links that come and go all the time keep nobody from reading or registering."""
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
+    lasting = set(namespace.links())
+    ended = threading.Event()
+
+    def storm() -> None:
+        while not ended.is_set():
+            namespace.batch(c for _ in range(9) for c in ("link add s type ifb", "link del s"))
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        for _ in range(10):
+            backend.register(Family.UNSPEC).close()
+            for table in (backend.link_table(), backend.interface_table(Family.UNSPEC)):
+                names = {entry.link.name for entry in table}
+                assert lasting <= names <= lasting | {"s"}
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_luids_of_reads_and_notifications_agree(
+    backend: LinuxBackend, namespace: Namespace
+) -> None:
+    """A link that took over an index is read under the LUID under which it was added."""
+    calls = Calls()
+    handle = NotificationHandle(backend.register(Family.IPV4), calls, None, initial=False)
+    handle.start()
+    try:
+        for life in range(3):
+            namespace.ip("link add west index 50 type ifb")
+            calls.wait(life + 1, index=50, type=NotificationType.ADD)
+            added = [call.row for call in calls.all if call.type is NotificationType.ADD]
+            assert added[-1] is not None
+            luid = make_luid(6, 50, life)
+            assert added[-1].luid == luid
+            assert backend.interface_entry(*added[-1]).luid == luid
+            assert backend.link_entry(0, 50).luid == luid
+            assert {i.luid for i in backend.interface_table(Family.IPV4) if i.ifindex == 50} == {
+                luid
+            }
+            namespace.ip("link del west")
+            calls.wait(life + 1, index=50, type=NotificationType.DELETE)
+            with pytest.raises(IpHelperError) as caught:
+                backend.interface_entry(*added[-1])
+            assert caught.value.winerror == 2
+        namespace.ip("link add west index 50 type ifb")
+        calls.wait(4, index=50, type=NotificationType.ADD)
+        with pytest.raises(IpHelperError) as caught:  # it names the life before
+            backend.interface_entry(Family.IPV4, make_luid(6, 50, 2), 0)
+        assert caught.value.winerror == 2
+        with closing(backend.register(Family.IPV4)) as later:
+            assert {i.luid for i in later.interfaces() if i.ifindex == 50} == {make_luid(6, 50, 3)}
+    finally:
+        handle.cancel()
 
 
 def test_veth_peers_are_no_stack(backend: LinuxBackend, namespace: Namespace) -> None:

@@ -1,8 +1,7 @@
-"""The mapping of rtnetlink messages to notifications, message by message."""
+"""The mapping of rtnetlink notifications and replies to ours, message by message."""
 
-import logging
+import errno
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -10,92 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import messages as build
 from support import recorded
+from support.fake_kernel import MOMENT, Host
 from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import FAMILIES, Family, Notification, NotificationType
-from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.listing import Key, Listing
-from exporter.sources.linux.rows import Timers
+from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
+from exporter.sources.linux import questions
+from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.rows import Key, Timers
 
 V4, V6 = Family.IPV4, Family.IPV6
-AF = {V4: nl.AF_INET, V6: nl.AF_INET6}
-BOTH = frozenset(FAMILIES)
-
-
-class Host:
-    """A table of links, and a kernel that tells it things and answers its questions."""
-
-    def __init__(self, families: Collection[Family] = FAMILIES) -> None:
-        self.table = LinkTable(families, self._read)
-        #: Every link as a fresh reading shows it.
-        self.links: dict[int, bytes] = {}
-        self.reads = 0
-        self.now = 0.0
-
-    def _read(self, index: int) -> nl.LinkMessage | None:
-        self.reads += 1
-        body = self.links.get(index)
-        return None if body is None else nl.parse_link(body, 0, len(body))
-
-    def tell(self, kind: int, body: bytes) -> None:
-        """One message of the stream."""
-        self.now += 1
-        self.table.apply(kind, body, 0, len(body), 1000 + self.now, self.now)
-
-    def link(self, index: int, *arguments: Any, **facts: Any) -> None:
-        """RTM_NEWLINK, which a fresh reading would confirm."""
-        body = self.links[index] = build.link(index, *arguments, **facts)
-        self.tell(nl.RTM_NEWLINK, body)
-
-    def netconf(self, family: Family, index: int, *values: Any) -> None:
-        """RTM_NEWNETCONF."""
-        self.tell(nl.RTM_NEWNETCONF, build.netconf(AF[family], index, *values))
-
-    def del_netconf(self, family: Family, index: int) -> None:
-        """RTM_DELNETCONF."""
-        self.tell(nl.RTM_DELNETCONF, build.netconf(AF[family], index, {}))
-
-    def del_link(self, index: int, **facts: Any) -> None:
-        """RTM_DELLINK."""
-        self.links.pop(index, None)
-        self.tell(nl.RTM_DELLINK, build.link(index, conf=None, conf6=None, **facts))
-
-    def add(
-        self, index: int, *arguments: Any, families: Collection[Family] = BOTH, **facts: Any
-    ) -> None:
-        """All that the kernel says of a new link, as yet unread by the test."""
-        for family in sorted(families):
-            self.netconf(family, index)
-        self.link(index, *arguments, **facts)
-
-    def having(self, index: int, *arguments: Any, **facts: Any) -> "Host":
-        """The same host, with a link whose addition is history."""
-        self.add(index, *arguments, **facts)
-        self.table.take()
-        return self
-
-    def load(self, *bodies: bytes, without: Collection[Key] = ()) -> None:
-        """A listing of these links, each with both families but `without` those."""
-        links = [nl.parse_link(body, 0, len(body)) for body in bodies]
-        present = [link for link in links if link is not None]
-        existing = {(family, link.ifindex) for link in present for family in FAMILIES}
-        timers = {
-            (V6, link.ifindex): Timers(None, *link.inet6_timers)
-            for link in present
-            if link.inet6_timers is not None
-        }
-        self.table.load(Listing(present, existing - set(without), timers), 5000.0, 50.0)
-
-    def take(self) -> list[Notification]:
-        """What it amounted to since the last time."""
-        return self.table.take()
-
-    @property
-    def said(self) -> list[tuple[NotificationType, Family]]:
-        """The same, in short."""
-        return [(n.type, n.family) for n in self.take()]
-
 
 ADDED = [(NotificationType.ADD, V4), (NotificationType.ADD, V6)]
 CHANGED = [(NotificationType.PARAMETER, V4), (NotificationType.PARAMETER, V6)]
@@ -112,18 +35,38 @@ def test_an_addition_waits_for_its_link_message() -> None:
     host.netconf(V4, 2)
     host.netconf(V6, 2)
     assert host.said == []
-    assert host.table.unsettled
     host.link(2, b"eth0", mtu=9000, conf6=build.inet6_conf(MTU6=9000))
     added = host.take()
     assert [(n.type, n.family) for n in added] == ADDED
-    assert not host.table.unsettled
     for n in added:
         assert n.interface is not None
         assert (n.interface.link.name, n.interface.parameters.mtu_bytes) == ("eth0", 9000)
         assert (n.luid, n.ifindex) == (0x0006000002000000, 2)
-        assert (n.time, n.instant) == (1003.0, 3.0)
+        assert (n.time, n.instant) == (1000 + 3 * MOMENT, 3 * MOMENT)
         assert not n.inferred
     assert [i.family for i in host.table.interfaces()] == [V4, V6]
+
+
+def test_an_addition_waits_however_long_its_link_message_takes() -> None:
+    """Nothing is read ahead of the NEWLINK that must come: it is the beginning of the link.
+
+    A reading would show what the link became meanwhile, and the messages of its birth would
+    then count as changes of that.
+    """
+    host = Host()
+    host.netconf(V4, 2)
+    host.kernel.links[2] = build.link(2, b"eth0", RUNNING, counts=(1, 1))
+    host.now += 100
+    host.settle()
+    assert host.kernel.requests == []
+    for flags, counts in ((0, (0, 1)), (UP, (0, 1)), (RUNNING, (1, 1))):
+        host.link(2, b"eth0", flags, counts=counts, conf6=None)
+    added, enabled, connected = host.take()
+    assert (added.type, enabled.type) == (NotificationType.ADD, NotificationType.REFRESH)
+    assert connected.type is NotificationType.PARAMETER
+    shown = [n.interface.parameters.connected for n in (added, connected) if n.interface]
+    assert shown == [False, True]
+    assert not connected.unobserved_connects
 
 
 def test_a_link_too_small_for_ipv6_has_ipv4_only() -> None:
@@ -141,28 +84,14 @@ def test_a_link_message_alone_adds_nothing() -> None:
     assert host.table.interfaces() == []
 
 
-def test_an_addition_that_stays_silent_is_settled_by_reading() -> None:
-    """When no NEWLINK comes, a fresh reading takes its place."""
+def test_a_link_whose_registration_failed_never_was() -> None:
+    """NEWNETCONF and DELNETCONF without a link say nothing, and leave nothing to wait for."""
     host = Host()
     host.netconf(V4, 2)
-    host.links[2] = build.link(2)
-    host.table.settle(lambda _: True)
-    assert host.said == [(NotificationType.ADD, V4)]
-    assert not host.table.unsettled
-
-
-@pytest.mark.parametrize("withdrawn", [True, False], ids=["withdrawn", "silent"])
-def test_a_link_whose_registration_failed_never_was(withdrawn: bool) -> None:
-    """NEWNETCONF without a link in the end says nothing, and leaves nothing to wait for."""
-    host = Host()
-    host.netconf(V4, 2)
-    if withdrawn:
-        host.del_netconf(V4, 2)
-        host.link(3)
-    else:
-        host.table.settle(lambda _: False)
+    host.del_netconf(V4, 2)
+    host.settle()
     assert host.said == []
-    assert not host.table.unsettled
+    assert host.table.indexes() == set()
 
 
 def test_a_deletion_is_one_delete_per_family() -> None:
@@ -192,13 +121,70 @@ def test_a_family_can_go_and_come_while_the_link_stays() -> None:
     assert host.said == [(NotificationType.PARAMETER, V4)]
     host.link(2, b"eth0", RUNNING, mtu=1500, conf6=None)
     assert host.said == [(NotificationType.DELETE, V6), (NotificationType.PARAMETER, V4)]
-    host.links[2] = build.link(2, b"eth0", RUNNING)
     host.netconf(V6, 2)
+    assert host.said == []
+    host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6))
     (added,) = host.take()
     assert (added.type, added.family) == (NotificationType.ADD, V6)
     assert added.interface is not None
     assert added.interface.parameters.connected
     assert added.interface.parameters.mtu_bytes == 1500
+
+
+@pytest.mark.parametrize("described", ["by an answer", "by the next message"])
+def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described: str) -> None:
+    """Connected is that of the stream at NEWNETCONF; the settings are those of the description.
+
+    What happened between the two is told as it was, and only that.
+    """
+    host = Host().having(2, b"eth0", RUNNING, families=[V4], counts=(1, 1))
+    host.netconf(V6, 2)
+    ready = build.inet6_conf(MTU6=1400)
+    host.kernel.links[2] = build.link(2, b"eth0", 0, conf6=ready, flags6=0, counts=(1, 2))
+    if described == "by an answer":
+        host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", 0, conf6=None, counts=(1, 2)))
+        (ipv4,) = host.take()
+        assert (ipv4.type, ipv4.family) == (NotificationType.PARAMETER, V4)
+        host.settle()
+        said = host.take()
+    else:
+        host.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+        said = [n for n in host.take() if n.family is V6]
+    assert [(n.type, n.unobserved_connects, n.inferred) for n in said] == [
+        (NotificationType.ADD, 0, False),
+        (NotificationType.PARAMETER, 0, False),
+    ]
+    rows = [n.interface.parameters for n in said if n.interface]
+    assert [(row.connected, row.mtu_bytes) for row in rows] == [(True, 1400), (False, 1400)]
+    host.settle()
+    assert host.said == []
+
+
+def test_a_family_that_came_back_disabled_is_not_connected() -> None:
+    """With net.ipv6.conf.default.disable_ipv6 the new IPv6 of a running link carries nothing."""
+    host = Host().having(2, b"eth0", RUNNING, families=[V4])
+    host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
+    host.netconf(V6, 2)
+    host.settle()
+    (added,) = host.take()
+    assert added.interface is not None
+    assert not added.interface.parameters.connected
+
+
+@pytest.mark.parametrize("gone", ["family", "link"])
+def test_a_family_that_was_never_described_was_there_all_the_same(gone: str) -> None:
+    """It came and went before anything told its settings: one ADD, one DELETE, no settings."""
+    host = Host().having(2, b"eth0", RUNNING, families=[V4])
+    host.netconf(V6, 2)
+    if gone == "family":
+        host.del_netconf(V6, 2)
+        host.settle()
+    else:
+        host.del_link(2)
+    said = [n for n in host.take() if n.family is V6]
+    assert [n.type for n in said] == [NotificationType.ADD, NotificationType.DELETE]
+    assert all(n.interface and n.interface.parameters.mtu_bytes is None for n in said)
+    assert not any(n.inferred for n in said)
 
 
 # -- rename -----------------------------------------------------------------------------------
@@ -217,36 +203,48 @@ def test_a_rename_is_not_a_deletion() -> None:
     assert [i.link.name for i in host.table.interfaces()] == ["lan0", "lan0"]
 
 
-def test_a_rename_cut_in_two_is_settled_by_asking() -> None:
+def test_a_rename_cut_in_two_is_decided_by_an_answer() -> None:
     """The queue may be empty between the two messages; the interface still exists."""
     host = Host().having(2)
     host.del_netconf(V4, 2)
     assert host.said == []
-    assert host.table.unsettled
-    host.table.settle(lambda key: key == (V4, 2))
-    assert host.said == []
+    host.settle()
+    assert host.kernel.requests == [2]
     host.netconf(V4, 2)
     assert host.said == []
-    assert not host.table.unsettled
 
 
-def test_a_departure_is_settled_by_asking() -> None:
-    """When nothing follows a DELNETCONF and the kernel knows no such interface, it is gone."""
+def test_a_departure_is_decided_by_an_answer() -> None:
+    """When nothing follows a DELNETCONF and the link has no such family, it is gone."""
+    host = Host().having(2)
+    host.kernel.links[2] = build.link(2, conf6=None)
+    host.del_netconf(V6, 2)
+    host.settle()
+    (gone,) = host.take()
+    assert (gone.type, gone.family, gone.inferred) == (NotificationType.DELETE, V6, False)
+
+
+def test_gone_and_back_before_the_answer_is_delete_and_add() -> None:
+    """The link has the family, but the message after DELNETCONF was not that of a rename."""
     host = Host().having(2)
     host.del_netconf(V6, 2)
-    host.table.settle(lambda _: False)
-    assert host.said == [(NotificationType.DELETE, V6)]
-    assert not host.table.unsettled
-
-
-def test_gone_and_back_before_the_question_is_delete_and_add() -> None:
-    """The kernel says that it exists, but the next message is not the one of a rename."""
-    host = Host().having(2)
-    host.del_netconf(V6, 2)
-    host.table.settle(lambda _: True)
+    host.ask()
+    host.kernel.queue, answers = [], host.kernel.queue
     host.link(2, conf6=None)
     host.netconf(V6, 2)
+    host.kernel.queue = answers
+    host.drain()
     assert host.said == [(NotificationType.DELETE, V6), (NotificationType.ADD, V6)]
+
+
+def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
+    """An IPv6 event or a part of a dump may come between the two messages of a rename."""
+    host = Host().having(2).having(3)
+    host.del_netconf(V4, 2)
+    host.tell(nl.RTM_NEWLINK, build.link(3, family=nl.AF_INET6))
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 3))
+    host.netconf(V4, 2)
+    assert host.said == []
 
 
 @pytest.mark.parametrize("other", [(V6, 2), (V4, 3)], ids=["other family", "other link"])
@@ -254,7 +252,7 @@ def test_another_interfaces_netconf_is_no_rename(other: Key) -> None:
     """Only NEWNETCONF of the very same interface takes a DELNETCONF back."""
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)
-    host.netconf(*other)
+    host.netconf(*other, {nl.NETCONFA_FORWARDING: 0})
     assert host.said == [(NotificationType.DELETE, V4)]
 
 
@@ -279,7 +277,7 @@ def test_the_settings_for_all_and_default_are_no_interfaces(family: Family, inde
     host.netconf(family, index, {nl.NETCONFA_FORWARDING: 1})
     host.del_netconf(family, index)
     assert host.said == []
-    assert not host.table.unsettled
+    assert host.table.departing is None
 
 
 def test_a_wireless_event_describes_no_link() -> None:
@@ -311,24 +309,22 @@ def test_only_the_families_asked_for(family: Family) -> None:
     assert host.said == [(kind, family) for kind in kinds]
 
 
-def test_an_index_beyond_the_luid_is_left_out_and_said_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A link whose index does not fit 24 bits costs one log line, nothing else."""
-    host, index = Host(), 1 << 24
+@pytest.mark.parametrize("index", [(1 << 24) - 1, 1 << 24, (1 << 24) + 2, (1 << 31) - 1])
+def test_no_index_is_too_large(index: int) -> None:
+    """Links whose index needs more than 24 bits have LUIDs of their own, too."""
+    host = Host().having(2)
     host.add(index)
-    host.link(index, b"eth0", RUNNING)
-    host.netconf(V4, index, {nl.NETCONFA_FORWARDING: 1})
-    host.load(build.link(index))
-    assert host.said == []
-    assert not host.table.unsettled
-    assert [r.levelno for r in caplog.records] == [logging.WARNING]
-    assert str(index) in caplog.text
-    host.del_netconf(V4, index)
-    host.del_link(index)
-    assert host.said == []
-    host.add(index - 1)
-    assert host.said == ADDED
+    host.load(build.link(2), build.link(index))
+    luids = {n.luid for n in host.take()}
+    assert luids == {make_luid(6, index)} != {make_luid(6, 2)}
+    assert {i.ifindex for i in host.table.interfaces()} == {2, index}
+
+
+def test_a_negative_index_is_none() -> None:
+    """A malformed message does not break anything."""
+    host = Host()
+    host.tell(nl.RTM_NEWLINK, build.link(-5))
+    assert host.table.interfaces() == []
 
 
 # -- parameters -------------------------------------------------------------------------------
@@ -393,34 +389,68 @@ def test_other_settings_of_netconf_are_no_change() -> None:
     assert host.said == []
 
 
-def test_a_netconf_without_settings_is_read_again() -> None:
-    """IPv6 force_forwarding is told with the index only; what it did shows in a fresh reading."""
+def test_a_netconf_without_settings_is_asked_about() -> None:
+    """IPv6 force_forwarding is told with the index only; what it did shows in an answer."""
     host = Host().having(2)
-    host.links[2] = build.link(2, conf6=build.inet6_conf(FORWARDING=1))
+    host.kernel.links[2] = build.link(2, conf6=build.inet6_conf(FORWARDING=1))
     host.netconf(V6, 2, {})
-    assert host.said == [(NotificationType.PARAMETER, V6)]
+    assert host.said == []
+    host.settle()
+    (changed,) = host.take()
+    assert (changed.type, changed.family) == (NotificationType.PARAMETER, V6)
+    assert not changed.inferred, "a notification told of it"
 
 
 def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
-    """DELADDR is the only trace of disable_ipv6; however many, one reading is enough."""
+    """DELADDR is the only trace of disable_ipv6; however many, one question is enough."""
     host = Host().having(2, b"eth0", RUNNING)
-    host.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
+    host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     for _ in range(3):
         host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.settle()
     (changed,) = host.take()
     assert (changed.type, changed.family) == (NotificationType.PARAMETER, V6)
     assert changed.interface is not None
     assert not changed.interface.parameters.connected
-    assert host.reads == 1
+    assert not changed.inferred
+    assert host.kernel.requests == [2]
+
+
+def test_an_answer_has_its_place_among_the_notifications() -> None:
+    """What was queued before a question is older than the answer: one change is told once."""
+    host = Host().having(2, b"eth0", RUNNING)
+    host.kernel.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    for number in range(9):
+        host.kernel.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, alias=b"a%d" % number))
+    forwarding = build.inet6_conf(FORWARDING=1)
+    host.kernel.links[2] = build.link(2, b"eth0", RUNNING, alias=b"a8", conf6=forwarding)
+    host.kernel.tell(nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET6, 2, {nl.NETCONFA_FORWARDING: 1}))
+    while host.kernel.queue:
+        host.drain(3)
+        host.ask()
+    assert host.kernel.requests == [2]
+    told = [n for n in host.take() if n.type is not NotificationType.REFRESH]
+    assert [(n.type, n.family) for n in told] == [(NotificationType.PARAMETER, V6)]
 
 
 @pytest.mark.parametrize(("flags", "family"), [(0, nl.AF_INET6), (RUNNING, nl.AF_INET)])
-def test_listen_address_that_go_for_other_reasons_cost_no_reading(flags: int, family: int) -> None:
+def test_addresses_that_go_for_other_reasons_cost_no_question(flags: int, family: int) -> None:
     """On a link that is down addresses go because of that, and IPv4's say nothing."""
     host = Host().having(2, b"eth0", flags)
     host.tell(nl.RTM_DELADDR, build.address(family, 2))
+    host.settle()
     assert host.said == []
-    assert host.reads == 0
+    assert host.kernel.requests == []
+
+
+def test_running_without_a_carrier_is_not_connected() -> None:
+    """Until linkwatch has run, a link is RUNNING whether it has a carrier or not (to Linux 6.1)."""
+    host = Host().having(2, b"eth0", 0, counts=(0, 1), flags6=0)
+    host.link(2, b"eth0", UP | nl.IFF_RUNNING, counts=(0, 1))
+    host.link(2, b"eth0", UP, counts=(0, 1))
+    assert {n.type for n in host.take()} == {NotificationType.REFRESH}
+    host.link(2, b"eth0", RUNNING, counts=(1, 1))
+    assert host.said == CHANGED
 
 
 @pytest.mark.parametrize(
@@ -490,13 +520,118 @@ def test_ipv6_that_is_switched_off_misses_nothing() -> None:
     ]
 
 
-# -- a listing --------------------------------------------------------------------------------
+@pytest.mark.parametrize("counts", [None, (7, 8)])
+def test_ipv6_of_a_bonded_link_misses_nothing(counts: tuple[int, int] | None) -> None:
+    """IPv6 that the kernel keeps from connecting does not follow the carrier of its link."""
+    port = {"master": 9, "slave_kind": b"bond", "flags6": 0}
+    host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(1, 1), **port)
+    for number in range(1, 6):
+        for flags, counts in ((UP, (number, number + 1)), (RUNNING, (number + 1, number + 1))):
+            host.link(2, b"eth0", flags | nl.IFF_SLAVE, counts=counts, **port)
+    said = host.take()
+    assert Counter(n.type for n in said if n.family is V4) == {NotificationType.PARAMETER: 10}
+    assert not any(n.unobserved_connects for n in said)
+    assert not any(n.interface.parameters.connected for n in said if n.family is V6 and n.interface)
 
 
-def test_a_listing_is_compared_in_order_and_marked_inferred() -> None:
-    """What is gone, then what is new, then what changed; one net event each, all inferred."""
+def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
+    """One that came with an mtu of 1280 while the port was running is ready, and so is counted."""
+    port = {"master": 9, "slave_kind": b"bond"}
+    host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(1, 1), **port)
+    host.link(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(2, 2), **port)
+    assert unobserved(host.take()) == [
+        (NotificationType.REFRESH, V4, 1, 1),
+        (NotificationType.REFRESH, V6, 1, 1),
+    ]
+
+
+def test_without_counters_nothing_is_proven() -> None:
+    """Kernels before 4.16 count no carriers; that is not the same as none."""
+    host = Host().having(2, b"eth0", RUNNING, counts=None)
+    for flags in (UP, RUNNING):
+        host.link(2, b"eth0", flags, counts=None)
+        assert host.said == CHANGED
+    host.link(2, b"eth0", RUNNING, counts=(5, 5))
+    assert host.said == []
+
+
+# -- lives ------------------------------------------------------------------------------------
+
+
+def test_a_link_that_takes_over_an_index_has_a_luid_of_its_own() -> None:
+    """The first has the number 0, so that nothing changes where nothing is reused."""
+    host = Host()
+    luids = []
+    for _ in range(3):
+        host.add(50)
+        luids += sorted({n.luid for n in host.take()})
+        host.del_link(50)
+        assert {n.luid for n in host.take()} == {luids[-1]}
+    assert luids == [make_luid(6, 50, life) for life in range(3)]
+    host.add(50, hardware_type=772)
+    assert {n.luid for n in host.take()} == {make_luid(24, 50)}, "of another type it is the first"
+
+
+def test_all_who_listen_agree_on_luids() -> None:
+    """Two registrations of one process count the lives of the same links alike, whoever lags."""
+    process = Lives()
+    quick, slow = Host(lives=Lives(process)), Host(lives=Lives(process))
+    for host in (quick, slow):
+        host.add(50)
+    for _ in range(3):
+        quick.del_link(50)
+        quick.add(50)
+    late = Host(lives=Lives(process)).having(50)
+    for _ in range(3):
+        slow.del_link(50)
+        slow.add(50)
+    (wanted,) = {i.luid for i in quick.table.interfaces()}
+    assert wanted == make_luid(6, 50, 3)
+    for host in (slow, late):
+        assert {i.luid for i in host.table.interfaces()} == {wanted}
+    assert process.current(6, 50) == 3
+
+
+# -- a list -----------------------------------------------------------------------------------
+
+
+def test_what_exists_at_the_start_is_no_addition() -> None:
+    """What the first dump shows was there before; what NEWNETCONF and NEWLINK show is added."""
+    host = Host()
+    host.table.opening = True
+    host.kernel.links = {2: build.link(2, b"old")}
+    host.questions.list_links(0.0)
+    host.netconf(V4, 3)
+    host.link(3, b"new", conf6=None)
+    host.settle()
+    assert [(n.type, n.ifindex) for n in host.take()] == [
+        (NotificationType.REFRESH, 2),
+        (NotificationType.REFRESH, 2),
+        (NotificationType.ADD, 3),
+    ]
+
+
+def test_what_returns_during_the_start_is_added_to_what_was_there() -> None:
+    """A link that is not listed yet gets its IPv6 back, another changes a setting: both are old."""
+    host = Host()
+    host.table.opening = True
+    host.kernel.links = {2: build.link(2), 3: build.link(3)}
+    host.netconf(V6, 2)
+    host.netconf(V4, 3, {nl.NETCONFA_FORWARDING: 1})
+    host.list_links()
+    assert host.said == [
+        (NotificationType.REFRESH, V4),
+        (NotificationType.ADD, V6),
+        (NotificationType.REFRESH, V4),
+        (NotificationType.REFRESH, V6),
+    ]
+
+
+def test_differences_that_a_list_shows_are_inferred() -> None:
+    """What is new, what changed and what is gone; one net event each, all inferred."""
     host = Host().having(2, b"gone").having(3, b"changed").having(5, b"same")
     host.having(4, b"half", families=[V4])
+    host.lose()
     host.load(
         build.link(3, b"changed", RUNNING),
         build.link(4, b"half", RUNNING),
@@ -505,56 +640,105 @@ def test_a_listing_is_compared_in_order_and_marked_inferred() -> None:
     )
     found = host.take()
     assert [(n.type, n.family, n.ifindex) for n in found] == [
-        (NotificationType.DELETE, V4, 2),
-        (NotificationType.DELETE, V6, 2),
-        (NotificationType.ADD, V6, 4),
-        (NotificationType.ADD, V4, 6),
-        (NotificationType.ADD, V6, 6),
         (NotificationType.PARAMETER, V4, 3),
         (NotificationType.PARAMETER, V6, 3),
         (NotificationType.PARAMETER, V4, 4),
+        (NotificationType.ADD, V6, 4),
+        (NotificationType.ADD, V4, 6),
+        (NotificationType.ADD, V6, 6),
+        (NotificationType.DELETE, V4, 2),
+        (NotificationType.DELETE, V6, 2),
     ]
-    assert all(n.inferred and n.time == 5000.0 and n.instant == 50.0 for n in found)
+    assert all(n.inferred for n in found)
     host.link(5, b"same", RUNNING)
     assert [n.inferred for n in host.take()] == [False, False]
 
 
-def test_a_family_that_a_listing_lacks_is_deleted() -> None:
+def test_a_list_leaves_to_notifications_what_they_will_tell() -> None:
+    """Nothing was lost: a carrier that linkwatch has not told of yet is no inferred change."""
+    host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
+    lost = build.link(2, b"eth0", UP | nl.IFF_RUNNING, counts=(1, 2), alias=b"uplink")
+    host.load(lost)
+    assert host.said == REFRESHED
+    host.tell(nl.RTM_NEWLINK, lost)
+    changed = host.take()
+    assert [(n.type, n.family) for n in changed] == CHANGED
+    assert not any(n.inferred or n.unobserved_connects for n in changed)
+
+
+def test_a_family_that_a_list_lacks_is_deleted() -> None:
     """The link is there, its IPv6 is not."""
     host = Host().having(2)
-    host.load(build.link(2, conf6=None), without=[(V6, 2)])
+    host.load(build.link(2, conf6=None))
     assert host.said == [(NotificationType.DELETE, V6)]
 
 
 @pytest.mark.parametrize(
-    "other", [{"kind": b"bridge"}, {"hardware_type": 772}], ids=["kind", "hardware type"]
+    "other",
+    [
+        {"kind": b"bridge"},
+        {"hardware_type": 772},
+        {"address": b"\2\0\0\0\0\2"},
+        {"lower": 8},
+        {"counts": (0, 1)},
+    ],
+    ids=["kind", "hardware type", "address", "peer", "counters"],
 )
-def test_a_reused_index_is_another_link(other: dict[str, Any]) -> None:
-    """Another kind of link under a known index is a deletion and an addition."""
-    host = Host().having(2)
-    host.load(build.link(2, **other))
-    assert host.said == DELETED + ADDED
+@pytest.mark.parametrize("told", [True, False], ids=["told", "listed"])
+def test_a_replaced_link_is_another(other: dict[str, Any], told: bool) -> None:
+    """After a loss, a link of a known index that differs in what no link changes is another.
+
+    Whether it is listed, or a notification mentions it first.
+    """
+    host = Host().having(2, lower=7, counts=(2, 3))
+    facts = {"lower": 7, "counts": (2, 3), "name": b"eth1", **other}
+    host.lose()
+    if told:
+        host.link(2, **facts)
+    host.load(build.link(2, **facts))
+    said = host.take()
+    assert [(n.type, n.family) for n in said] == DELETED + ADDED
+    assert all(n.inferred for n in said)
+    same_type = "hardware_type" not in other
+    assert said[2].luid == (make_luid(6, 2, 1) if same_type else make_luid(24, 2))
+    assert not any(n.unobserved_connects for n in said)
+    ups, downs = facts["counts"]
+    host.link(2, **{**facts, "counts": (ups + 1, downs)}, flags=RUNNING)
+    assert [n.unobserved_connects for n in host.take()] == [0, 0]
 
 
-def test_a_listing_settles_what_was_left_open() -> None:
-    """Neither a departure nor an awaited addition outlives a complete listing."""
-    host = Host().having(2)
-    host.netconf(V4, 3)
-    host.del_netconf(V4, 2)
-    host.load(build.link(2))
-    assert not host.table.unsettled
-    assert host.said == []
-
-
-def test_a_listing_renames() -> None:
+@pytest.mark.parametrize("changed", [{"name": b"lan0"}, {"alias": b"uplink"}])
+def test_a_link_that_was_renamed_is_the_same(changed: dict[str, bytes]) -> None:
     """A name that changed unseen is refreshed, not deleted and added."""
     host = Host().having(2, b"eth0")
-    host.load(build.link(2, b"lan0"))
+    host.lose()
+    host.load(build.link(2, **changed))
     assert host.said == REFRESHED
 
 
-def test_a_listing_corrects_the_ipv6_mtu() -> None:
-    """What a listing says of IPv6's mtu is true, also when the link's mtu changed with it."""
+def test_a_list_decides_what_was_left_open() -> None:
+    """Neither a departure nor an awaited addition outlives a complete list after a loss."""
+    host = Host().having(2)
+    host.netconf(V4, 3)
+    host.del_netconf(V4, 2)
+    host.lose()
+    host.load(build.link(2))
+    assert host.table.indexes() == {2}
+    assert host.said == []
+
+
+def test_an_announced_link_whose_message_was_lost_is_added() -> None:
+    """NEWNETCONF was heard, NEWLINK was not: the list has it, and nothing is inferred of it."""
+    host = Host()
+    host.netconf(V4, 2)
+    host.lose()
+    host.load(build.link(2))
+    added = host.take()
+    assert [(n.family, n.inferred) for n in added] == [(V4, False), (V6, True)]
+
+
+def test_a_list_corrects_the_ipv6_mtu() -> None:
+    """What an answer says of IPv6's mtu is true, also when the link's mtu changed with it."""
     host = Host().having(2)
     host.load(build.link(2, mtu=1500, conf6=build.inet6_conf(MTU6=1400)))
     (changed,) = host.take()
@@ -564,14 +748,209 @@ def test_a_listing_corrects_the_ipv6_mtu() -> None:
     assert [n.interface.parameters.mtu_bytes for n in host.take() if n.interface] == [1300, 1290]
 
 
-def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
-    """A listed link has its own timers; a new one inherits; a reused index starts anew."""
+def test_a_part_of_a_dump_may_be_older_than_the_notification_before_it() -> None:
+    """A link that was mentioned since the dump began is asked about, not taken from the dump."""
+    host = Host().having(2, b"eth0", UP).having(3, b"eth1", UP)
+
+    def connect() -> None:
+        host.kernel.links[2] = build.link(2, b"eth0", RUNNING, counts=(1, 0))
+        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+
+    host.kernel.slip = connect
+    host.list_links()
+    said = host.take()
+    assert [(n.type, n.family) for n in said] == CHANGED
+    assert not any(n.inferred for n in said)
+    assert host.kernel.requests == [None, 2]
+
+
+def test_a_mention_that_the_cache_took_is_one_too() -> None:
+    """The table does not see a repeated message, but the dump that began before it is older."""
+    host = Host().having(2, b"eth0", UP, counts=(1, 1))
+    for number in range(1, 8):
+        host.link(2, b"eth0", RUNNING, counts=(number + 1, number))
+        host.link(2, b"eth0", UP, counts=(number + 1, number + 1))
+    host.take()
+
+    def connect() -> None:
+        host.kernel.links[2] = build.link(2, b"eth0", RUNNING, counts=(9, 8))
+        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+
+    host.kernel.slip = connect
+    host.list_links()
+    said = host.take()
+    assert [(n.type, n.family, n.inferred) for n in said] == [
+        (NotificationType.PARAMETER, V4, False),
+        (NotificationType.PARAMETER, V6, False),
+    ]
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["made again", "gone"])
+def test_no_such_device_may_be_older_than_the_notification_before_it(again: bool) -> None:
+    """That there is no such link is believed if nobody has mentioned it meanwhile."""
+    host = Host().having(2)
+    host.kernel.links.clear()
+
+    def make() -> None:
+        host.kernel.slip = lambda: None
+        host.kernel.links[2] = build.link(2, b"eth1")
+        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+
+    if again:
+        host.questions.list_links(host.now)
+        host.drain()
+        host.kernel.slip = make
+    host.load(*host.kernel.links.values()) if not again else host.settle()
+    assert host.said == (REFRESHED if again else DELETED)
+
+
+def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
+    """What one dump lacks another has; what none had is asked about before it is deleted."""
+    host = Host().having(2).having(3).having(4)
+    host.kernel.interruptions = 2
+    whole = dict(host.kernel.links)
+    dumps = iter([{2: whole[2]}, {3: whole[3]}, {}])
+
+    def lacking() -> None:
+        host.kernel.links = whole  # what is asked singly is there
+
+    host.kernel.links = next(dumps)
+    host.questions.list_links(host.now)
+    for links in dumps:
+        host.drain()
+        host.kernel.links = links
+        host.ask()
+    lacking()
+    host.settle()
+    assert host.said == []
+    assert host.kernel.requests == [None, None, None, 4]
+
+
+def test_dumps_that_are_always_interrupted_come_to_an_end() -> None:
+    """Links that come and go all the time keep nobody from listing the others."""
     host = Host()
-    body = build.link(2, retransmit_ms=7000)
-    link = nl.parse_link(body, 0, len(body))
-    assert link is not None
+    host.kernel.interruptions = 1000
+    host.load(build.link(2), build.link(3))
+    assert {n.ifindex for n in host.take()} == {2, 3}
+    assert host.kernel.requests == [None] * questions.DUMP_TRIES
+
+
+# -- questions --------------------------------------------------------------------------------
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
+    """An overrun may have taken it."""
+    host = Host().having(2, b"eth0", RUNNING)
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.ask()
+    host.kernel.queue.clear()
+    host.ask()
+    assert host.kernel.requests == [2]
+    deadline = host.questions.next_deadline()
+    assert deadline is not None
+    host.now = deadline
+    host.settle()
+    assert host.kernel.requests == [2, 2]
+    assert host.questions.next_deadline() is None
+
+
+def test_an_answer_to_a_forgotten_question_is_nobodys() -> None:
+    """After a loss everything is listed; what was asked before is no notification either."""
+    host = Host().having(2, b"eth0", RUNNING)
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.ask()
+    host.lose()
+    (late,) = host.kernel.queue
+    assert host.questions.is_answer(*nl.reply_to(late))
+    host.kernel.links[2] = build.link(2, b"eth0")
+    host.drain()
+    assert host.said == []
+
+
+def test_somebody_elses_request_is_no_question_of_ours() -> None:
+    """A notification carries port and sequence of whoever caused it: both must be ours."""
+    host = Host()
+    host.questions.list_links(0.0)
+    (sequence, port), *_ = (nl.reply_to(data) for data in host.kernel.queue)
+    assert host.questions.is_answer(sequence, port)
+    assert not host.questions.is_answer(sequence, port + 1)
+    assert not host.questions.is_answer(sequence + 1, port)
+    assert not host.questions.is_answer(sequence - 1, port)
+    assert not host.questions.is_answer(0, 0)
+
+
+def test_few_questions_are_under_way_at_a_time() -> None:
+    """The answers to all must not overrun a small receive buffer."""
+    host = Host()
+    host.questions = questions.Questions(host.kernel, host.table, host.health, 4 * 2304 * 3)
+    for index in range(2, 12):
+        host.having(index, b"eth%d" % index, RUNNING)
+        host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, index))
+    host.ask()
+    assert host.kernel.requests == [2, 3, 4]
+    host.settle()
+    assert sorted(i for i in host.kernel.requests if i) == list(range(2, 12))
+
+
+@pytest.mark.parametrize("failing", ["sending", "the answer"])
+def test_a_question_that_fails_is_counted_and_asked_again(failing: str) -> None:
+    """No memory for a question, or for its answer, stops nothing."""
+    host = Host().having(2, b"eth0", RUNNING)
+    host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    if failing == "sending":
+        host.kernel.errors.append(OSError(errno.ENOBUFS, "No buffer space available"))
+    else:
+        host.kernel.refusals.append(errno.ENOMEM)
+    host.ask()
+    host.drain()
+    host.ask()
+    assert host.health.errors == {"read": 1}
+    assert host.said == []
+    deadline = host.questions.next_deadline()
+    assert deadline is not None
+    host.now = deadline
+    host.settle()
+    assert host.said == [(NotificationType.PARAMETER, V6)]
+
+
+@pytest.mark.parametrize("failing", ["sending", "the answer", "silence"])
+def test_a_dump_that_fails_says_why(failing: str) -> None:
+    """Whoever asked for the list can see that it did not come, and ask again."""
+    host = Host().having(2)
+    if failing == "sending":
+        host.kernel.errors.append(OSError(errno.ENOBUFS, "No buffer space available"))
+    host.questions.list_links(host.now)
+    if failing == "the answer":
+        sequence, port = nl.reply_to(host.kernel.queue[0])
+        refusal = (nl.NLMSG_ERROR, build.error(errno.EBUSY))
+        host.kernel.queue = [build.datagram(refusal, sequence=sequence, port=port)]
+        host.drain()
+    elif failing == "silence":
+        host.kernel.queue.clear()
+        host.ask()
+        assert host.questions.error is None
+        deadline = host.questions.next_deadline()
+        assert deadline is not None
+        host.now = deadline
+        host.ask()
+    assert host.questions.error is not None
+    assert not host.questions.listing
+    host.list_links()
+    assert host.questions.error is None
+    assert host.said == []
+
+
+# -- timers -----------------------------------------------------------------------------------
+
+
+def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
+    """A known link has its own timers; a new one inherits; a reused index starts anew."""
+    host = Host().having(2)
     default, own = Timers(30000, 20000, 1000, 600000), Timers(15000, 9000, 7000, 600000)
-    host.table.load(Listing([link], {(V4, 2)}, {(V4, 0): default, (V4, 2): own}), 0.0, 0.0)
+    host.table.set_timers({(V4, 0): default, (V4, 2): own}, 5000.0, 50.0)
+    (changed,) = (n for n in host.take() if n.family is V4)
+    assert (changed.type, changed.inferred) == (NotificationType.PARAMETER, True)
     host.having(3)
     rows = {i.ifindex: i.parameters for i in host.table.interfaces() if i.family is V4}
     assert rows[2].retransmit_time_seconds == 7.0
@@ -584,138 +963,201 @@ def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
     assert rows[2].retransmit_time_seconds == 1.0
 
 
+def test_timers_that_link_messages_tell_are_not_read_beside_them() -> None:
+    """The two of IPv6 that a link message has are in order; those read elsewhere are not."""
+    host = Host().having(2, reachable_ms=40000, retransmit_ms=2000)
+    host.table.set_timers({(V6, 2): Timers(15000, 9000, 7000, 600000)}, 5000.0, 50.0)
+    (row,) = (i.parameters for i in host.table.interfaces() if i.family is V6)
+    assert (row.reachable_time_seconds, row.retransmit_time_seconds) == (40.0, 2.0)
+    assert row.base_reachable_time_seconds == 15.0
+
+
 # -- exactness through losses -----------------------------------------------------------------
 
 
 class Flapping:
-    """A link that flaps, a queue that may lose messages, and the protocol of the source.
+    """A link that flaps and whose IPv6 comes and goes, and a queue that may lose messages.
 
-    Drain to the end, list if something was lost, use the listing if nothing was said
-    meanwhile, else start again; an impatient source uses it all the same.
+    What the kernel does is told in the order in which it does it: an operation under its lock
+    is told as a whole, a loss takes everything until the queue is empty.
     """
 
-    def __init__(self, patient: bool = True) -> None:
-        self.patient = patient
-        self.carrier = self.running = True
+    def __init__(self) -> None:
+        self.carrier = self.running = self.ipv6 = True
         self.grown = Counter[str]()
-        self.queue: list[bytes] = []
-        self.losing = self.must_list = False
-        self.listing: bytes | None = None
+        #: How often each family was connected and disconnected, as notifications show it.
+        self.shown: dict[Family, Counter[str]] = {family: Counter() for family in FAMILIES}
+        self.seen = dict.fromkeys(FAMILIES, True)
+        self.losing = self.lost = False
         self.host = Host()
+        self.kernel = self.host.kernel
         self.host.load(self.body())
         self.host.take()
-        self.connected = dict.fromkeys(FAMILIES, True)
+        self.connected: dict[Family, bool] = dict.fromkeys(FAMILIES, True)
         self.counted: dict[Family, Counter[str]] = {family: Counter() for family in FAMILIES}
+        self.types = Counter[NotificationType]()
+        self.inferred = 0
 
     def body(self, family: int = nl.AF_UNSPEC) -> bytes:
         """The link as it is now."""
         flags = UP | nl.IFF_LOWER_UP * self.carrier | nl.IFF_RUNNING * self.running
         counts = self.grown["up"], self.grown["down"]
-        return build.link(2, b"eth0", flags, counts=counts, family=family)
+        conf6 = build.inet6_conf() if self.ipv6 else None
+        return build.link(2, b"eth0", flags, counts=counts, family=family, conf6=conf6)
 
     def say(self, family: int = nl.AF_UNSPEC) -> None:
         """One message, unless the queue is full."""
+        self._queue(nl.RTM_NEWLINK, self.body(family))
+        connected = self.running and self.carrier
+        for about in FAMILIES if family == nl.AF_UNSPEC else (V6,):
+            if self.seen[about] is not connected and (about is V4 or self.ipv6):
+                self.seen[about] = connected
+                self.shown[about]["up" if connected else "down"] += 1
+
+    def _queue(self, type_: int, body: bytes) -> None:
+        self.kernel.links[2] = self.body()
         if not self.losing:
-            self.queue.append(self.body(family))
+            self.kernel.tell(type_, body)
 
     def toggle(self) -> None:
         """The driver changes the carrier."""
         self.carrier = not self.carrier
         self.grown["up" if self.carrier else "down"] += 1
+        self.kernel.links[2] = self.body()
 
     def linkwatch(self) -> None:
         """The kernel's worker comes round, and IPv6 hears of it first."""
         if self.running is not self.carrier:
             self.running = self.carrier
-            self.say(nl.AF_INET6)
+            if self.ipv6:
+                self.say(nl.AF_INET6)
         self.say()
+
+    def mtu(self) -> None:
+        """The link becomes too small for IPv6, or large enough again."""
+        self.say()
+        self.ipv6 = not self.ipv6
+        kind = nl.RTM_NEWNETCONF if self.ipv6 else nl.RTM_DELNETCONF
+        self._queue(kind, build.netconf(nl.AF_INET6, 2, *[] if self.ipv6 else [{}]))
+        if self.ipv6:
+            self.seen[V6] = self.running and self.carrier
+            if self.seen[V6]:
+                self.say(nl.AF_INET6)
+
+    def address(self) -> None:
+        """An IPv6 address goes, for no reason that matters."""
+        self._queue(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
 
     def overrun(self) -> None:
         """The queue is full, until it is empty."""
-        self.losing = True
+        self.losing = self.lost = True
+
+    def some(self) -> None:
+        """The source takes some messages, and asks."""
+        self.host.drain(2)
+        self.host.ask()
+        self.count()
 
     def drain(self) -> None:
-        """The source reads all there is, but not between a listing and its use."""
-        if self.listing is None:
-            for body in self.queue:
-                self.host.tell(nl.RTM_NEWLINK, body)
-            self.queue.clear()
-            self.host.table.caught_up()
-            self.must_list |= self.losing
+        """The source takes all there is, and lists everything if something was lost."""
+        self.host.drain()
+        if self.losing:
             self.losing = False
-            self.count()
+            self.host.lose()
+            self.host.questions.list_links(self.host.now)
+        self.host.ask()
+        self.count()
 
-    def list(self) -> None:
-        """The source lists, if it has to."""
-        if self.must_list and not self.queue and not self.losing:
-            self.listing = self.body()
-
-    def use(self) -> None:
-        """What was listed is used, or not."""
-        listing, self.listing = self.listing, None
-        if listing is not None:
-            if self.patient and (self.queue or self.losing):
-                self.drain()
-                return
-            self.must_list = False
-            self.host.load(listing)
-            self.count()
+    def slip(self) -> None:
+        """The source lists everything, and the worker comes round before that is queued."""
+        self.host.drain()
+        if not self.losing:
+            self.kernel.slip = self.linkwatch
+            self.host.questions.list_links(self.host.now)
+            self.kernel.slip = lambda: None
+        self.count()
 
     def count(self) -> None:
         """What a user of the notifications counts."""
         for n in self.host.take():
             assert n.interface is not None
+            self.types[n.type] += 1
+            self.inferred += n.inferred
             connected = n.interface.parameters.connected
             counted = self.counted[n.family]
-            if connected is not self.connected[n.family]:
+            if n.type is NotificationType.ADD:
+                self.connected[n.family] = connected
+            elif connected is not self.connected[n.family]:
                 self.connected[n.family] = connected
                 counted["up" if connected else "down"] += 1
             counted["up"] += n.unobserved_connects
             counted["down"] += n.unobserved_disconnects
 
+    def end(self) -> None:
+        """Everything comes to rest."""
+        self.linkwatch()
+        for _ in range(4):
+            self.drain()
+        self.host.settle()
+        self.count()
 
-STEPS = st.lists(
-    st.sampled_from(
-        ["toggle", "toggle", "linkwatch", "linkwatch", "say", "overrun", "drain", "list", "use"]
-    ),
-    max_size=60,
-)
+
+KERNEL = ["toggle", "toggle", "linkwatch", "linkwatch", "say", "address"]
+SOURCE = ["some", "drain", "slip"]
 FLAP = ["toggle", "linkwatch", "toggle", "linkwatch"]
-END = ["use", "linkwatch", "drain", "list", "use", "drain"]
 
 
-@given(STEPS)
-@example(["overrun", *FLAP, "drain", *FLAP, "drain", "list", *FLAP, "use"])
-@example(["overrun", "drain", "linkwatch", "list", "linkwatch", "toggle", "linkwatch", "use"])
+def steps(*kinds: str) -> st.SearchStrategy[list[str]]:
+    """Any of these, in any order."""
+    return st.lists(st.sampled_from(kinds), max_size=60)
+
+
+@given(steps(*KERNEL, *SOURCE, "overrun"))
+@example(["overrun", *FLAP, "drain", *FLAP, "drain", *FLAP])
+@example(["overrun", "drain", "linkwatch", "linkwatch", "toggle", "linkwatch", "some"])
+@example(["toggle", "slip", "toggle", "slip"])
 @settings(max_examples=300)
 def test_every_flap_is_counted_once_through_losses(steps: list[str]) -> None:
     """What was seen and what was not make up the counters' growth, however much was lost."""
     link = Flapping()
-    for step in [*steps, *END]:
+    for step in steps:
         getattr(link, step)()
         for family in FAMILIES:
             assert link.counted[family] <= link.grown
+    link.end()
     for family in FAMILIES:
+        assert link.counted[family] == link.grown
+        assert link.connected[family] is link.running
+
+
+@given(steps(*KERNEL, *SOURCE, "mtu"))
+@settings(max_examples=300)
+def test_without_losses_nothing_is_invented(steps: list[str]) -> None:
+    """Whenever is asked, and however far the source lags: each change once, none inferred."""
+    link = Flapping()
+    for step in steps:
+        getattr(link, step)()
+    link.end()
+    changes = steps.count("mtu")
+    assert link.types[NotificationType.DELETE] == (changes + 1) // 2
+    assert link.types[NotificationType.ADD] == changes // 2
+    assert link.inferred == 0
+    assert {i.family for i in link.host.table.interfaces()} == {V4} | ({V6} if link.ipv6 else set())
+    for family in FAMILIES if not changes else [V4]:
         assert link.counted[family] == link.grown
 
 
-@given(STEPS)
+@given(steps(*KERNEL, *SOURCE, "mtu", "overrun"))
 @settings(max_examples=300)
-def test_a_listing_amid_a_storm_ends_in_the_newest_state(steps: list[str]) -> None:
-    """Older messages on top of a listing: what remains is what the last of them says."""
-    link = Flapping(patient=False)
-    for step in [*steps, *END]:
+def test_losses_end_in_the_newest_state(steps: list[str]) -> None:
+    """However much was lost, and whenever it was listed: the table is what the kernel has."""
+    link = Flapping()
+    for step in steps:
         getattr(link, step)()
-    assert link.connected == dict.fromkeys(FAMILIES, link.running)
-
-
-def test_a_flap_under_way_while_listing_is_not_missed_as_well() -> None:
-    """Its counters are in the listing, its messages behind it: it is seen, and only seen."""
-    link = Flapping(patient=False)
-    for step in ["overrun", "drain", "list", *FLAP, "list", "use", "drain"]:
-        getattr(link, step)()
-    for family in FAMILIES:
-        assert link.counted[family] == link.grown == Counter(up=1, down=1)
+    link.end()
+    rows = {i.family: i.parameters.connected for i in link.host.table.interfaces()}
+    assert rows == {family: link.running for family in FAMILIES if family is V4 or link.ipv6}
+    assert link.counted[V4] == link.grown
 
 
 # -- what the kernel would never say ----------------------------------------------------------
@@ -744,9 +1186,39 @@ def test_malformed_messages_never_raise(
         mutated[position % len(body)] = value
         host.tell(kind, bytes(mutated[: len(mutated) - cut]))
         host.take()
-    host.table.settle(lambda _: True)
+    host.settle()
+    host.lose()
     host.load(build.link(2))
-    host.table.caught_up()
+    assert [i.ifindex for i in host.table.interfaces()] == [2, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(RECORDED, st.integers(0, 1 << 12), st.integers(0, 255), st.integers(0, 99)),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_malformed_answers_never_raise(
+    answers: list[tuple[bytearray, int, int, int]], dump: bool
+) -> None:
+    """Nor do answers that say anything at all, to whatever was asked."""
+    host = Host().having(2, b"eth0", RUNNING)
+    if dump:
+        host.questions.list_links(host.now)
+    else:
+        host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+        host.ask()
+    sequence, port = nl.reply_to(host.kernel.queue.pop(0))
+    for body, position, value, cut in answers:
+        mutated = bytearray(body)
+        mutated[position % len(body)] = value
+        part = nl.RTM_NEWLINK, bytes(mutated[: len(mutated) - cut])
+        host.kernel.queue.append(build.datagram(part, sequence=sequence, port=port))
+        host.drain()
+        host.take()
+    host.lose()
+    host.load(build.link(2))
     assert [i.ifindex for i in host.table.interfaces()] == [2, 2]
 
 
@@ -755,20 +1227,20 @@ def test_the_recorded_life_of_links_is_told() -> None:
     host = Host()
     for what, data in recorded.datagrams():
         for message in nl.messages(data, len(data)):
-            if what not in ("links", "IPv4 netconf", "IPv6 netconf"):
+            if what != "links":
                 host.table.apply(message.type, data, message.start, message.end, 0.0, 0.0)
-    host.table.settle(lambda _: False)
-    kinds: dict[tuple[str, Family], list[NotificationType]] = {}
+    host.settle()
+    types: dict[tuple[str, Family], list[NotificationType]] = {}
     for n in host.take():
         assert n.interface is not None
         if n.type is not NotificationType.REFRESH:
-            kinds.setdefault((n.interface.link.name, n.family), []).append(n.type)
+            types.setdefault((n.interface.link.name, n.family), []).append(n.type)
     add, change, delete = NotificationType.ADD, NotificationType.PARAMETER, NotificationType.DELETE
-    assert kinds["tap", V4] == kinds["tap", V6] == [add]
-    assert kinds["ifb", V4] == kinds["ifb", V6] == [add]
-    assert kinds["ifbx", V4] == [change]
-    assert kinds["ifbx", V6] == [delete]
+    assert types["tap", V4] == types["tap", V6] == [add]
+    assert types["ifb", V4] == types["ifb", V6] == [add]
+    assert types["ifbx", V4] == [change]
+    assert types["ifbx", V6] == [delete]
     # up, forwarding, down: the deletion itself is at the end of what was kept
-    assert kinds["west", V4] == [add, change, change, change, delete]
-    assert kinds["west", V6] == [add, change, change, change, delete]
-    assert kinds["east", V4][0] == kinds["east", V6][0] == add
+    assert types["west", V4] == [add, change, change, change, delete]
+    assert types["west", V6] == [add, change, change, change, delete]
+    assert types["east", V4][0] == types["east", V6][0] == add

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import logging
 import os
 import socket
 import subprocess
@@ -21,14 +22,14 @@ from support.netlink import subscribers
 from support.waiting import DEADLINE, wait_until
 
 from exporter.bindings import rtnetlink as nl
-from exporter.bindings.rtnetlink_socket import DumpInterrupted, Requester
+from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, Receiver, subscribe
 from exporter.clock import Clock
-from exporter.model import FAMILIES, Family, Notification, NotificationType
+from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
 from exporter.sources.contract import SourceClosed
-from exporter.sources.linux import listing
+from exporter.sources.linux import questions
 from exporter.sources.linux import source as linux
-from exporter.sources.linux.listing import take_listing
 from exporter.sources.linux.source import LinuxSource
+from exporter.sources.linux.timers import TimerReader
 
 V4, V6 = Family.IPV4, Family.IPV6
 
@@ -257,29 +258,81 @@ def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
             source.close()
 
 
-@pytest.mark.parametrize("patient", [True, False], ids=["listed again", "told after it"])
 def test_nothing_falls_between_subscribing_and_listing(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, patient: bool
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens while the first listing is made is listed or told, never both or neither."""
+    """What happens before the first list is complete is listed; after it, it is told."""
+    list_links = questions.Questions.list_links
 
-    def late(requester: Requester, families: Iterable[Family]) -> listing.Listing:
-        monkeypatch.setattr(linux, "take_listing", take_listing)
+    def early(self: questions.Questions, now: float) -> None:
+        monkeypatch.setattr(questions.Questions, "list_links", list_links)
         namespace.ip("link add name early type ifb")
-        found = take_listing(requester, families)
-        namespace.ip("link add name late type ifb")
-        return found
+        list_links(self, now)
+        namespace.ip("link add name meanwhile type ifb")
 
-    monkeypatch.setattr(linux, "take_listing", late)
-    if not patient:
-        monkeypatch.setattr(linux, "QUIET_TRIES", 1)
+    monkeypatch.setattr(questions.Questions, "list_links", early)
     with opened(namespace) as source:
         listener = Listener(namespace, source)
+        assert {"early", "meanwhile"} < {i.link.name for i in source.interfaces()}
+        namespace.ip("link add name late type ifb")
         listener.finish()
-        assert {"early", "late"} < {i.link.name for i in source.interfaces()}
         for family in FAMILIES:
-            assert listener.about("early", family) == []
-            assert [h.type for h in listener.about("late", family)] == [ADD] * (not patient)
+            assert listener.about("early", family) == listener.about("meanwhile", family) == []
+            assert [h.type for h in listener.about("late", family)] == [ADD]
+
+
+def test_a_start_in_a_storm_is_an_ordinary_start(namespace: Namespace) -> None:
+    """Links that come and go all the time keep nobody from starting, and cost no other link."""
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
+    lasting = set(namespace.links())
+    ended = threading.Event()
+
+    def storm() -> None:
+        while not ended.is_set():
+            namespace.batch(
+                command
+                for i in range(4)
+                for command in (f"link add name s{i} type ifb", f"link del s{i}")
+            )
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        for _ in range(10):
+            with opened(namespace) as source:
+                assert source.health.errors == {}
+                names = {i.link.name for i in source.interfaces()}
+                assert lasting <= names <= lasting | {f"s{i}" for i in range(4)}
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_start_that_cannot_list_everything_in_time_goes_on(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is listed later comes as notifications that are not counted."""
+    monkeypatch.setattr(linux, "OPEN_SECONDS", 0.0)
+    namespace.ip("link add name west type ifb")
+    with namespace.enter():
+        source = LinuxSource()
+        source.open()
+        try:
+            assert "still being listed" in caplog.text
+            assert source.interfaces() == []
+            listener = Listener(namespace, source)
+            listener.until(lambda: len(listener.heard) >= 5, "the rest")
+            (initial, *rest) = listener.heard
+            assert initial.type is NotificationType.INITIAL
+            assert {(n.type, n.inferred) for n in rest} == {(NotificationType.REFRESH, True)}
+            assert {(n.interface.link.name, n.family) for n in rest if n.interface} == {
+                (name, family) for name in ("lo", "west") for family in FAMILIES
+            }
+            namespace.ip("link set west mtu 1400")
+            listener.finish()
+            assert [h.type for h in listener.about("west", V4)] == [CHANGE]
+        finally:
+            source.close()
 
 
 def test_an_interface_is_read_by_family_and_luid(namespace: Namespace) -> None:
@@ -429,13 +482,14 @@ def settled(listener: Listener, transitions: Transitions, names: Iterable[str]) 
 
 
 def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
-    """What was lost is inferred: net differences only, in order, and every flap accounted for."""
+    """What was lost is inferred: net differences only, and every flap accounted for."""
     names = connected_pairs(namespace, 3)
     namespace.batch([
         "link add name gone type ifb",
         "link add name renamed type ifb",
         "link add name small type ifb",
         "link add name reused index 4000 type ifb",
+        "link add name replaced index 4001 type ifb",
     ])  # fmt: skip
     with opened(namespace, buffer_bytes=8192) as source:
         transitions = Transitions(source, namespace)
@@ -448,6 +502,8 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             "link set small mtu 1279",
             "link del reused",
             "link add name reused index 4000 type bridge",
+            "link del replaced",
+            "link add name replaced index 4001 type ifb",
             "link add name new type ifb",
             "link set b2 mtu 1400",
         ])  # fmt: skip
@@ -468,15 +524,17 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             if n.inferred and n.type is not NotificationType.REFRESH and n.interface is not None
         ]
         assert len(inferred) == len(set(inferred)), "one net event each"
-        assert [kind for kind, _, _ in inferred] == sorted(
-            (kind for kind, _, _ in inferred), key=[DELETE, ADD, CHANGE].index
-        )
         # The last of the flaps that was heard may have been half of one.
+        again = ("reused", "replaced")
         flapping = {(CHANGE, family, name) for family in FAMILIES for name in names[:4]}
         assert set(inferred) - flapping == {
-            *((DELETE, family, name) for family in FAMILIES for name in ("gone", "reused")),
+            *(
+                (DELETE, family, name)
+                for family in FAMILIES
+                for name in ("gone", "reused", "replaced")
+            ),
             (DELETE, V6, "small"),
-            *((ADD, family, name) for family in FAMILIES for name in ("reused", "new")),
+            *((ADD, family, name) for family in FAMILIES for name in (*again, "new")),
             (CHANGE, V4, "small"),
             *((CHANGE, family, "b2") for family in FAMILIES),
             (CHANGE, V4, "a2"),
@@ -491,31 +549,34 @@ def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) 
     with opened(namespace, buffer_bytes=8192, clock=clock) as source:
         transitions = Transitions(source, namespace)
         listener = Listener(namespace, source)
-        for _ in range(5):
-            namespace.batch(flaps("a0", 30))
-            listener.heard += source.receive(0)
-        assert (source.health.overruns or 0) > 1
-        assert source.health.resyncs == 1
-        now[0] += linux.RESYNC_SECONDS
-        listener.until(lambda: (source.health.resyncs or 0) >= 2, "the second resync")
+        for resyncs in range(3):
+            for _ in range(3):
+                namespace.batch(flaps("a0", 30))
+                listener.heard += source.receive(0)
+            assert (source.health.overruns or 0) > 2 * resyncs
+            assert source.health.resyncs == resyncs
+            now[0] += linux.RESYNC_SECONDS
+            listener.until(lambda n=resyncs: source.health.resyncs == n + 1, "the resync")
         settled(listener, transitions, names)
         agree(source, namespace)
 
 
-def test_a_resync_waits_for_silence(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said while everything is read again is told as it was, and not inferred."""
+def test_what_is_told_during_a_resync_is_not_inferred(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that comes while everything is read again is told as it was, and once."""
     connected_pairs(namespace, 1)
-    with opened(namespace, buffer_bytes=8192) as source:
+    with opened(namespace, buffer_bytes=1 << 16) as source:
         listener = Listener(namespace, source)
+        list_links = questions.Questions.list_links
 
-        def disturbed(requester: Requester, families: Iterable[Family]) -> listing.Listing:
-            monkeypatch.setattr(linux, "take_listing", take_listing)
-            found = take_listing(requester, families)
+        def disturbed(self: questions.Questions, now: float) -> None:
+            monkeypatch.setattr(questions.Questions, "list_links", list_links)
+            list_links(self, now)
             namespace.ip("link add name late type ifb")
-            return found
 
-        monkeypatch.setattr(linux, "take_listing", disturbed)
-        namespace.batch(flaps("a0", 50))
+        monkeypatch.setattr(questions.Questions, "list_links", disturbed)
+        namespace.batch(flaps("a0", 100))
         listener.until(lambda: source.health.resyncs, "the resync")
         listener.finish()
         for family in FAMILIES:
@@ -533,12 +594,7 @@ def test_a_resync_that_fails_is_tried_again(
     monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
     with opened(namespace, buffer_bytes=8192) as source:
         listener = Listener(namespace, source)
-
-        def fail_once(*_: object) -> listing.Listing:
-            monkeypatch.setattr(linux, "take_listing", take_listing)
-            raise OSError(errno.EAGAIN, "interfaces kept coming and going")
-
-        monkeypatch.setattr(linux, "take_listing", fail_once)
+        fail_once(monkeypatch)
         namespace.batch(flaps("a0", 50))
         listener.until(lambda: source.health.resyncs, "the resync")
         assert source.health.errors == {"list": 1}
@@ -546,14 +602,60 @@ def test_a_resync_that_fails_is_tried_again(
         agree(source, namespace)
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next dump is refused."""
+    link_request = nl.link_request
+
+    def refused(sequence: int, index: int | None = None) -> bytes:
+        if index is not None:
+            return link_request(sequence, index)
+        monkeypatch.setattr(nl, "link_request", link_request)
+        unknown = 0x7FFF
+        return nl._request(unknown, 0, sequence, bytes(16))
+
+    monkeypatch.setattr(nl, "link_request", refused)
+
+
+def test_an_overrun_during_a_list_begins_it_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was lost may be what the list does not show: it is void."""
+    names = connected_pairs(namespace, 2)
+    monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
+    with opened(namespace, buffer_bytes=8192) as source:
+        transitions = Transitions(source, namespace)
+        listener = Listener(namespace, source)
+        list_links = questions.Questions.list_links
+        storms = [flaps("a0", 50), flaps("a1", 50)]
+
+        def overrun(self: questions.Questions, now: float) -> None:
+            list_links(self, now)
+            if storms:
+                namespace.batch(storms.pop())
+
+        monkeypatch.setattr(questions.Questions, "list_links", overrun)
+        namespace.batch(flaps("a0", 50))
+        listener.until(lambda: source.health.resyncs, "the resync")
+        settled(listener, transitions, names)
+        assert (source.health.overruns, source.health.resyncs) == (3, 1)
+        agree(source, namespace)
+
+
 def test_a_message_that_does_not_fit_is_a_loss(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A datagram larger than any that should come is counted, and everything is read again."""
-    monkeypatch.setattr(linux, "DATAGRAM_BYTES", 1024)
+    receive = Receiver.receive
+
+    def truncated(self: Receiver) -> Iterable[tuple[memoryview, int, int]]:
+        datagrams = list(receive(self))
+        monkeypatch.setattr(Receiver, "receive", receive)
+        return [(data, DATAGRAM_BYTES + 1, sender) for data, _, sender in datagrams[:1]]
+
     with opened(namespace) as source:
         listener = Listener(namespace, source)
         namespace.ip("link add name west type ifb")
+        monkeypatch.setattr(Receiver, "receive", truncated)
         listener.until(lambda: source.health.resyncs, "the resync")
         assert source.health.errors == {"truncated_message": 1}
         assert source.health.overruns == 0
@@ -586,62 +688,7 @@ def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
         agree(source, namespace)
 
 
-# -- listings ---------------------------------------------------------------------------------
-
-
-def test_an_interrupted_listing_is_repeated(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A listing with holes is never used: the next one is whole."""
-    namespace.ip("link add name west type veth peer name east")
-    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, 2))
-    with namespace.enter():
-        requester = Requester()
-        try:
-            found = take_listing(requester, FAMILIES)
-        finally:
-            requester.close()
-    assert {link.name for link in found.links} == {b"lo", b"west", b"east"}
-    assert len(found.existing) == 6
-
-
-def test_a_listing_that_is_always_interrupted_is_an_error(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Links that come and go all the time make it fail, not hang."""
-    monkeypatch.setattr(Requester, "links", interrupted(Requester.links, listing.LISTING_TRIES))
-    with namespace.enter(), pytest.raises(OSError, match="coming and going") as refused:
-        LinuxSource().open()
-    assert refused.value.errno == errno.EAGAIN
-
-
-def interrupted(links: Callable[[Requester], Any], times: int) -> Callable[[Requester], Any]:
-    """A dump of links that is interrupted so many times before it is not."""
-    remaining = itertools.count(times, -1)
-
-    def dump(requester: Requester) -> Any:
-        if next(remaining) > 0:
-            raise DumpInterrupted
-        return links(requester)
-
-    return dump
-
-
-def test_a_link_that_comes_between_two_dumps_is_listed(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kernel does not flag that a dump of netconf is newer than that of links."""
-    links = Requester.links
-
-    def then_one_more(requester: Requester) -> Any:
-        found = links(requester)
-        monkeypatch.setattr(Requester, "links", links)
-        namespace.ip("link add name late type ifb")
-        return found
-
-    monkeypatch.setattr(Requester, "links", then_one_more)
-    with opened(namespace) as source:
-        assert {i.link.name for i in source.interfaces()} == {"lo", "late"}
+# -- questions --------------------------------------------------------------------------------
 
 
 def test_a_comparison_that_fails_is_counted_and_made_again(
@@ -649,54 +696,46 @@ def test_a_comparison_that_fails_is_counted_and_made_again(
 ) -> None:
     """What goes wrong in the background is said, and stops nothing."""
     monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.02)
+    monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.02)
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         listener = Listener(namespace, source)
-        links = Requester.links
-        monkeypatch.setattr(Requester, "links", interrupted(links, listing.LISTING_TRIES))
+        fail_once(monkeypatch)
         namespace.sysctl("ipv6/conf/west/accept_ra", 0)
         listener.until(lambda: listener.heard, "the silent change")
         assert source.health.errors == {"list": 1}
         assert source.health.resyncs == 0
 
 
-@pytest.mark.parametrize("method", ["link", "has_netconf"])
-def test_a_question_that_fails_is_counted_and_stops_nothing(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, method: str
+def test_timers_that_cannot_be_read_stop_nothing(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an answer the family that went and came back is told all the same."""
+    """Neither at the start nor later; they are then absent."""
 
-    def fail(*_: object) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(errno.ENOBUFS, "No buffer space available")
 
-    namespace.ip("link add name west type ifb")
-    with opened(namespace) as source:
-        listener = Listener(namespace, source)
-        monkeypatch.setattr(Requester, method, fail)
-        namespace.ip("link set west mtu 1279")
-        listener.until(lambda: listener.about("west", V6), "the deletion")
-        namespace.ip("link set west mtu 1500")
-        listener.until(lambda: len(listener.about("west", V6)) > 1, "the addition")
-        assert [h.type for h in listener.about("west", V6)] == [DELETE, ADD]
+    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.02)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(TimerReader, "ask", refuse)
+        source = LinuxSource()
+        with namespace.enter():
+            source.open()
+    try:
         assert source.health.errors == {"read": 1}
-
-
-# -- undecided messages -----------------------------------------------------------------------
-
-
-def test_a_family_that_goes_is_told_though_nothing_follows(namespace: Namespace) -> None:
-    """DELNETCONF is the last message of mtu 1279: silence and a question decide it."""
-    namespace.ip("link add name west type ifb")
-    with opened(namespace) as source:
+        assert {i.parameters.base_reachable_time_seconds for i in source.interfaces()} == {None}
         listener = Listener(namespace, source)
-        namespace.ip("link set west mtu 1279")
-        listener.until(lambda: listener.about("west", V6), "the deletion")
-        assert [h.type for h in listener.about("west", V6)] == [DELETE]
+        listener.until(lambda: len(listener.heard) >= 3, "the timers")
+        agree(source, namespace)
+    finally:
+        source.close()
 
 
-@pytest.mark.parametrize("timeout", [0.0, 0.001])
-def test_short_timeouts_settle_too(namespace: Namespace, timeout: float) -> None:
-    """A caller who never waits for long still hears of the departure."""
+@pytest.mark.parametrize("timeout", [0.0, 0.001, None])
+def test_a_family_that_goes_is_told_though_nothing_follows(
+    namespace: Namespace, timeout: float | None
+) -> None:
+    """DELNETCONF is the last message of mtu 1279: an answer decides it, however short the wait."""
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         namespace.ip("link set west mtu 1279")
@@ -707,6 +746,8 @@ def test_short_timeouts_settle_too(namespace: Namespace, timeout: float) -> None
             ],
             message="the deletion",
         )
+        assert [n.type for n in heard if n.family is V6] == [DELETE]
+        assert not any(n.inferred for n in heard)
 
 
 def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
@@ -717,12 +758,160 @@ def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
     with opened(namespace) as source:
         listener = Listener(namespace, source)
         monkeypatch.setattr(linux, "BATCH_MESSAGES", 1)
-        monkeypatch.setattr(linux, "SETTLE_SECONDS", 0.0)
         namespace.ip("link set west name east")
         listener.finish()
         for family in FAMILIES:
             assert listener.about("west", family) == listener.about("east", family) == []
         assert "east" in {i.link.name for i in source.interfaces()}
+
+
+def test_answers_come_in_their_place(namespace: Namespace) -> None:
+    """On the socket that listens no answer is older than what came before it, or newer than after.
+
+    The carrier counters of a link never go back, in the order of receipt. This is what the
+    whole source is built on: measured on the kernel it runs on, whichever that is.
+    """
+    names = connected_pairs(namespace, 4)
+    indices = [namespace.links()[name]["ifindex"] for name in names]
+    ended = threading.Event()
+
+    def storm() -> None:
+        while not ended.is_set():
+            namespace.batch(c for i in range(4) for c in flaps(f"a{i}", 5))
+
+    with namespace.enter():
+        listener, _ = subscribe(linux.GROUPS, DEFAULT_BUFFER)
+    thread = threading.Thread(target=storm)
+    thread.start()
+    last: dict[int, int] = {}
+    answers = mentions = 0
+    request = itertools.count(1)
+    try:
+        with listener:
+            while answers < 4000 or mentions < 4000:
+                for index in indices:
+                    listener.send(nl.link_request(next(request), index))
+                listener.send(nl.link_request(next(request)))
+                for data in drained(listener):
+                    for message in nl.messages(data, len(data)):
+                        if message.type != nl.RTM_NEWLINK:
+                            continue
+                        link = nl.parse_link(data, message.start, message.end)
+                        assert link is not None
+                        if link.carrier_up is None or link.carrier_down is None:
+                            continue  # a message of IPv6
+                        answers += bool(message.port)
+                        mentions += not message.port
+                        count = link.carrier_up + link.carrier_down
+                        part = message.flags & nl.NLM_F_MULTI
+                        if part and count < last.get(link.ifindex, 0):
+                            continue  # a part of a dump may be: see `Replies`
+                        assert count >= last.get(link.ifindex, 0)
+                        last[link.ifindex] = count
+    finally:
+        ended.set()
+        thread.join()
+
+
+def drained(listener: socket.socket) -> Iterator[bytes]:
+    """What is queued."""
+    while True:
+        try:
+            yield listener.recv(DATAGRAM_BYTES)
+        except BlockingIOError:
+            return
+
+
+# -- lives ------------------------------------------------------------------------------------
+
+
+def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespace) -> None:
+    """The first of an index is deleted, another is moved in: two LUIDs, nothing in common."""
+    there = Namespace()
+    with there, opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.batch([
+            "link add name west index 50 type veth peer name east", "link set west up",
+            "link set east up",
+        ])  # fmt: skip
+        there.ip("link add name west index 50 type veth peer name east")
+        listener.until(
+            lambda: all(h[-1:] == [UP] for f in FAMILIES for h in [listener.about("west", f)]),
+            "carrier",
+        )
+        namespace.ip("link del west")
+        there.ip(f"link set west netns {namespace.name}")
+        assert namespace.index("west") == 50
+        listener.finish()
+        for family in FAMILIES:
+            heard = [n for n in listener.heard if n.family is family and n.ifindex == 50]
+            kinds = [(n.type, n.luid) for n in heard if n.type in (ADD, DELETE)]
+            (first, second) = (make_luid(6, 50), make_luid(6, 50, 1))
+            assert kinds == [(ADD, first), (DELETE, first), (ADD, second)]
+            assert source.interface(family, first) is None
+            assert source.interface(family, second) is not None
+        agree(source, namespace)
+
+
+def test_a_large_index_is_no_reason_to_leave_a_link_out(namespace: Namespace) -> None:
+    """Hosts that made millions of containers have indexes beyond 24 bits."""
+    large = (1 << 24) + 5
+    namespace.ip(f"link add name early index {large} type ifb")
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip(f"link add name late index {large + 1} type ifb")
+        listener.finish()
+        found = {i.luid for i in source.interfaces() if i.link.name in ("early", "late")}
+        assert found == {make_luid(6, large), make_luid(6, large + 1)}
+        agree(source, namespace)
+
+
+# -- what is known of the queue ---------------------------------------------------------------
+
+
+def test_how_long_nobody_looked_is_told(namespace: Namespace) -> None:
+    """A source that was not asked for a while says so with the next batch, and only with it."""
+    now = [100.0]
+    namespace.ip("link add name west type ifb")
+    with namespace.enter():
+        source = LinuxSource(clock=Clock(lambda: 0.0, lambda: now[0]))
+        source.open()
+        try:
+            source.receive(0)
+            assert source.health.unwatched_seconds is None
+            for waited, mtu in ((30.0, 1400), (0.25, 1500)):
+                now[0] += waited
+                namespace.ip(f"link set west mtu {mtu}")
+                wait_until(lambda: source.receive(0))
+                assert source.health.unwatched_seconds == waited
+        finally:
+            source.close()
+
+
+def test_the_debug_log_has_each_message_and_what_it_amounts_to(
+    namespace: Namespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At level debug every message of the system is logged, answers among them; else none."""
+    with caplog.at_level(logging.INFO, logger="exporter"), opened(namespace) as source:
+        listener = Listener(namespace, source)
+        listener.finish()
+        assert not caplog.records
+        caplog.set_level(logging.DEBUG, logger="exporter")
+        namespace.ip("link add name west mtu 1400 type ifb")
+        namespace.ip("link set west mtu 1279")
+        listener.until(lambda: DELETE in {n.type for n in listener.heard}, "the deletion")
+    logged = [r.fields for r in caplog.records]  # type: ignore[attr-defined]
+    index = max(fields["ifindex"] for fields in logged)
+    about = [fields for fields in logged if fields.get("ifindex") == index]
+    assert [(fields["type"], fields["answer"], fields["notifications"]) for fields in about] == [
+        ("NEWNETCONF", False, ""),
+        ("NEWNETCONF", False, ""),
+        ("NEWLINK", False, f"add ipv4 {index}, add ipv6 {index}"),
+        ("NEWLINK", False, f"parameter ipv4 {index}"),
+        ("DELNETCONF", False, ""),
+        ("NEWLINK", True, f"delete ipv6 {index}"),
+    ]
+    assert (about[2]["device"], about[2]["mtu"]) == ("west", 1400)
 
 
 # -- the sockets ------------------------------------------------------------------------------
@@ -849,6 +1038,33 @@ def test_a_source_can_be_closed_before_it_was_opened(inside: Namespace) -> None:
         source.receive(0)
 
 
+def test_a_start_whose_list_is_refused_fails(
+    inside: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a list there is nothing to start with: the kernel's error is raised."""
+    fail_once(monkeypatch)
+    source = LinuxSource()
+    with pytest.raises(OSError, match="not supported"):
+        source.open()
+    source.close()
+
+
+def test_a_start_can_be_given_up(inside: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is closed while it lists does not finish."""
+    source = LinuxSource()
+
+    def close(*_: object) -> bool:
+        source._closed = True
+        return True
+
+    monkeypatch.setattr(LinuxSource, "_wait", close)
+    monkeypatch.setattr(LinuxSource, "_drain", lambda *_: True)
+    with pytest.raises(SourceClosed):
+        source.open()
+    source._closed = False
+    source.close()
+
+
 def test_a_source_can_be_closed_any_number_of_times(inside: Namespace) -> None:
     """By whom and how often makes no difference."""
     source = LinuxSource()
@@ -908,7 +1124,7 @@ def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
     collector.join()
 
 
-@pytest.mark.parametrize("failing", ["subscribe", "Requester", "take_listing"])
+@pytest.mark.parametrize("failing", ["subscribe", "TimerReader", "Receiver", "Questions"])
 def test_an_open_that_fails_leaves_nothing_open(
     inside: Namespace, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

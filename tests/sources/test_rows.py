@@ -18,7 +18,7 @@ TIMERS = Timers(base_reachable_ms=30000, reachable_ms=17500, retransmit_ms=1000,
 
 def ipv4(flags: int = RUNNING, mtu: int = 1500, conf: bytes = build.inet_conf()) -> InterfaceRow:
     """An IPv4 row."""
-    return rows.ipv4_parameters(flags & rows.ROW_FLAGS, mtu, conf, TIMERS)
+    return rows.ipv4_row(flags & rows.ROW_FLAGS, mtu, conf, TIMERS)
 
 
 def ipv6(
@@ -29,9 +29,7 @@ def ipv6(
 ) -> InterfaceRow:
     """An IPv6 row; `conf` by the names of the bindings."""
     conf_bytes = build.inet6_conf(**conf)
-    return rows.ipv6_parameters(
-        flags & rows.ROW_FLAGS, inet6_flags, conf_bytes, addr_gen_mode, 7, TIMERS
-    )
+    return rows.ipv6_row(flags & rows.ROW_FLAGS, inet6_flags, conf_bytes, addr_gen_mode, 7, TIMERS)
 
 
 def test_an_ipv4_row_is_complete() -> None:
@@ -75,10 +73,13 @@ def test_an_ipv6_row_is_complete() -> None:
     (0, False),
     (UP, False),
     (nl.IFF_RUNNING, False),
+    (nl.IFF_LOWER_UP, False),
+    (UP | nl.IFF_RUNNING, False),
+    (UP | nl.IFF_LOWER_UP, False),
     (RUNNING, True),
 ])  # fmt: skip
-def test_connected_is_up_and_running(flags: int, connected: bool) -> None:
-    """Neither the administrative state nor the operational one is enough."""
+def test_connected_is_up_running_and_a_carrier(flags: int, connected: bool) -> None:
+    """Nothing less is enough: RUNNING comes before the kernel has looked at the carrier."""
     assert ipv4(flags).connected is connected
     assert ipv6(flags).connected is connected
 
@@ -96,8 +97,8 @@ def test_ipv6_connects_when_ready_and_enabled(
 
 
 @pytest.mark.parametrize("flag", [nl.IFF_NOARP, nl.IFF_LOOPBACK])
-def test_links_without_neighbours(flag: int) -> None:
-    """Loopback and NOARP links discover no neighbours, so nothing detects their absence."""
+def test_links_without_neighbors(flag: int) -> None:
+    """Loopback and NOARP links discover no neighbors, so nothing detects their absence."""
     for row in (ipv4(RUNNING | flag), ipv6(RUNNING | flag)):
         assert row.neighbor_discovery_supported is False
         assert row.neighbor_unreachability_detection_enabled is None
@@ -159,11 +160,11 @@ def test_router_advertisements_tell_of_dhcp(flags: int, managed: bool, other: bo
 
 def test_old_kernels_have_shorter_arrays() -> None:
     """A devconf array that ends early leaves its members absent."""
-    row = rows.ipv6_parameters(RUNNING & rows.ROW_FLAGS, READY, b"\0" * 8, None, 7, Timers())
+    row = rows.ipv6_row(RUNNING & rows.ROW_FLAGS, READY, b"\0" * 8, None, 7, Timers())
     assert row.forwarding_enabled is False
     for member in ("mtu_bytes", "router_discovery_behavior", "dad_transmits"):
         assert getattr(row, member) is None
-    assert rows.ipv4_parameters(0, 1500, b"", Timers()).forwarding_enabled is None
+    assert rows.ipv4_row(0, 1500, b"", Timers()).forwarding_enabled is None
 
 
 def test_equal_rows_are_one_object() -> None:
@@ -201,7 +202,9 @@ def test_names_become_text(name: bytes, shown: str) -> None:
     body = build.link(2, name, alias=name, kind=name)
     message = nl.parse_link(body, 0, len(body))
     assert message is not None
-    assert rows.link_facts(message, 6) == Link(shown, shown, shown, 6, "02:00:00:00:00:01")
+    assert rows.link_facts(rows.Naming._make(rows.naming_fields(message)), 6) == Link(
+        shown, shown, shown, 6, "02:00:00:00:00:01"
+    )
 
 
 @pytest.mark.parametrize(("content", "milliseconds"), [("600\n", 600000), ("", None), ("x", None)])
@@ -264,3 +267,42 @@ def test_the_status_is_that_of_the_message(
     message = nl.parse_link(body, 0, len(body))
     assert message is not None
     assert rows.link_status(message, message.kind) == expected
+
+
+@pytest.mark.parametrize(("facts", "kept_out"), [
+    ({}, False),
+    ({"flags": RUNNING | nl.IFF_SLAVE, "master": 9, "slave_kind": b"bond"}, True),
+    ({"master": 9, "slave_kind": b"team"}, True),
+    ({"master": 9}, True),
+    ({"master": 9, "slave_kind": b"bridge"}, False),
+    ({"master": 9, "slave_kind": b"vrf"}, False),
+])  # fmt: skip
+def test_masters_that_keep_ipv6_out(facts: dict[str, Any], kept_out: bool) -> None:
+    """Ports of bonds, teams and failover devices may get no IPv6; those of bridges and VRFs do."""
+    body = build.link(3, **facts)
+    message = nl.parse_link(body, 0, len(body))
+    assert message is not None
+    assert rows.ipv6_kept_out(message) is kept_out
+
+
+@pytest.mark.parametrize(("facts", "other", "same"), [
+    ({}, {"address": b"\2\0\0\0\0\2"}, False),
+    ({"permanent": b"\2\0\0\0\0\7"}, {"permanent": b"\2\0\0\0\0\7", "address": b"x" * 6}, True),
+    ({"kind": b"bridge"}, {"kind": b"bridge", "address": b"x" * 6}, True),
+    ({"kind": b"vlan", "lower": 2}, {"kind": b"vlan", "lower": 2, "address": b"x" * 6}, True),
+    ({"lower": 7}, {"lower": 8}, False),
+    ({"kind": b"vlan", "lower": 2}, {"kind": b"vlan", "lower": 3}, True),
+    ({}, {"kind": b"bridge"}, False),
+    ({}, {"hardware_type": 772}, False),
+    ({}, {"name": b"other", "mtu": 9000, "alias": b"uplink"}, True),
+])  # fmt: skip
+def test_what_tells_two_links_apart(
+    facts: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    """Type, kind, its own address and the other end; not what a link has from others."""
+    first, second = (
+        rows.Naming._make(rows.naming_fields(message))
+        for body in (build.link(3, **facts), build.link(3, **other))
+        if (message := nl.parse_link(body, 0, len(body)))
+    )
+    assert first.differs(second) is not same

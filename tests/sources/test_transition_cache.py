@@ -12,61 +12,67 @@ from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType
-from exporter.sources.linux import transition_cache as repeats
+from exporter.sources.linux import transition_cache
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.listing import Listing
-from exporter.sources.linux.transition_cache import Repeats
+from exporter.sources.linux.replies import Replies
+from exporter.sources.linux.transition_cache import TransitionCache
 
 
 class Twins:
-    """Two tables that are told the same: one through `Repeats`, one plainly."""
+    """Two tables that are told the same: one through the cache, one plainly."""
 
     def __init__(self) -> None:
-        self.answers: dict[int, bytes] = {}
-        self.quick, self.plain = (LinkTable(FAMILIES, self._read) for _ in range(2))
-        self.repeats = Repeats(self.quick)
+        self.quick, self.plain = (LinkTable(FAMILIES) for _ in range(2))
+        self.replies = [Replies(table) for table in (self.quick, self.plain)]
+        self.cache = TransitionCache(self.quick)
         self.buffer = bytearray(65536)
         self.now = 0.0
+        self.request = 0
         self.looked_up = 0
-
-    def _read(self, index: int) -> nl.LinkMessage | None:
-        body = self.answers.get(index)
-        return None if body is None else nl.parse_link(body, 0, len(body))
 
     def tell(self, *parts: tuple[int, bytes]) -> None:
         """One datagram."""
         self.now += 1.0
         time, data = 1000.0 + self.now, build.datagram(*parts)
         self.buffer[: len(data)] = data
-        for kind, body in parts:
-            if kind == nl.RTM_NEWLINK and body[0] == nl.AF_UNSPEC:
-                self.answers[int.from_bytes(body[4:8], "little")] = body
-        name = self.repeats.repeat(self.buffer, len(data), time, self.now)
+        name = self.cache.repeat(self.buffer, len(data), time, self.now)
         self.looked_up += name is not None
         for message in nl.messages(data, len(data)):
             kind, start, end = message.type, message.start, message.end
             assert name in (None, nl.MESSAGE_NAMES[kind])
             if name is None:
-                self.repeats.apply(message, self.buffer, len(data), time, self.now)
+                self.cache.apply(message, self.buffer, len(data), time, self.now)
             self.plain.apply(kind, data, start, end, time, self.now)
 
     def load(self, bodies: list[bytes]) -> None:
-        """A listing."""
+        """A dump."""
+        self.request += 1
         links = [link for b in bodies if (link := nl.parse_link(b, 0, len(b))) is not None]
-        existing = {(family, link.ifindex) for link in links for family in FAMILIES}
-        for table in (self.quick, self.plain):
-            table.load(Listing(links, existing, {}), 5000.0, self.now)
+        for replies, table in zip(self.replies, (self.quick, self.plain), strict=True):
+            table.expect_reply(self.request)
+            replies.begin_dump()
+            for link in links:
+                replies.dump_part(link, self.request, 5000.0, self.now)
+            replies.end_dump()
 
-    def caught_up(self) -> None:
-        """The queue is empty."""
-        self.quick.caught_up()
-        self.plain.caught_up()
+    def answer(self, body: bytes) -> None:
+        """The answer about one link; what was asked before is answered."""
+        link = nl.parse_link(body, 0, len(body))
+        assert link is not None
+        for replies in self.replies:
+            replies.link(link, 6000.0, self.now)
+
+    def lose(self) -> None:
+        """Something was lost."""
+        for table in (self.quick, self.plain):
+            table.lose()
 
     def take(self) -> list[Notification]:
         """What both say, which is the same, as are the interfaces."""
         said = self.quick.take()
         assert said == self.plain.take()
         assert self.quick.interfaces() == self.plain.interfaces()
+        assert self.quick.questions == self.plain.questions
         return said
 
     def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
@@ -87,7 +93,8 @@ def having(*indices: int) -> Twins:
     """Links that are up."""
     twins = Twins()
     twins.load([build.link(index, flags=RUNNING) for index in indices])
-    twins.caught_up()
+    for table in (twins.quick, twins.plain):
+        table.opening = False
     twins.take()
     return twins
 
@@ -118,6 +125,20 @@ def test_counters_may_wrap() -> None:
     for number in (*range(4), *range(2**32 - 4, 2**32 - 1), 0, 1, 2):
         twins.flap(3, number)
         twins.take()
+
+
+def test_a_kernel_without_counters_is_cached_too() -> None:
+    """Before Linux 4.16 flaps repeat as well."""
+    twins = having(3)
+    bodies = [build.link(3, flags=flags, counts=None) for flags in (UP, RUNNING)]
+    for number in range(10):
+        twins.tell((nl.RTM_NEWLINK, bodies[number % 2]))
+        twins.take()
+    seen = twins.looked_up
+    for body in bodies:
+        twins.tell((nl.RTM_NEWLINK, body))
+        assert [n.type for n in twins.take()] == [NotificationType.PARAMETER] * 2
+    assert twins.looked_up == seen + 2
 
 
 def test_a_link_that_was_replaced_is_another() -> None:
@@ -162,22 +183,50 @@ def test_two_looks_of_a_link_are_told_apart() -> None:
             assert {n.interface.link.alias for n in said if n.interface} >= {alias.decode()}
 
 
-def test_a_lost_address_has_the_link_read_again_each_time() -> None:
-    """What asks for a reading is no step, however often it came without consequence."""
+def test_a_lost_address_has_the_link_asked_about_each_time() -> None:
+    """What raises a question is no transition, however often it came without consequence."""
     twins = having(3)
     for _ in range(8):
-        twins.take()
         twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
-        twins.answers[3] = build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
         twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+        twins.take()
+        assert twins.quick.questions == {3: False}
+        twins.answer(build.link(3, flags=RUNNING))
+        assert twins.quick.questions == {}
+    twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+    twins.answer(build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1)))
     lost = twins.take()[-1]
     assert lost.interface is not None
     assert not lost.interface.parameters.connected
 
 
+def test_who_set_an_address_leaves_nothing_behind() -> None:
+    """Addresses come with the port and the sequence of who set them: none is like another."""
+    twins = having(3)
+    for number in range(1000):
+        address = build.datagram(
+            (nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)), sequence=number, port=4711
+        )
+        twins.buffer[: len(address)] = address
+        if twins.cache.repeat(twins.buffer, len(address), 0.0, 0.0) is None:
+            (message,) = nl.messages(address, len(address))
+            twins.cache.apply(message, twins.buffer, len(address), 0.0, 0.0)
+    assert len(twins.cache._messages) == 0
+
+
+def test_many_shapes_of_one_link_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that lives and is called differently all the time has no more room than others."""
+    monkeypatch.setattr(transition_cache, "_SPARE_TEMPLATES", 10)
+    twins = having(3)
+    for number in range(200):
+        twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING, alias=b"a" * number)))
+        assert len(twins.cache._messages) <= 10 + 8 + 1
+    twins.take()
+
+
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links that come and go leave no templates, and random numbers no steps, behind."""
-    monkeypatch.setattr(repeats, "_SPARE_TEMPLATES", 10)
+    monkeypatch.setattr(transition_cache, "_SPARE_TEMPLATES", 10)
     twins = having(3)
     for index in range(4, 60):
         for family in (nl.AF_INET, nl.AF_INET6):
@@ -186,19 +235,19 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             twins.flap(index, number)
         twins.tell((nl.RTM_DELLINK, build.link(index, conf=None, conf6=None)))
         twins.take()
-        assert len(twins.repeats._known) <= 10 + 8 * 2 + 4
+        assert len(twins.cache._messages) <= 10 + 8 * 2 + 4
     for number in range(200):
         twins.flap(3, number, reachable_ms=number)
         twins.take()
-    link = twins.quick.known(3)
+    link = twins.quick.settled_link(3)
     assert link is not None
-    assert len(link._positions) <= 32
-    assert all(len(position.steps) <= 32 for position in link._positions.values())
+    assert len(link._cached_states) <= 32
+    assert all(len(state.transitions) <= 32 for state in link._cached_states.values())
 
 
 FLAGS = st.sampled_from([0, UP, UP | nl.IFF_LOWER_UP, RUNNING])
 INDEX = st.sampled_from([3, 4])
-COUNTS = st.tuples(st.integers(0, 3), st.integers(0, 3))
+COUNTS = st.tuples(st.integers(0, 3), st.integers(0, 3)) | st.none()
 LINKS = st.builds(
     build.link,
     INDEX,
@@ -251,6 +300,7 @@ STEPS = st.one_of(
         st.builds(build.link, INDEX, conf=st.none(), conf6=st.none()),
     ),
     st.tuples(st.just("load"), st.lists(LINKS, max_size=2), st.booleans()),
+    st.tuples(st.just("answer"), LINKS, st.none()),
     st.tuples(st.just("take"), st.none(), st.none()),
 )
 
@@ -272,9 +322,11 @@ def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> No
             case "tell":
                 twins.tell((first, second))
             case "load":
-                twins.load([body for body in first if nl.parse_link(body, 0, len(body)).mtu])
                 if second:
-                    twins.caught_up()
+                    twins.lose()
+                twins.load(first)
+            case "answer":
+                twins.answer(first)
             case "take":
                 twins.take()
     twins.take()

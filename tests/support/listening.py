@@ -80,7 +80,7 @@ class Listener:
 
 def agree(source: LinuxSource, namespace: Namespace) -> None:
     """The table is what iproute2 shows: existence, names, mtu, forwarding, Connected, timers."""
-    links, netconf, timers = namespace.links(), namespace.netconf(), namespace.neighbour_timers()
+    links, netconf, timers = namespace.links(), namespace.netconf(), namespace.neighbor_timers()
     interfaces = {(AF_NAMES[i.family], i.link.name): i for i in source.interfaces()}
     assert interfaces.keys() == netconf.keys()
     for (family, name), interface in interfaces.items():
@@ -91,9 +91,9 @@ def agree(source: LinuxSource, namespace: Namespace) -> None:
         assert interface.link.alias == link.get("ifalias", "")
         assert row.mtu_bytes == link["mtu"]
         assert row.forwarding_enabled is netconf[family, name]["forwarding"]
-        carrier = "UP" in link["flags"] and "NO-CARRIER" not in link["flags"]
+        connected = {"UP", "LOWER_UP"} <= {*link["flags"]}
         if link["operstate"] != "UNKNOWN":
-            carrier = carrier and link["operstate"] == "UP"
-        assert row.connected is carrier, (family, name)
+            connected = connected and link["operstate"] == "UP"
+        assert row.connected is connected, (family, name)
         seconds = timer["base_reachable"] / 1000, timer["retrans"] / 1000
         assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == seconds

@@ -65,7 +65,11 @@ def link(
     kind: bytes = b"veth",
     alias: bytes = b"",
     address: bytes = b"\2\0\0\0\0\1",
-    counts: tuple[int, int] = (0, 0),
+    permanent: bytes = b"",
+    master: int | None = None,
+    slave_kind: bytes = b"",
+    lower: int | None = None,
+    counts: tuple[int, int] | None = (0, 0),
     conf: bytes | None = inet_conf(),
     conf6: bytes | None = inet6_conf(),
     flags6: int = READY,
@@ -86,13 +90,23 @@ def link(
     if mtu is not None:
         body += u32(nl.IFLA_MTU, mtu)
     body += attribute(nl.IFLA_ADDRESS, address)
+    for number, value in ((nl.IFLA_MASTER, master), (nl.IFLA_LINK, lower)):
+        if value is not None:
+            body += u32(number, value)
+    if permanent:
+        body += attribute(nl.IFLA_PERM_ADDRESS, permanent)
     if alias:
         body += attribute(nl.IFLA_IFALIAS, alias + b"\0")
     inet6 = _inet6(conf6, flags6, reachable_ms, retransmit_ms) if conf6 is not None else b""
     if family == nl.AF_INET6:
         return body + attribute(nl.IFLA_PROTINFO, inet6)
-    body += attribute(nl.IFLA_LINKINFO, attribute(nl.IFLA_INFO_KIND, kind + b"\0"))
-    body += u32(nl.IFLA_CARRIER_UP_COUNT, counts[0]) + u32(nl.IFLA_CARRIER_DOWN_COUNT, counts[1])
+    info = attribute(nl.IFLA_INFO_KIND, kind + b"\0")
+    if slave_kind:
+        info += attribute(nl.IFLA_INFO_SLAVE_KIND, slave_kind + b"\0")
+    body += attribute(nl.IFLA_LINKINFO, info)
+    if counts is not None:  # kernels before 4.16 have none
+        numbers = zip((nl.IFLA_CARRIER_UP_COUNT, nl.IFLA_CARRIER_DOWN_COUNT), counts, strict=True)
+        body += b"".join(u32(number, count) for number, count in numbers)
     spec = b""
     if conf is not None:
         spec += attribute(nl.AF_INET, attribute(nl.IFLA_INET_CONF, conf))
@@ -115,9 +129,16 @@ def address(family: int, index: int) -> bytes:
     return struct.pack("=BBBBI", family, 64, 0, 0, index)
 
 
-def datagram(*parts: tuple[int, bytes]) -> bytes:
+def datagram(*parts: tuple[int, bytes], flags: int = 0, sequence: int = 0, port: int = 0) -> bytes:
     """One datagram with these messages: (type, body) each."""
     return b"".join(
-        struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body + b"\0" * (-len(body) % 4)
+        struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, port)
+        + body
+        + b"\0" * (-len(body) % 4)
         for kind, body in parts
     )
+
+
+def error(code: int) -> bytes:
+    """NLMSG_ERROR or NLMSG_DONE, with an errno; 0 is success."""
+    return struct.pack("=i", -code)

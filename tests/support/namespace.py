@@ -149,7 +149,7 @@ class Namespace:
             if entry["interface"] not in ("all", "default")
         }
 
-    def neighbour_timers(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def neighbor_timers(self) -> dict[tuple[str, str], dict[str, Any]]:
         """``ip ntable``: the timers of each IP interface, by family and name."""
         return {
             (entry["family"], entry["dev"]): entry

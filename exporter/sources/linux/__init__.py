@@ -1,6 +1,7 @@
 """The Linux source: rtnetlink messages as notifications.
 
-Read `source` (the sockets and what to do on loss), `links` (the mapping), `link_state` and
-`rows` (one link, one row), `carrier` (unobserved flaps), `listing`; `transition_cache` and
-`templates` make what repeats cheap. Internal.
+Read `source` (the sockets and what to do on loss), `links` (what notifications amount to),
+`questions` and `replies` (what is asked, and what answers amount to), `link_state` and `rows`
+(one link, one row), `carrier` (unobserved flaps), `lives` (whose LUID), `timers`;
+`transition_cache` and `templates` make what repeats cheap, `trace` logs it all. Internal.
 """

@@ -3,17 +3,18 @@
 The kernel merges carrier changes before it tells anyone: a link that goes down and up
 again within one run of its linkwatch worker gives one message that looks like no change.
 But it counts them all (IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT). What the
-counters grew by, less the transitions that were seen, was missed.
+counters grew by, less the transitions that messages showed, was unobserved.
 
 Three facts make it more than a subtraction:
 
-- A counter grows *before* the transition shows: first LOWER_UP appears with the new count,
-  RUNNING (Connected) follows in a later message. Such a change is pending, not missed.
-- An IPv6 message (RTNLGRP_IPV6_IFINFO) shows a transition without any counter, and so does
-  a listing that may be ahead of the stream; the growth that belongs to it comes with the
-  next link message.
+- A counter may grow *before* the transition shows: LOWER_UP appears with the new count, RUNNING
+  (and Connected with it) follows in a later message. Such a change is pending, not unobserved.
+- An IPv6 message (RTNLGRP_IPV6_IFINFO) shows a transition without any counter; the growth that
+  belongs to it comes with the next link message.
 - A carrier that changes on a link that is administratively down connects nothing, so only
-  pairs (one up and one down) can be a missed flap.
+  pairs (one up and one down) can be an unobserved flap.
+
+Kernels before 4.16 have no such counters. Then nothing is known of unobserved flaps.
 
 Source: net/core/link_watch.c, and net/core/rtnetlink.c (rtnl_fill_ifinfo).
 """
@@ -21,81 +22,78 @@ Source: net/core/link_watch.c, and net/core/rtnetlink.c (rtnl_fill_ifinfo).
 from __future__ import annotations
 
 _MASK = 0xFFFFFFFF  # the counters are u32 and wrap
-_HALF = 0x7FFFFFFF  # "growth" beyond it is a message that is older than the last listing
+_HALF = 0x7FFFFFFF  # "growth" beyond it is a counter that fell
+
+#: Carrier ups and downs of a link since it was made; ``None``: the kernel does not count them.
+Counters = tuple[int, int] | None
 
 
-class CarrierAccount:
-    """The books of one IP interface. Thread: the collector."""
+def have_fallen(before: Counters, after: Counters) -> bool:
+    """Whether the counters went back, which those of one link never do."""
+    if before is None or after is None:
+        return False
+    (up, down), (seen_up, seen_down) = after, before
+    return (up - seen_up) & _MASK > _HALF or (down - seen_down) & _MASK > _HALF
 
-    __slots__ = ("_down", "_early_down", "_early_up", "_seen_down", "_seen_up", "_up", "follows")
 
-    def __init__(self, up_count: int, down_count: int, follows: bool = True) -> None:
-        #: Whether the carrier connects the interface (not while IPv6 is switched off).
+class CarrierTracker:
+    """Compares the carrier counters of one IP interface with its transitions. Not thread-safe."""
+
+    __slots__ = ("_counters", "_early_down", "_early_up", "_up", "follows")
+
+    def __init__(self, counters: Counters, *, follows: bool = True) -> None:
+        self.restart(counters, follows=follows)
+
+    def restart(self, counters: Counters, *, follows: bool) -> None:
+        """Begin anew: the interface `follows` the carrier again, or no longer."""
+        #: Whether the carrier connects the interface.
         self.follows = follows
-        self._seen_up, self._seen_down = up_count, down_count
-        self._up = self._down = 0  # growth that no transition has explained yet
-        self._early_up = self._early_down = 0  # transitions seen before their growth
+        self._counters = counters
+        self._up = 0  # an up that no transition has explained yet
+        self._early_up = self._early_down = 0  # transitions that were seen before their growth
 
-    def transition(self, connected: bool) -> None:
-        """A notification showed Connected change to `connected`."""
-        if connected:
-            if self._up:
-                self._up -= 1
-            else:
-                self._early_up += 1
-        elif self._down:
-            self._down -= 1
-        else:
+    def transition(self, *, connected: bool) -> None:
+        """Take a change of Connected that a message without counters showed."""
+        if not connected:
             self._early_down += 1
+        elif self._up:
+            self._up -= 1
+        else:
+            self._early_up += 1
 
-    def reading(
-        self,
-        up_count: int,
-        down_count: int,
-        transition: bool | None,
-        connected: bool,
-        carrier: bool,
+    def update(
+        self, counters: Counters, *, transition: bool | None, connected: bool, carrier: bool
     ) -> int:
-        """A link message gave the counters, showing `transition` (or ``None``).
+        """Take the counters of a link message, which showed `transition` (or ``None``).
 
-        Returns the number of flaps (one connect and one disconnect each) that were missed.
+        Returns the number of unobserved flaps (one connect and one disconnect each).
         `connected` and `carrier` (LOWER_UP) are those of the same message.
         """
-        grown_up = (up_count - self._seen_up) & _MASK
-        grown_down = (down_count - self._seen_down) & _MASK
-        early_up, early_down = self._early_up, self._early_down
+        if counters is None or self._counters is None or have_fallen(self._counters, counters):
+            self.restart(counters, follows=self.follows)
+            return 0
+        grown_up = (counters[0] - self._counters[0]) & _MASK
+        grown_down = (counters[1] - self._counters[1]) & _MASK
+        self._counters = counters
+        # An early transition without growth was administrative: no growth is owed for it.
+        up = max(self._up + grown_up - self._early_up, 0) - (transition is True)
+        down = max(grown_down - self._early_down, 0) - (transition is False)
         self._early_up = self._early_down = 0
-        if grown_up > _HALF or grown_down > _HALF:
-            return 0  # what this message shows was before these books began
-        self._seen_up, self._seen_down = up_count, down_count
-        # An early transition without growth was administrative: nothing is owed for it.
-        self._up = max(self._up + grown_up - early_up, 0)
-        self._down = max(self._down + grown_down - early_down, 0)
-        if transition is not None:
-            self.transition(transition)
-            self._early_up = self._early_down = 0
-        pending_up, pending_down = carrier and not connected, connected and not carrier
-        missed = max(0, min(self._up - pending_up, self._down - pending_down))
-        self._up = min(self._up - missed, 1) if pending_up else 0
-        self._down = min(self._down - missed, 1) if pending_down else 0
-        return missed
+        pending = carrier and not connected
+        flaps = max(0, min(up - pending, down))
+        self._up = max(0, min(up - flaps, 1)) if pending else 0
+        return flaps
 
     @property
-    def books(self) -> tuple[bool, int, int, int, int]:
-        """All that is known beside the counters themselves."""
-        return self.follows, self._up, self._down, self._early_up, self._early_down
+    def pending(self) -> tuple[bool, int, int, int]:
+        """Everything but the counters."""
+        return self.follows, self._up, self._early_up, self._early_down
 
-    def has_read(self, up_count: int, down_count: int) -> bool:
-        """Whether these were the counters of the last reading."""
-        return (up_count, down_count) == (self._seen_up, self._seen_down)
+    def is_at(self, counters: Counters) -> bool:
+        """Whether the last update had these counters."""
+        return counters == self._counters
 
-    def restore(
-        self, books: tuple[bool, int, int, int, int], up_count: int, down_count: int
-    ) -> None:
-        """Have the books of an earlier time, with the counters of now."""
-        self.follows, self._up, self._down, self._early_up, self._early_down = books
-        self._seen_up, self._seen_down = up_count, down_count
-
-    def forget(self, up_count: int, down_count: int, follows: bool) -> None:
-        """Start afresh, because the interface `follows` the carrier no longer, or again."""
-        self.__init__(up_count, down_count, follows)  # type: ignore[misc]
+    def restore(self, pending: tuple[bool, int, int, int], counters: Counters) -> None:
+        """Take back an earlier `pending`, with the counters of now."""
+        self.follows, self._up, self._early_up, self._early_down = pending
+        self._counters = counters

@@ -9,94 +9,115 @@ from typing import Any
 from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, Interface, InterfaceRow, LinkStatus, make_luid
 from exporter.sources.linux import rows
-from exporter.sources.linux.carrier import CarrierAccount
-from exporter.sources.linux.rows import Timers
+from exporter.sources.linux.carrier import CarrierTracker, Counters, have_fallen
+from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.rows import Naming, Timers, naming_fields
 
 _IPV6_MIN_MTU = 1280
 
-#: What messages change, beside what is kept by family and the carrier counters.
+#: What messages change, besides what is kept by family and the carrier counters.
 _CHANGING = (
-    "naming", "facts", "mtu", "flags", "carrier", "status", "inet_conf",
-    "flags6", "status6", "inet6_conf", "inet6_flags", "addr_gen_mode",
+    "naming", "facts", "mtu", "flags", "status", "inet_conf",
+    "flags6", "status6", "inet6_conf", "inet6_flags", "addr_gen_mode", "ipv6_kept_out",
 )  # fmt: skip
 _changing = attrgetter(*_CHANGING)
-#: Positions of a link that are known, and steps from one: a flap has a handful, random timers
+#: Cached states of a link, and cached transitions from one: a flap has a handful, random timers
 #: make more.
-_MAX_POSITIONS = _MAX_STEPS = 32
+_MAX_STATES = _MAX_TRANSITIONS = 32
 
 
-class Position:
-    """A state that a link was in, and the steps that it took from there (see `repeats`)."""
+class CachedState:
+    """A state that a link was in, and what messages did to it there (see `transition_cache`)."""
 
-    __slots__ = ("flags6", "state", "steps")
+    __slots__ = ("flags6", "state", "transitions")
 
     def __init__(self, state: tuple[Any, ...], flags6: int) -> None:
         self.state = state
         self.flags6 = flags6
-        #: By message, where it led and what it amounted to.
-        self.steps: dict[Hashable, Any] = {}
+        #: Where each message led, and the notifications that it amounted to.
+        self.transitions: dict[Hashable, Any] = {}
 
-    def note(self, message: Hashable, step: object) -> None:
-        """Know the step that a message leads to."""
-        if len(self.steps) >= _MAX_STEPS:
-            self.steps.clear()
-        self.steps[message] = step
+    def add(self, message: Hashable, transition: object) -> None:
+        """Cache the transition for a message."""
+        if len(self.transitions) >= _MAX_TRANSITIONS:
+            self.transitions.clear()
+        self.transitions[message] = transition
 
 
 class LinkState:
     """A link as its last messages described it, and the IP interfaces on it."""
 
     __slots__ = (
-        *_CHANGING, "_positions", "accounts", "behind", "counters", "hardware_type", "heard",
-        "ifindex", "interfaces", "luid", "position", "timers", "type",
+        *_CHANGING, "_cached_states", "arrived", "cached_state", "counters", "ifindex",
+        "interfaces", "life", "luid", "messages_seen", "stale", "timers", "trackers", "type",
     )  # fmt: skip
 
-    def __init__(self, message: nl.LinkMessage, timers: dict[Family, Timers]) -> None:
+    def __init__(
+        self, message: nl.LinkMessage, timers: dict[Family, Timers], lives: Lives | None = None
+    ) -> None:
         self.ifindex = message.ifindex
-        self.hardware_type = message.hardware_type
-        # Frozen: the LUID must not change when a device changes its mode.
+        # Frozen, with the LUID, which must not change when a device changes its mode.
         self.type = rows.interface_type(message.hardware_type, message.name or b"")
-        self.luid = make_luid(self.type, message.ifindex)
+        self.life = 0 if lives is None else lives.current(self.type, message.ifindex)
+        self.luid = make_luid(self.type, message.ifindex, self.life)
         self.timers = timers
-        self.naming = message.name, message.alias, message.kind, message.address
-        self.facts = rows.link_facts(message, self.type)
+        self.naming = Naming._make(naming_fields(message))
+        self.facts = rows.link_facts(self.naming, self.type)
         self.mtu = self.inet6_flags = 0
         self.inet_conf = self.inet6_conf = b""
         self.addr_gen_mode: int | None = None
         self.interfaces: dict[Family, Interface] = {}
-        self.accounts: dict[Family, CarrierAccount] = {}
-        #: Messages about it, see `repeats`.
-        self.heard = 0
-        #: The state among those that it keeps returning to; ``None`` when it is none of them.
-        self.position: Position | None = None
-        #: `position` and `counters` went on, the other attributes are still to `catch_up`.
-        self.behind = False
-        self._positions: dict[tuple[Any, ...], Position] = {}
-        self.take(message)
+        #: Families that came to this link after it was made, and whether they were connected
+        #: then. They have no row until a message describes them.
+        self.arrived: dict[Family, bool] = {}
+        self.trackers: dict[Family, CarrierTracker] = {}
+        #: Messages about it, see `transition_cache`.
+        self.messages_seen = 0
+        #: The state, if it is one of those that the link keeps returning to.
+        self.cached_state: CachedState | None = None
+        #: `cached_state` and `counters` went on; the other attributes need a `sync`.
+        self.stale = False
+        self._cached_states: dict[tuple[Any, ...], CachedState] = {}
+        self.update(message)
 
-    def take(self, message: nl.LinkMessage) -> None:
-        """Keep what an AF_UNSPEC link message says."""
-        naming = message.name, message.alias, message.kind, message.address
+    def __repr__(self) -> str:
+        families = ", ".join(family.label for family in self.interfaces)
+        return f"<LinkState {self.ifindex} {self.facts.name!r} {self.luid:#018x} [{families}]>"
+
+    def update(
+        self, message: nl.LinkMessage, *, reply: bool = False, operational: bool = True
+    ) -> bool:
+        """Take the attributes of an AF_UNSPEC link message. Returns whether `facts` changed.
+
+        A `reply` shows everything as it is, where a notification may show an operation half done.
+        Without `operational` only its settings are taken, and not the carrier and what
+        depends on it: drivers change that at any time, and a notification follows.
+        """
+        facts = self.facts
+        naming = naming_fields(message)
         if naming != self.naming:
-            self.naming = naming
-            self.facts = rows.link_facts(message, self.type)
-        self.flags = message.flags & rows.ROW_FLAGS
-        self.status = rows.link_status(message, self.naming[2])
-        self.carrier = bool(message.flags & nl.IFF_LOWER_UP)
-        self.counters = message.carrier_up or 0, message.carrier_down or 0
+            self.naming = Naming._make(naming)
+            self.facts = rows.link_facts(self.naming, self.type)
+        self.ipv6_kept_out = rows.ipv6_kept_out(message)
+        if operational:
+            self.flags = message.flags & rows.ROW_FLAGS
+            self.status = rows.link_status(message, self.naming.kind)
+            self.counters = _counters(message)
         mtu_changed, self.mtu = message.mtu != self.mtu, message.mtu or 0
         if message.inet_conf is not None:
             self.inet_conf = message.inet_conf
-        self.take_inet6(message)
-        if mtu_changed and self.mtu >= _IPV6_MIN_MTU and Family.IPV6 in self.interfaces:
+        self.update_inet6(message, operational=operational)
+        if mtu_changed and not reply and self.mtu >= _IPV6_MIN_MTU and self.has(Family.IPV6):
             # This message carries IPv6's previous MTU: the kernel sets it to the link's
             # only after it was sent, and says nothing more (addrconf_notify, CHANGEMTU).
             self.inet6_conf = nl.with_conf_value(self.inet6_conf, nl.IPV6_MTU6, self.mtu)
+        return self.facts is not facts and self.facts != facts
 
-    def take_inet6(self, message: nl.LinkMessage) -> None:
-        """Keep what any link message says about IPv6."""
-        self.flags6 = message.flags & rows.ROW_FLAGS
-        self.status6 = rows.link_status(message, self.naming[2])
+    def update_inet6(self, message: nl.LinkMessage, *, operational: bool = True) -> None:
+        """Take the attributes of IPv6 from any link message."""
+        if operational:
+            self.flags6 = message.flags & rows.ROW_FLAGS
+            self.status6 = rows.link_status(message, self.naming.kind)
         if message.inet6_conf is None:
             return
         self.inet6_conf = message.inet6_conf
@@ -109,13 +130,40 @@ class LinkState:
                 reachable_ms=reachable_ms, retransmit_ms=retransmit_ms
             )
 
-    def parameters(self, family: Family) -> InterfaceRow:
-        """The row of one family, from all that was taken."""
+    def set_forwarding(self, family: Family, value: int) -> None:
+        """Take the setting that a netconf message tells."""
         if family is Family.IPV4:
-            return rows.ipv4_parameters(
-                self.flags, self.mtu, self.inet_conf, self.timers[Family.IPV4]
-            )
-        return rows.ipv6_parameters(
+            self.inet_conf = nl.with_conf_value(self.inet_conf, nl.IPV4_FORWARDING, value)
+        else:
+            self.inet6_conf = nl.with_conf_value(self.inet6_conf, nl.IPV6_FORWARDING, value)
+
+    def forget(self, family: Family) -> None:
+        """Drop the settings of a family: another IP interface has others."""
+        if family is Family.IPV4:
+            self.inet_conf = b""
+        else:
+            self.inet6_conf, self.inet6_flags, self.addr_gen_mode = b"", 0, None
+
+    def has(self, family: Family) -> bool:
+        """Whether the IP interface exists."""
+        return family in self.interfaces or family in self.arrived
+
+    def is_another(self, message: nl.LinkMessage) -> bool:
+        """Whether a message is about a link that has taken over the index of this one."""
+        return self.naming.differs(Naming._make(naming_fields(message))) or have_fallen(
+            self.counters, _counters(message)
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the link is connected; IPv6 may not be, for reasons of its own."""
+        return rows.is_connected(self.flags)
+
+    def row(self, family: Family) -> InterfaceRow:
+        """Make the row of one family."""
+        if family is Family.IPV4:
+            return rows.ipv4_row(self.flags, self.mtu, self.inet_conf, self.timers[Family.IPV4])
+        return rows.ipv6_row(
             self.flags6,
             self.inet6_flags,
             self.inet6_conf,
@@ -125,56 +173,67 @@ class LinkState:
         )
 
     def status_of(self, family: Family) -> LinkStatus:
-        """The status of one family: IPv6 can be switched off on a link that is on."""
+        """Return the status of one family: IPv6 can be switched off on a link that is on."""
         if family is Family.IPV4:
             return self.status
         return rows.SWITCHED_OFF if rows.ipv6_disabled(self.inet6_conf) else self.status6
 
     def follows_carrier(self, family: Family) -> bool:
-        """Whether a carrier connects the family: IPv6 that is switched off stays disconnected."""
-        return family is not Family.IPV6 or not rows.ipv6_disabled(self.inet6_conf)
+        """Whether a carrier connects the family. IPv6 may be disabled, or kept out by a master."""
+        if family is not Family.IPV6:
+            return True
+        if self.ipv6_kept_out and not self.inet6_flags & nl.IF_READY:
+            return False
+        return not rows.ipv6_disabled(self.inet6_conf)
 
     def interface(self, family: Family) -> Interface:
-        """The IP interface of one family."""
-        parameters, status = self.parameters(family), self.status_of(family)
-        return Interface(family, self.luid, self.ifindex, self.facts, parameters, status)
+        """Make the IP interface of one family."""
+        row, status = self.row(family), self.status_of(family)
+        return Interface(family, self.luid, self.ifindex, self.facts, row, status)
 
-    # -- going round in circles -----------------------------------------------------------
+    # -- the transition cache -------------------------------------------------------------
 
-    def stand(self) -> None:
-        """Find out which position this is, so that steps from it can be noted and repeated."""
-        if self.position is not None:
+    def enter_cached_state(self) -> None:
+        """Find, or make, the cached state that equals the present one."""
+        if self.cached_state is not None or self.arrived:
             return
         families = tuple(self.interfaces)
-        accounts = [self.accounts[family] for family in families]
-        if not all(account.has_read(*self.counters) for account in accounts):
-            return  # a listing is ahead of the stream
+        trackers = [self.trackers[family] for family in families]
+        if not all(tracker.is_at(self.counters) for tracker in trackers):
+            return
         state = (
             _changing(self),
             tuple(self.interfaces.items()),
             tuple(self.timers.items()),
-            tuple([account.books for account in accounts]),
+            tuple([tracker.pending for tracker in trackers]),
+            self.counters is None,
         )
-        position = self._positions.get(state)
-        if position is None:
-            if len(self._positions) >= _MAX_POSITIONS:
-                self._positions.clear()
-            position = self._positions[state] = Position(state, self.flags6)
-        self.position = position
+        cached = self._cached_states.get(state)
+        if cached is None:
+            if len(self._cached_states) >= _MAX_STATES:
+                self._cached_states.clear()
+            cached = self._cached_states[state] = CachedState(state, self.flags6)
+        self.cached_state = cached
 
-    def catch_up(self) -> None:
-        """Bring all attributes to the position."""
-        if not self.behind or self.position is None:
+    def sync(self) -> None:
+        """Set all attributes to those of the cached state."""
+        if not self.stale or self.cached_state is None:
             return
-        self.behind = False
-        changing, interfaces, timers, books = self.position.state
+        self.stale = False
+        changing, interfaces, timers, pending, _ = self.cached_state.state
         for name, value in zip(_CHANGING, changing, strict=True):
             setattr(self, name, value)
         self.interfaces, self.timers = dict(interfaces), dict(timers)
-        for family, kept in zip(self.interfaces, books, strict=True):
-            self.accounts[family].restore(kept, *self.counters)
+        for family, saved in zip(self.interfaces, pending, strict=True):
+            self.trackers[family].restore(saved, self.counters)
 
-    def leave(self) -> None:
-        """Be about to change in a way that no step describes."""
-        self.catch_up()
-        self.position = None
+    def leave_cached_state(self) -> None:
+        """Prepare for a change that no cached transition describes."""
+        self.sync()
+        self.cached_state = None
+
+
+def _counters(message: nl.LinkMessage) -> Counters:
+    if message.carrier_up is None or message.carrier_down is None:
+        return None
+    return message.carrier_up, message.carrier_down

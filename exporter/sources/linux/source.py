@@ -1,9 +1,8 @@
-"""The Linux source: one rtnetlink socket that listens, one that asks, and what to do on loss.
+"""The Linux source: one rtnetlink socket that listens and asks, and what to do on loss.
 
-Subscribe, then list, then drain: in any other order a change falls between. A listing is
-used when nothing was said while it was made: a message that is older, applied on top of it,
-turns a link back to what it was, and forth again. In a storm without any pause that has to
-be accepted; the last message about a link is its newest state all the same.
+Subscribe, then list, then go on receiving: in any other order a change falls between. The
+list is asked for through the socket that listens, so that each answer has its place among the
+notifications (see `questions` and `replies`). Nothing is read ahead of them or behind.
 
 Loss is possible and is never silent. When the socket's buffer overflows, the next receive
 fails with ENOBUFS, once; until the queue is *empty* the kernel drops everything that comes,
@@ -12,7 +11,7 @@ then list, and pass on the differences as inferred notifications. NETLINK_NO_ENO
 some set to be rid of the error, loses the same messages and does not say so.
 
 Some settings change without any message (accept_ra, dad_transmits, disable_ipv6 on a link
-without addresses, IPv4 neighbour timers). A comparison every minute finds those.
+without addresses, IPv4 neighbor timers). A comparison every minute finds those.
 
 Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_netlink.c
 """
@@ -27,23 +26,26 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import (
     DATAGRAM_BYTES,
     Receiver,
-    Requester,
     dropped,
+    namespace_id,
     subscribe,
 )
 from exporter.clock import SYSTEM, Clock
+from exporter.logs import event
 from exporter.model import FAMILIES, Family, Interface, Notification, NotificationType
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.listing import AF, Key, Listing, take_listing
-from exporter.sources.linux.transition_cache import Repeats
+from exporter.sources.linux.lives import Lives, lives_of
+from exporter.sources.linux.questions import Questions
+from exporter.sources.linux.timers import TimerReader
+from exporter.sources.linux.trace import traced
+from exporter.sources.linux.transition_cache import TransitionCache
 
 assert sys.platform == "linux"  # for mypy: the rest does not exist elsewhere
 
@@ -58,28 +60,29 @@ GROUPS = (
     nl.RTNLGRP_IPV6_NETCONF,
 )
 
-#: Messages handed on at once: large enough to amortise a wake-up, small enough (about 10 ms
+#: Messages handed on at once: large enough to amortize a wake-up, small enough (about 10 ms
 #: of work) that a scrape sees a storm as it goes on.
 BATCH_MESSAGES = 1024
-#: Silence after which an undecided message (see `LinkTable.unsettled`) is decided by asking.
-SETTLE_SECONDS = 0.02
-#: At most one resync a second: a listing of 4,000 links costs 25 ms and must not become a load.
+#: How long `LinuxSource.open` waits for the first list to be complete. Without losses it is at
+#: once; where messages come faster than they are taken, the rest is listed later.
+OPEN_SECONDS = 5.0
+#: At most one resync a second: a list of 4,000 links costs 25 ms and must not become a load.
 RESYNC_SECONDS = 1.0
 RECONCILE_SECONDS = 60.0
+#: The source looks at its queue at least once in so many seconds, and so knows when it could not.
+LOOK_SECONDS = 1.0
 #: In a storm the queue is emptied once in so many seconds: each time costs as much as five
-#: messages. Time stamps are then exact to that. What happens in calm, and the first so many
-#: times in a row, goes without a pause.
+#: messages. Time stamps are then exact to that. The first `UNPAUSED` times in a row, and so all
+#: that happens in calm, go without a pause.
 PAUSE_SECONDS = 0.002
 UNPAUSED = 50
-#: The kernel's fullest: 187,000 messages a second, each of which it counts as 2,304 bytes. No
+#: The kernel's fastest: 187,000 messages a second, each of which it counts as 2,304 bytes. No
 #: pause is so long that they fill more than a quarter of the receive buffer.
 FULLEST_BYTES_PER_SECOND = 187_000 * 2304
-#: How often a listing is made again because something was said meanwhile.
-QUIET_TRIES = 5
 
 
 def longest_pause(receive_buffer_bytes: int) -> float:
-    """How long messages may be let gather in a receive buffer. Unit: seconds."""
+    """Return how long messages may gather in a receive buffer. Unit: seconds."""
     return min(PAUSE_SECONDS, receive_buffer_bytes / FULLEST_BYTES_PER_SECOND / 4)
 
 
@@ -110,11 +113,21 @@ class LinuxSource:
         self._longest_pause = PAUSE_SECONDS
         #: Since when messages may have been received that are not processed; None while waiting.
         self._busy_since: float | None = None
-        self._greeted = self._lost = self._empty = False
-        self._settle_at = self._next_resync = self._next_reconcile = self._bucket = 0.0
+        self._confirmed = self._empty = False
+        #: Everything has to be listed; a list is under way; the timers are known.
+        self._must_list = self._listing = self._timed = False
+        self._next_resync = self._next_reconcile = self._bucket = 0.0
+        #: Until when somebody looked at the queue, and the longest time since the last batch that
+        #: nobody did.
+        self._looked = self._unwatched = 0.0
 
     def open(self) -> None:
-        """Subscribe, then list. Raises OSError, and `SourceClosed` when closed already."""
+        """Subscribe, then list. Raises OSError, and `SourceClosed` if closed before or meanwhile.
+
+        Links that come and go all the time are no hindrance. Returns after some `OPEN_SECONDS`
+        at the latest; what could not be listed by then follows as notifications that are not
+        counted (`NotificationType.REFRESH`).
+        """
         with self._using, ExitStack() as resources:  # released again if anything fails
             if self._closed:
                 raise SourceClosed
@@ -124,42 +137,39 @@ class LinuxSource:
             self._longest_pause = longest_pause(size)
             self.health.dropped = dropped(listener)
             self._receiver = Receiver(listener)
-            self._requester = Requester()
-            resources.callback(self._requester.close)
+            self._timers = TimerReader()
+            resources.callback(self._timers.close)
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             resources.callback(os.close, wake)
             self._poll = select.poll()
-            self._poll.register(listener, select.POLLIN)
-            self._poll.register(wake, select.POLLIN)
-            self._table = LinkTable(self._families, self._read_link)
-            self._repeats = Repeats(self._table)
-            self._read_all(listener)
+            for file in (listener, self._timers, wake):
+                self._poll.register(file, select.POLLIN)
+            self._table = LinkTable(self._families, Lives(lives_of(namespace_id(listener))))
+            self._cache = TransitionCache(self._table)
+            self._questions = Questions(listener, self._table, self.health, size)
+            self._list_first(listener)
             self._table.take()  # what exists at the start is not an addition
-            self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
             self._listener, self._wake = listener, wake
             self._resources = resources.pop_all()
             self.health.up = True
 
     def receive(self, timeout: float | None) -> list[Notification]:
-        """The next notifications; see `contract.Source.receive`."""
+        """Return the next notifications; see `contract.Source.receive`."""
         with self._using:
             self._busy_since = self._clock.monotonic()
-            if not self._greeted and not self._closed and self._listener:
-                self._greeted = True
+            if not self._confirmed and not self._closed and self._listener:
+                self._confirmed = True
                 return [self._initial()]
             deadline = None if timeout is None else self._clock.monotonic() + timeout
             while not self._closed and self._listener:
                 if self._empty:
                     self._pause()
-                self._empty = empty = self._drain(self._listener)
-                if empty:
-                    self._table.caught_up()
-                if empty and self._lost:
-                    self._resync(self._listener)
+                self._turn(self._listener)
                 batch = self._table.take()
                 if batch:
+                    self.health.unwatched_seconds, self._unwatched = self._unwatched, 0.0
                     return batch
-                if empty and not self._wait(deadline):
+                if self._empty and not self._wait(deadline):
                     return []
             raise SourceClosed
 
@@ -170,14 +180,14 @@ class LinuxSource:
         return now if busy_since is None else busy_since
 
     def interface(self, family: Family, luid: int) -> Interface | None:
-        """The interface as of the last message received."""
+        """Return the interface as of the last message received."""
         for interface in self._table.interfaces():
             if interface.family is family and interface.luid == luid:
                 return interface
         return None
 
     def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
-        """The interfaces as of the last message received."""
+        """Return the interfaces as of the last message received."""
         interfaces = self._table.interfaces()
         return [i for i in interfaces if family in (Family.UNSPEC, i.family)]
 
@@ -192,7 +202,7 @@ class LinuxSource:
                     self.health.up = False
                     self._resources.close()
 
-    # -- the stream ---------------------------------------------------------------------
+    # -- the queue ----------------------------------------------------------------------
 
     def _initial(self) -> Notification:
         clock = self._clock
@@ -200,12 +210,26 @@ class LinuxSource:
             NotificationType.INITIAL, Family.UNSPEC, 0, 0, clock.wall(), clock.monotonic()
         )
 
+    def _turn(self, listener: socket.socket) -> None:
+        """Take what is queued, then ask what has to be asked."""
+        self._empty = self._drain(listener)
+        self._receive_timers()
+        now = self._clock.monotonic()
+        if self._listing:
+            self._check_list(now)
+        elif self._must_list:
+            if self._empty and now >= self._next_resync:
+                self._list_links(now)
+        elif now >= self._next_reconcile:
+            self._list_links(now)
+        self._questions.ask(now)
+
     def _drain(self, listener: socket.socket) -> bool:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
-        heard = 0
+        count = 0
         while not self._closed:
             try:
-                heard += self._hear()
+                count += self._take_datagrams()
             except BlockingIOError:
                 return True
             except OSError as error:
@@ -213,61 +237,63 @@ class LinuxSource:
                     raise
                 self._overrun(listener)
             # After a loss only an empty queue lets new messages in, so it is emptied at once.
-            if heard >= BATCH_MESSAGES and not self._lost:
+            if count >= BATCH_MESSAGES and not self._must_list:
                 break
         return False
 
-    def _hear(self) -> int:
-        """Apply some messages, and count them. Raises what the socket raises, empty or not."""
+    def _take_datagrams(self) -> int:
+        """Apply some datagrams, and count them. Raises what the socket raises, empty or not."""
         datagrams = self._receiver.receive()
         instant, time = self._clock.monotonic(), self._clock.wall()
-        self._settle_at = instant + SETTLE_SECONDS
-        repeat, messages = self._repeats.repeat, self.health.messages
-        heard = 0
+        self._unwatched = max(self._unwatched, instant - self._looked)
+        self._looked = instant
+        repeat, messages, questions = self._cache.repeat, self.health.messages, self._questions
+        asked = questions.outstanding
+        if log.isEnabledFor(logging.DEBUG):
+            datagrams = traced(datagrams, self._table.out, questions.is_answer)
+        count = 0
         try:
             for data, size, sender in datagrams:
-                heard += 1
+                count += 1
                 if sender:  # only the kernel (0) speaks for the kernel
                     self.health.count_error("foreign_message")
+                elif asked and size <= DATAGRAM_BYTES and questions.is_answer(*nl.reply_to(data)):
+                    questions.receive(data, size, time, instant)
                 elif name := repeat(data, size, time, instant):
                     messages[name] += 1
                 elif size > DATAGRAM_BYTES:
                     self.health.count_error("truncated_message")
-                    self._lost = True
+                    self._lose()
                 else:
                     self._apply(data, size, time, instant)
         except Exception:  # a defect of ours; whatever was received with it is gone
-            self._lost = True
+            self._lose()
             raise
-        return heard
+        return count
 
     def _apply(self, data: memoryview, size: int, time: float, instant: float) -> None:
-        """Take a datagram that says something new."""
+        """Take a datagram that the cache does not know."""
         for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
-            if name is not None:
+            if name is not None and not self._questions.is_answer(message.sequence, message.port):
                 self.health.messages[name] += 1
-                self._repeats.apply(message, data, size, time, instant)
+                self._cache.apply(message, data, size, time, instant)
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""
-        task: Callable[[], None] | None = None
-        if self._lost:
-            due = self._next_resync  # `receive` does it when the queue is empty
-        elif self._table.unsettled:
-            due, task = self._settle_at, self._settle
-        else:
-            due, task = self._next_reconcile, self._reconcile
-        last = deadline is not None and deadline <= due
-        until = deadline if deadline is not None and last else due
+        now = self._clock.monotonic()
+        dues = (
+            now + LOOK_SECONDS,
+            self._next_resync if self._must_list else self._next_reconcile,
+            self._questions.next_deadline(),
+            deadline,
+        )
+        until = max(now, min(due for due in dues if due is not None))
         self._busy_since = None
-        ready = self._poll.poll(max(0.0, until - self._clock.monotonic()) * 1000)
-        self._busy_since = self._clock.monotonic()
-        if ready:
-            return True
-        if task and not last:
-            task()
-        return not last
+        ready = self._poll.poll((until - now) * 1000)
+        returned = self._busy_since = self._clock.monotonic()
+        self._looked = min(returned, until)
+        return bool(ready) or deadline is None or until < deadline
 
     def _pause(self) -> None:
         """Let messages gather, if the queue was emptied often of late: a leaky bucket."""
@@ -276,81 +302,82 @@ class LinuxSource:
         if self._bucket > now + UNPAUSED * PAUSE_SECONDS:
             time.sleep(self._longest_pause)
 
-    # -- asking -------------------------------------------------------------------------
+    # -- the list of links --------------------------------------------------------------
 
-    def _read_all(self, listener: socket.socket) -> None:
-        """Make the table equal to a listing, made in silence if possible. Raises OSError."""
-        tries = QUIET_TRIES
-        while True:
-            self._lost = False  # a loss from here on asks for the next listing
-            listing = take_listing(self._requester, self._families)
-            tries -= 1
-            if not tries or self._closed or not self._poll.poll(0):
-                break
-            while not (self._drain(listener) or self._closed):
-                pass
-        self._load(listing)
+    def _list_first(self, listener: socket.socket) -> None:
+        """List what exists, and wait for it."""
+        now = self._looked = self._clock.monotonic()
+        deadline = now + OPEN_SECONDS
+        self._list_links(now)
+        while self._clock.monotonic() < deadline:
+            self._turn(listener)
+            if self._closed:
+                raise SourceClosed
+            if self._questions.error is not None:
+                raise self._questions.error
+            if not self._table.opening:
+                return
+            if self._empty:
+                self._wait(deadline)
+        event(log, logging.WARNING, "Interfaces are still being listed", after=OPEN_SECONDS)
+
+    def _list_links(self, now: float) -> None:
+        """Ask for all links and timers."""
+        self._must_list, self._listing = False, True  # a loss from here on asks for the next list
+        self._next_resync, self._next_reconcile = now + RESYNC_SECONDS, now + RECONCILE_SECONDS
+        self._questions.list_links(now)
+        try:
+            self._timers.ask()
+        except OSError as error:
+            self._timers_failed(error)
+
+    def _check_list(self, now: float) -> None:
+        """End the listing when everything was answered, or was not."""
+        error = self._questions.error
+        if error is not None:
+            self._listing, self._must_list = False, True
+            self.health.count_error("list")
+            event(log, logging.WARNING, "Listing the interfaces failed, trying again", error=error)
+        elif not self._questions.listing and (self._timed or not self._table.opening):
+            self._listing = False
+            if self._table.doubtful:
+                self.health.resyncs = (self.health.resyncs or 0) + 1
+                self.health.last_resync = self._clock.wall()
+            self._table.opening = self._table.doubtful = False
+
+    def _receive_timers(self) -> None:
+        try:
+            timers = self._timers.receive()
+        except OSError as error:
+            self._timers_failed(error)
+            return
+        if timers is not None:
+            self._timed = True
+            self._table.set_timers(timers, self._clock.wall(), self._clock.monotonic())
+
+    def _timers_failed(self, error: OSError) -> None:
+        self._timed = True  # for the start: as well as can be
+        self.health.count_error("read")
+        event(log, logging.WARNING, "Reading the neighbor timers failed", error=error)
+
+    # -- losses -------------------------------------------------------------------------
 
     def _overrun(self, listener: socket.socket) -> None:
         health = self.health
         health.overruns = (health.overruns or 0) + 1
         health.dropped = dropped(listener)
-        if not self._lost:
-            log.warning(
-                "The kernel's receive buffer of %s bytes overflowed: notifications were lost. "
-                "Reading everything again; --collector.receive-buffer enlarges it.",
-                health.receive_buffer_bytes,
+        if not self._must_list:
+            event(
+                log,
+                logging.WARNING,
+                "Receive buffer overflowed, notifications lost; reading everything again "
+                "(--collector.receive-buffer enlarges it)",
+                bytes=health.receive_buffer_bytes,
             )
-        self._lost = True
+        self._lose()
 
-    def _resync(self, listener: socket.socket) -> None:
-        """List everything and infer what was missed, at most once in `RESYNC_SECONDS`."""
-        now = self._clock.monotonic()
-        if now < self._next_resync:
-            return
-        self._next_resync = now + RESYNC_SECONDS
-        self.health.dropped = dropped(listener)
-        try:
-            self._read_all(listener)
-        except OSError as error:
-            self.health.count_error("list")
-            log.warning("Reading the interfaces again failed, trying again: %s", error)
-            self._lost = True
-            return
-        self.health.resyncs = (self.health.resyncs or 0) + 1
-        self.health.last_resync = self._clock.wall()
-
-    def _settle(self) -> None:
-        self._settle_at = self._clock.monotonic() + SETTLE_SECONDS
-        self._table.settle(self._exists)
-
-    def _reconcile(self) -> None:
-        """Find silent changes. Only in silence, and without haste: the next time will do."""
-        self._next_reconcile = self._clock.monotonic() + RECONCILE_SECONDS
-        try:
-            listing = take_listing(self._requester, self._families)
-        except OSError as error:
-            self.health.count_error("list")
-            log.warning("Comparing with the system's interfaces failed: %s", error)
-            return
-        if not self._poll.poll(0):
-            self._load(listing)
-
-    def _load(self, listing: Listing) -> None:
-        self._table.load(listing, self._clock.wall(), self._clock.monotonic())
-
-    def _read_link(self, index: int) -> nl.LinkMessage | None:
-        try:
-            return self._requester.link(index)
-        except OSError as error:
-            self.health.count_error("read")
-            log.warning("Reading interface %d failed: %s", index, error)
-            return None
-
-    def _exists(self, key: Key) -> bool:
-        family, index = key
-        try:
-            return self._requester.has_netconf(AF[family], index)
-        except OSError:
-            self.health.count_error("read")
-            return False
+    def _lose(self) -> None:
+        """Know that messages are missing: all answers are void, and everything is to be listed."""
+        self._must_list, self._listing = True, False
+        self._table.lose()
+        self._questions.forget()

@@ -1,127 +1,147 @@
-"""What repeats is looked up: the steps of a link that keeps returning to the same states.
+"""Caches the state transitions of links that keep returning to the same states.
 
 A link that flaps goes round a handful of states. What a message amounts to depends on the
-state of its link and on what it says, and on nothing else; so each step is worked out once,
-by `links.LinkTable`, and noted at the state it began in. The next time it costs a comparison
+state of its link and on the message, and on nothing else; so each transition is worked out once,
+by `links.LinkTable`, and cached at the state it began in. The next time it costs a comparison
 and a look-up: 2 µs instead of 30 (tests/bench/decode.py).
 
-Nothing is decided here. A message that says anything new (see `bindings.layouts`), or that
-comes while something is undecided, goes the plain way.
+Nothing is decided here. A message that is new in any way (see `templates`), or that comes while
+something is left open, goes to the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, Interface, Notification, NotificationType
-from exporter.sources.linux import templates as layouts
-from exporter.sources.linux.link_state import LinkState, Position
+from exporter.sources.linux import templates
+from exporter.sources.linux.link_state import CachedState, LinkState
 from exporter.sources.linux.links import LinkTable
 
-#: Messages of a link before any are noted: most links are heard of when they come, and once more.
-_HEARD = 4
-#: Templates of departed links are thrown away when there are so many more than links.
+#: Messages of a link before any are cached: most links have a few when they come, and no more.
+_UNCACHED_MESSAGES = 4
+#: Templates of deleted links are thrown away when there are so many more than links.
 _SPARE_TEMPLATES = 256
 
-_head = layouts.head
+#: Those of a kernel that has none (before 4.16).
+_NO_COUNTERS = (0, 0)
+
+_read_key = templates.read_key
 _new = tuple.__new__  # half the time of calling Notification, which checks its arguments
+assert len(Notification._fields) == 10  # as `TransitionCache.repeat` makes it
 
 
-class _Step(NamedTuple):
-    """Where a message led, and what it amounted to: of each notification all but the time."""
+class _Transition(NamedTuple):
+    """Where a message led, and of each notification that it amounted to all but the time."""
 
-    to: Position
-    said: list[tuple[NotificationType, Family, int, int, Interface | None, int]]
+    target: CachedState
+    notifications: list[tuple[NotificationType, Family, int, int, Interface | None, int]]
 
 
-class _Known:
-    """A message that was heard of a link: its template, within easy reach."""
+class _CachedMessage:
+    """An earlier message of a link: its template, within easy reach."""
 
-    __slots__ = ("counted", "link", "name", "pieces", "same", "size", "values")
+    __slots__ = ("counted", "expected", "fixed_parts", "link", "name", "size", "values")
 
-    def __init__(self, link: LinkState, name: str, template: layouts.Template, size: int) -> None:
+    def __init__(self, link: LinkState, name: str, template: templates.Template, size: int) -> None:
         self.link = link
         self.name = name
         self.size = size
-        self.pieces, self.same = template.pieces, template.same
+        self.fixed_parts, self.expected = template.fixed_parts, template.expected
         self.values, self.counted = template.values, template.counted
 
 
-class Repeats:
-    """Hears messages for a table, and repeats what it did before. Thread: the collector."""
+class TransitionCache:
+    """Takes the messages for a table, and repeats what it did before. Not thread-safe."""
 
     def __init__(self, table: LinkTable) -> None:
         self._table = table
-        self._known: dict[tuple[bytes], _Known] = {}
-        self._undecided = False
+        self._messages: dict[tuple[bytes], _CachedMessage] = {}
+        self._departing = False
 
     def repeat(self, data: nl.Buffer, size: int, time: float, instant: float) -> str | None:
-        """The name of the message, if it took a known step; ``None``: it is to be applied."""
-        known = self._known.get(_head(data))
-        if known is None or known.size != size or known.pieces(data) != known.same:
+        """Return the name of a message whose transition was cached; ``None``: `apply` it."""
+        cached = self._messages.get(_read_key(data))
+        if cached is None or cached.size != size or cached.fixed_parts(data) != cached.expected:
             return None
-        link = known.link
-        position = link.position
-        if position is None or self._undecided:
+        link = cached.link
+        state = link.cached_state
+        if state is None or self._departing:
             return None
-        values = known.values(data)
-        step = position.steps.get(_label(known, values))
-        if step is None:
+        label: Hashable
+        if cached.counted:  # as in `_label`, without a call
+            flags, operstate, up, down, flags6, timers = cached.values(data)
+            seen_up, seen_down = link.counters or _NO_COUNTERS
+            label = cached, flags, operstate, up - seen_up, down - seen_down, flags6, timers
+        else:
+            label = cached, cached.values(data)
+        transition = state.transitions.get(label)
+        if transition is None:
             return None
-        if known.counted:
-            link.counters = values[2:4]
-        link.position, said = step
-        link.behind = True
+        if cached.counted:
+            link.counters = up, down
+        link.cached_state, notifications = transition
+        link.stale = True
         out = self._table.out
-        for kind, family, luid, index, interface, missed in said:
-            n = kind, family, luid, index, time, instant, interface, missed, missed, False
+        for type_, family, luid, index, interface, flaps in notifications:
+            n = type_, family, luid, index, time, instant, interface, flaps, flaps, False
             out.append(_new(Notification, n))
-        return known.name
+        return cached.name
 
     def apply(
         self, message: nl.Message, data: nl.Buffer, size: int, time: float, instant: float
     ) -> None:
-        """Let the table take one message of a datagram, and note what came of it."""
+        """Let the table take one message of a datagram, and cache what came of it."""
         table, before, label = self._table, None, None
-        known = self._known.get(_head(data))
-        if known is not None and known.size == size and known.pieces(data) == known.same:
-            if not self._undecided:
-                before, label = known.link.position, _label(known, known.values(data))
+        cached = self._messages.get(_read_key(data))
+        if (
+            cached is not None
+            and cached.size == size
+            and cached.fixed_parts(data) == cached.expected
+        ):
+            if not self._departing:
+                before, label = cached.link.cached_state, _label(cached, data)
         else:
-            known = None
-        said = len(table.out)
+            cached = None
+        done = len(table.out)
         table.apply(message.type, data, message.start, message.end, time, instant)
-        self._undecided = table.undecided
-        index = layouts.link_of(message, data)
-        link = None if index is None or self._undecided else table.known(index)
+        self._departing = table.departing is not None
+        index = templates.link_index(message, data)
+        link = None if index is None else table.settled_link(index)
         if link is None:
             return
-        link.heard += 1
-        if link.heard < _HEARD:
+        link.messages_seen += 1
+        if link.messages_seen < _UNCACHED_MESSAGES:
             return
-        link.stand()
-        if known is None or known.link is not link:
+        link.enter_cached_state()
+        if cached is None or cached.link is not link:
             self._learn(link, message, data, size)
-        elif before is not None and link.position is not None:
-            told = [(*n[:4], n.interface, n.unobserved_connects) for n in table.out[said:]]
-            before.note(label, _Step(link.position, told))
+        elif before is not None and link.cached_state is not None:
+            new = [(*n[:4], n.interface, n.unobserved_connects) for n in table.out[done:]]
+            before.add(label, _Transition(link.cached_state, new))
 
     def _learn(self, link: LinkState, message: nl.Message, data: nl.Buffer, size: int) -> None:
-        """Know the next message like this one."""
-        template = layouts.template(data, size)
+        """Recognize the next message like this one."""
+        template = templates.template(data, size)
         if template is None:
             return
-        if len(self._known) > _SPARE_TEMPLATES + 8 * len(self._table):
-            self._known = {k: v for k, v in self._known.items() if v.link.position is not None}
+        most = _SPARE_TEMPLATES + 8 * len(self._table)
+        if len(self._messages) > most:
+            self._messages = {
+                key: m for key, m in self._messages.items() if m.link.cached_state is not None
+            }
+            if len(self._messages) > most:
+                self._messages.clear()
         name = nl.MESSAGE_NAMES[message.type]
-        self._known[_head(data)] = _Known(link, name, template, size)
+        self._messages[_read_key(data)] = _CachedMessage(link, name, template, size)
 
 
-def _label(known: _Known, values: tuple[Any, ...]) -> Hashable:
-    """What a message says beside what is known; of the carrier counters, how far they went."""
-    if not known.counted:
-        return known, values
-    up, down = known.link.counters
-    return known, values[:2], values[2] - up, values[3] - down, values[4:]
+def _label(cached: _CachedMessage, data: nl.Buffer) -> Hashable:
+    """Tell apart messages of one template; of the carrier counters, how far they went."""
+    if not cached.counted:
+        return cached, cached.values(data)
+    flags, operstate, up, down, flags6, timers = cached.values(data)
+    seen_up, seen_down = cached.link.counters or _NO_COUNTERS
+    return cached, flags, operstate, up - seen_up, down - seen_down, flags6, timers

@@ -41,9 +41,7 @@ STEPS = (
 #: What is asked, the request, and how many datagrams of the answer are worth keeping.
 DUMPS = (
     ("links", nl.link_request(1), 2),
-    ("IPv4 netconf", nl.netconf_request(1, nl.AF_INET), 1),
-    ("IPv6 netconf", nl.netconf_request(1, nl.AF_INET6), 1),
-    ("neighbour tables", nl.neighbour_table_request(1), 2),
+    ("neighbor tables", nl.neighbor_table_request(1), 2),
     ("no such link", nl.link_request(1, 999), 1),
 )
 

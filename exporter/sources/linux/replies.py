@@ -1,0 +1,88 @@
+"""Maps replies to RTM_GETLINK: one link more or less, what changed, what no notification told.
+
+A reply that comes through the socket that listens has its place among the notifications: it is
+made, and queued, under the lock under which they are. So it is one more message, newer than
+those before it and older than those after it. It is also the whole truth of its moment, where a
+notification may show an operation half done: IFLA_AF_SPEC names the families that exist.
+
+Two kinds of replies are less exact, and are made up for by asking once more:
+
+- A part of a dump is made under the lock, but queued a moment later. A notification that slipped
+  in between is newer, though it stands before. So a link that was mentioned since the dump
+  began is not taken from it, but asked about by itself.
+- "No such device" is queued after the lock was released. If the link was mentioned meanwhile,
+  it may have been made again.
+
+A link that a dump lacks is asked about, too, before it is deleted.
+
+Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_dump_ifinfo), net/netlink/af_netlink.c
+"""
+
+from __future__ import annotations
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import FAMILIES, Family
+from exporter.sources.linux.links import LinkTable
+
+
+class Replies:
+    """Applies replies to a table of links. Not thread-safe."""
+
+    def __init__(self, table: LinkTable) -> None:
+        self._table = table
+        self._dumped: set[int] = set()
+
+    def begin_dump(self) -> None:
+        """Forget which links the last dump had. Without it, a dump continues the last one."""
+        self._dumped.clear()
+
+    def dump_part(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
+        """Take one link of a dump, which was asked for with this request."""
+        index = message.ifindex
+        self._dumped.add(index)
+        if self._table.mentioned_since(request, index):
+            self._table.questions[index] = True
+        else:
+            self._apply(message, time, instant, inferred=True)
+
+    def end_dump(self) -> None:
+        """Ask about the links that are known and were in no dump since `begin_dump`."""
+        for index in self._table.indexes() - self._dumped:
+            self._table.questions[index] = True
+
+    def link(self, message: nl.LinkMessage, time: float, instant: float) -> None:
+        """Take the answer to a question."""
+        inferred = self._table.questions.pop(message.ifindex, True)
+        self._apply(message, time, instant, inferred=inferred)
+
+    def no_link(self, index: int, request: int, time: float, instant: float) -> None:
+        """Take the answer that there is no such link."""
+        table = self._table
+        if table.mentioned_since(request, index) and index in table.indexes():
+            return  # asked again
+        table.begin(time, instant, inferred=True)
+        table.answer_departure(index, ())
+        table.remove_link(index, inferred=True)
+
+    def _apply(
+        self, message: nl.LinkMessage, time: float, instant: float, *, inferred: bool
+    ) -> None:
+        table, index = self._table, message.ifindex
+        confs = {Family.IPV4: message.inet_conf, Family.IPV6: message.inet6_conf}
+        existing = [f for f in FAMILIES if confs[f] is not None and f in table.families]
+        table.begin(time, instant, inferred=inferred)
+        table.answer_departure(index, existing)
+        link, announced = table.changing(index), []
+        if link is not None and link.is_another(message):
+            table.remove_link(index, inferred=True)
+            link = None
+        if link is None:
+            link, announced = table.adopt(message), table.take_announced(index)
+        else:
+            for family in FAMILIES:
+                if family not in existing:
+                    table.remove(family, index, inferred=True)
+            table.describe(link, message, reply=True)
+        for family in existing:
+            if not link.has(family):
+                table.add(link, family, found=family not in announced)

@@ -1,0 +1,202 @@
+"""A kernel that tells of links and answers questions about them, all into one queue.
+
+What is in the queue is bytes, as rtnetlink has them. A test says what the kernel tells, and
+when the queue is emptied.
+"""
+
+import struct
+from collections.abc import Callable, Collection
+from typing import Any
+
+from exporter.bindings import rtnetlink as nl
+from exporter.model import FAMILIES, Family, Notification, NotificationType
+from exporter.sources.contract import Health
+from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.questions import Questions
+from exporter.sources.linux.transition_cache import TransitionCache
+from support import messages as build
+
+AF = {Family.IPV4: nl.AF_INET, Family.IPV6: nl.AF_INET6}
+ENODEV = 19
+#: Seconds from one message to the next.
+MOMENT = 1 / 1024
+_ROOM = bytes(64)  # what follows a datagram in the receive buffer
+
+
+class Kernel:
+    """The other end of the socket that listens."""
+
+    PORT = 4711
+
+    def __init__(self) -> None:
+        #: Every link as an answer shows it: the body of its RTM_NEWLINK.
+        self.links: dict[int, bytes] = {}
+        self.queue: list[bytes] = []
+        #: The index of each question about a link; ``None`` for a dump.
+        self.requests: list[int | None] = []
+        #: How many of the next dumps are interrupted.
+        self.interruptions = 0
+        #: Raised by the next requests.
+        self.errors: list[OSError] = []
+        #: The errno that answers the next questions about links.
+        self.refusals: list[int] = []
+        #: Called between the moment for which a dump or a "no such device" is true and the
+        #: moment in which it is queued.
+        self.slip: Callable[[], object] = lambda: None
+
+    def getsockname(self) -> tuple[int, int]:
+        """As a netlink socket's."""
+        return self.PORT, 0
+
+    def tell(self, type_: int, body: bytes) -> None:
+        """Queue a notification."""
+        self.queue.append(build.datagram((type_, body)))
+
+    def send(self, request: bytes) -> int:
+        """Answer RTM_GETLINK."""
+        if self.errors:
+            raise self.errors.pop(0)
+        (message,) = nl.messages(request, len(request))
+        assert message.type == nl.RTM_GETLINK
+        (index,) = struct.unpack_from("=i", request, message.start + 4)
+        dump = bool(message.flags & nl.NLM_F_DUMP)
+        self.requests.append(None if dump else index)
+        if dump:
+            self._dump(message.sequence)
+        elif self.refusals:
+            self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(self.refusals.pop(0))))
+        elif index in self.links:
+            self._answer(message.sequence, (nl.RTM_NEWLINK, self.links[index]))
+        else:
+            self.slip()
+            self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(ENODEV)))
+        return len(request)
+
+    def _dump(self, sequence: int) -> None:
+        flags = nl.NLM_F_MULTI
+        if self.interruptions:
+            self.interruptions -= 1
+            flags |= nl.NLM_F_DUMP_INTR
+        parts = [(nl.RTM_NEWLINK, body) for body in self.links.values()]
+        self.slip()
+        for part in parts:
+            self._answer(sequence, part, flags=flags)
+        self._answer(sequence, (nl.NLMSG_DONE, build.error(0)), flags=flags)
+
+    def _answer(self, sequence: int, *parts: tuple[int, bytes], flags: int = 0) -> None:
+        self.queue.append(build.datagram(*parts, flags=flags, sequence=sequence, port=self.PORT))
+
+
+class Host:
+    """A table of links, and a kernel that tells it things and answers its questions."""
+
+    def __init__(self, families: Collection[Family] = FAMILIES, lives: Lives | None = None) -> None:
+        self.kernel = Kernel()
+        self.table = LinkTable(families, lives)
+        self.table.opening = False
+        self.health = Health()
+        self.cache = TransitionCache(self.table)
+        self.questions = Questions(self.kernel, self.table, self.health, 1 << 20)
+        self.now = 0.0
+
+    # -- what the source does ---------------------------------------------------------------
+
+    def drain(self, most: int = 1 << 30) -> None:
+        """Take what is queued, or so many datagrams of it."""
+        while self.kernel.queue and most:
+            most -= 1
+            datagram = self.kernel.queue.pop(0)
+            data, size = datagram + _ROOM, len(datagram)
+            self.now += MOMENT
+            times = 1000 + self.now, self.now
+            if self.questions.is_answer(*nl.reply_to(data)):
+                self.questions.receive(data, size, *times)
+            elif not self.cache.repeat(data, size, *times):
+                for message in nl.messages(data, size):
+                    if message.type in nl.MESSAGE_NAMES:
+                        self.cache.apply(message, data, size, *times)
+
+    def ask(self) -> None:
+        """Ask what is to be asked."""
+        self.questions.ask(self.now)
+
+    def settle(self) -> None:
+        """Ask and take the answers until there are no more questions."""
+        for _ in range(100):
+            self.ask()
+            self.drain()
+            if not (self.table.questions or self.questions.listing or self.table.departing):
+                self.ask()
+                return
+        raise AssertionError(f"still to ask: {self.table.questions}")
+
+    def list_links(self) -> None:
+        """List all links, and end what was left open."""
+        self.questions.list_links(self.now)
+        self.settle()
+        self.table.opening = self.table.doubtful = False
+
+    def lose(self) -> None:
+        """The receive buffer overflowed."""
+        self.table.lose()
+        self.questions.forget()
+
+    def take(self) -> list[Notification]:
+        """What it amounted to since the last time."""
+        return self.table.take()
+
+    @property
+    def said(self) -> list[tuple[NotificationType, Family]]:
+        """The same, in short."""
+        return [(n.type, n.family) for n in self.take()]
+
+    # -- what the kernel tells ----------------------------------------------------------------
+
+    def tell(self, type_: int, body: bytes) -> None:
+        """One notification, taken at once."""
+        self.kernel.tell(type_, body)
+        self.drain()
+
+    def link(self, index: int, *arguments: Any, **facts: Any) -> None:
+        """RTM_NEWLINK, which an answer would confirm."""
+        body = self.kernel.links[index] = build.link(index, *arguments, **facts)
+        self.tell(nl.RTM_NEWLINK, body)
+
+    def netconf(self, family: Family, index: int, *values: Any) -> None:
+        """RTM_NEWNETCONF."""
+        self.tell(nl.RTM_NEWNETCONF, build.netconf(AF[family], index, *values))
+
+    def del_netconf(self, family: Family, index: int) -> None:
+        """RTM_DELNETCONF."""
+        self.tell(nl.RTM_DELNETCONF, build.netconf(AF[family], index, {}))
+
+    def del_link(self, index: int, **facts: Any) -> None:
+        """RTM_DELLINK."""
+        self.kernel.links.pop(index, None)
+        self.tell(nl.RTM_DELLINK, build.link(index, conf=None, conf6=None, **facts))
+
+    def add(
+        self,
+        index: int,
+        *arguments: Any,
+        families: Collection[Family] = frozenset(FAMILIES),
+        **facts: Any,
+    ) -> None:
+        """All that the kernel says of a new link."""
+        for family in sorted(families):
+            self.netconf(family, index)
+        confs = {Family.IPV4: "conf", Family.IPV6: "conf6"}
+        absent = {confs[family]: None for family in FAMILIES if family not in families}
+        self.link(index, *arguments, **{**absent, **facts})
+
+    def having(self, index: int, *arguments: Any, **facts: Any) -> "Host":
+        """The same host, with a link whose addition is history."""
+        self.add(index, *arguments, **facts)
+        self.take()
+        return self
+
+    def load(self, *bodies: bytes) -> None:
+        """List: these links exist, and no others."""
+        self.kernel.links = {struct.unpack_from("=i", body, 4)[0]: body for body in bodies}
+        self.list_links()
