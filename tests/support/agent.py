@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
-from support.namespace import Namespace
+from support.namespace import FALLBACK_TUNNELS, Namespace
 from support.waiting import DEADLINE, wait_until
 
 PROJECT = Path(__file__).parents[2]
@@ -66,8 +66,8 @@ class Metrics:
         return sum(value for _, value in self.all(name, **labels))
 
     def devices(self, name: str = "ip_interface_notifications_total") -> set[str]:
-        """The devices that have samples of a metric."""
-        return {labels["device"] for labels, _ in self.samples.get(name, [])}
+        """The devices that have samples of a metric, without `FALLBACK_TUNNELS`."""
+        return {labels["device"] for labels, _ in self.samples.get(name, [])} - FALLBACK_TUNNELS
 
 
 class Agent:

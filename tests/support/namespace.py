@@ -28,6 +28,12 @@ _serial = itertools.count(1)
 #: The kernel's version. Since 6.2 a link can be renamed while it is up.
 KERNEL = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
 
+#: The links that a new namespace has beside ``lo`` where the modules of these tunnels are loaded.
+FALLBACK_TUNNELS = {
+    *("gre0", "gretap0", "erspan0", "tunl0", "sit0", "ip_vti0"),
+    *("ip6gre0", "ip6tnl0", "ip6_vti0"),
+}
+
 
 def _setns(descriptor: int) -> None:
     """Move this thread. Python has os.setns only since 3.12."""
