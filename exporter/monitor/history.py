@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -82,6 +82,16 @@ def disconnections(before: Shown, changes: Iterable[tuple[float, Shown]]) -> lis
     return found
 
 
+def _by_minute(before: Shown, changes: Sequence[tuple[float, Shown]]) -> dict[int, int]:
+    """Return the disconnections by minute."""
+    minute = int(changes[0][0] // 60)
+    if int(changes[-1][0] // 60) != minute:
+        return Counter([int(instant // 60) for instant in disconnections(before, changes)])
+    # A storm: each state that is connected, but for the last, ends with a disconnection.
+    states = [before, *(state for _, state in changes)]
+    return {minute: states.count(Shown.CONNECTED) - (states[-1] is Shown.CONNECTED)}
+
+
 class Owner(Protocol):
     """What has a strip, until that makes room for another."""
 
@@ -121,12 +131,11 @@ class Strip:
         folded = self.changes[:-EXACT_CHANGES]
         del self.changes[:-EXACT_CHANGES]
         counts = bytearray(self._counts or MINUTES)
-        lost = disconnections(self.first, folded)
-        self.first = folded[-1][1]
-        for minute, count in Counter([instant // 60 for instant in lost]).items():
-            self._advance(int(minute), counts)
-            at = int(minute) % MINUTES
+        for minute, count in _by_minute(self.first, folded).items():
+            self._advance(minute, counts)
+            at = minute % MINUTES
             counts[at] = min(255, counts[at] + count)
+        self.first = folded[-1][1]
         self._counts = bytes(counts)
 
     def _advance(self, minute: int, counts: bytearray) -> None:
