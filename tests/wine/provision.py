@@ -39,6 +39,10 @@ COMPILER = "x86_64-w64-mingw32-gcc"
 DONOR = "panda3d==1.10.16"
 WINDOWS = ["--platform", "win_amd64", "--python-version", "3.11", "--only-binary=:all:"]
 
+#: How long Wine waits for a service to report itself, in milliseconds: by default 10,000, in
+#: which a busy machine cannot start a Python.
+CONTROL, PATIENCE = r"HKLM\SYSTEM\CurrentControlSet\Control", "ServicesPipeTimeout"
+
 #: Needed on Windows only: pip on Linux takes them for dependencies of another system.
 ONLY_ON_WINDOWS = ["colorama", "pywin32"]
 #: Says of a dependency that Windows has no use for it, or it none for Windows.
@@ -143,13 +147,17 @@ def packages() -> None:
 
 def prefix() -> None:
     """The Windows that the programs see: registry, drives."""
-    if (PREFIX / "system.reg").exists():
+    registry = PREFIX / "system.reg"
+    if registry.exists() and PATIENCE in registry.read_text(errors="replace"):
         return
     nothing = subprocess.DEVNULL
-    command = ["wineboot", "-i"]
-    subprocess.run(
-        command, check=True, env=environment(), stdin=nothing, stdout=nothing, stderr=nothing
-    )
+    for command in (
+        ["wineboot", "-i"],
+        ["wine", "reg", "add", CONTROL, "/v", PATIENCE, "/t", "REG_DWORD", "/d", "600000", "/f"],
+    ):
+        subprocess.run(
+            command, check=True, env=environment(), stdin=nothing, stdout=nothing, stderr=nothing
+        )
     subprocess.run(["wineserver", "-w"], check=True, env=environment())
 
 
