@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from support.listening import Listener, opened
+from support.listening import DEFAULT_BUFFER, Listener, opened
 from support.namespace import Namespace
 from support.waiting import wait_until
 
@@ -87,10 +87,10 @@ class World:
         }
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@contextmanager
+def pair(buffer_bytes: int = DEFAULT_BUFFER) -> Iterator[World]:
     """A veth pair, west and east, that is up."""
-    with Namespace() as namespace, opened(namespace) as source:
+    with Namespace() as namespace, opened(namespace, buffer_bytes=buffer_bytes) as source:
         world = World(namespace, Listener(namespace, source))
         world.do(
             "link add name west type veth peer name east", "link set dev west up",
@@ -98,6 +98,14 @@ def world() -> Iterator[World]:
         )  # fmt: skip
         world.wait_connected("west")
         world.wait_connected("east")
+        world.deltas.clear()
+        yield world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A pair, and room for all that is said of it."""
+    with pair() as world:
         yield world
 
 
@@ -211,3 +219,35 @@ def test_flaps_of_both_kinds_add_up(world: World) -> None:
         assert 1 <= series.disconnections[Cause.ADMINISTRATIVE] <= 50
         assert 1 <= series.disconnections[Cause.CARRIER] <= 51
         assert series.disconnections[Cause.OTHER] == 0
+
+
+def test_what_an_overrun_hid_has_no_cause() -> None:
+    """After a loss everything is counted, but what nobody saw is attributed to nothing.
+
+    The last loss of the carrier is among it: it begins no outage, because it may have been long
+    ago.
+    """
+    with pair(buffer_bytes=8192) as world:
+        before = [series.copy() for series in world.series("west")]
+        # These fill the buffer; until it is emptied the kernel drops everything else.
+        world.namespace.batch(f"link set dev lo mtu {1500 + number}" for number in range(60))
+        for how in ("down", "up", "down"):
+            world.namespace.ip(f"link set dev east {how}")
+            state = "UP" if how == "up" else "LOWERLAYERDOWN"
+            wait_until(lambda: world.namespace.links()["west"]["operstate"] == state)  # noqa: B023
+
+        def counted() -> bool:
+            return all(
+                series.unobserved == [was.unobserved[False] + 2, was.unobserved[True] + 1]
+                for series, was in zip(world.series("west"), before, strict=True)
+            )
+
+        world.until(counted, "every loss of the carrier")
+        assert world.listener.source.health.overruns
+        assert [s.disconnections for s in world.series("west")] == [
+            was.disconnections for was in before
+        ]
+        assert world.labels("west") == {"down"}, "that it is disconnected is known, and why now"
+        world.do("link set dev east up")
+        world.wait_connected("west")
+        assert [h.cumulative()[-1][1] for h in world.state.outages.values()] == [0, 0]
