@@ -1,0 +1,24 @@
+"""A minute of the random rounds; `python tests/random` goes on for hours."""
+
+import random
+import time
+
+from link_kinds import available
+from rounds import Outcome, play
+from support.namespace import Namespace
+
+SECONDS = 60.0
+
+
+def test_a_minute_of_random_rounds() -> None:
+    """Whatever is done to links, the counts are the kernel's; a failure tells its seed."""
+    with Namespace() as namespace:
+        kinds = available(namespace)
+    seed = random.SystemRandom().randrange(10**9)
+    outcomes: list[Outcome] = []
+    end = time.monotonic() + SECONDS
+    while not outcomes or time.monotonic() < end:
+        outcomes.append(play(seed + len(outcomes), kinds))
+        print(outcomes[-1])
+    failed = [str(outcome) for outcome in outcomes if outcome.failures]
+    assert not failed, "\n".join(failed)
