@@ -99,7 +99,7 @@ class LinkMessage(NamedTuple):
     family: int
     ifindex: int
     flags: int
-    #: These seven are the fields of `sources.linux.rows.Naming`.
+    #: These eight are the fields of `sources.linux.rows.Naming`.
     name: bytes | None = None
     alias: bytes = b""
     kind: bytes = b""

@@ -826,6 +826,20 @@ def drained(listener: socket.socket) -> Iterator[bytes]:
 # -- lives ------------------------------------------------------------------------------------
 
 
+def test_the_first_end_of_a_pair_stays_the_same_when_it_is_compared(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its only message names no other end, the comparison does: it is the same link."""
+    monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.1)
+    with opened(namespace) as source:
+        listener = Listener(namespace, source)
+        namespace.ip("link add name west type veth peer name east")
+        listener.finish()
+        namespace.sysctl("ipv6/conf/east/accept_ra", 0)  # only a comparison finds that
+        listener.until(lambda: any(n.inferred for n in listener.heard), "a comparison")
+        assert [n for n in listener.heard if n.type is DELETE] == []
+
+
 def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespace) -> None:
     """The first of an index is deleted, another is moved in: two LUIDs, nothing in common."""
     there = Namespace()

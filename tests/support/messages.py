@@ -69,6 +69,7 @@ def link(
     master: int | None = None,
     slave_kind: bytes = b"",
     lower: int | None = None,
+    lower_netns: bool = False,
     counts: tuple[int, int] | None = (0, 0),
     conf: bytes | None = inet_conf(),
     conf6: bytes | None = inet6_conf(),
@@ -93,6 +94,8 @@ def link(
     for number, value in ((nl.IFLA_MASTER, master), (nl.IFLA_LINK, lower)):
         if value is not None:
             body += u32(number, value)
+    if lower_netns:
+        body += u32(nl.IFLA_LINK_NETNSID, 0)
     if permanent:
         body += attribute(nl.IFLA_PERM_ADDRESS, permanent)
     if alias:

@@ -210,24 +210,34 @@ class Naming(NamedTuple):
     permanent_address: bytes
     hardware_type: int
     lower: int | None
+    lower_netns: bool
 
     def differs(self, other: Naming) -> bool:
         """Whether these are two links, although they have the same index.
 
         No link changes its kind, or has another end later; its own address it seldom does.
         """
-        return self._identity != other._identity
+        return self._identity != other._identity or self._has_another_end(other)
+
+    def _has_another_end(self, other: Naming) -> bool:
+        """Whether the other ends differ, as far as both are known.
+
+        The first message of a pair's first end does not name the second, and one that moves to
+        another network namespace can get another index there.
+        """
+        known = self.lower and other.lower and not (self.lower_netns or other.lower_netns)
+        return bool(self.kind in _PAIRED and known and self.lower != other.lower)
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        paired = self.kind in _PAIRED
-        borrowed = self.kind in _MASTERS or (self.lower is not None and not paired)
+        on_another = self.lower is not None and self.kind not in _PAIRED
+        borrowed = self.kind in _MASTERS or on_another
         address = self.permanent_address or (b"" if borrowed else self.address)
-        return self.hardware_type, self.kind, address, self.lower if paired else None
+        return self.hardware_type, self.kind, address
 
 
 _FIELDS: tuple[str, ...] = nl.LinkMessage._fields
-_PLACE = slice(_FIELDS.index("name"), _FIELDS.index("lower") + 1)
+_PLACE = slice(_FIELDS.index("name"), _FIELDS.index("lower_netns") + 1)
 assert _FIELDS[_PLACE] == Naming._fields
 #: Reads them from a link message, for `Naming._make`.
 naming_fields: Callable[[nl.LinkMessage], tuple[Any, ...]] = itemgetter(_PLACE)
