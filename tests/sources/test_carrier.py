@@ -59,6 +59,7 @@ class Follower:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.connected = kernel.connected
+        self.carrier = kernel.carrier
         self.tracker = CarrierTracker(kernel.counts)
         self.observed_ups = self.observed_downs = self.missed = 0
 
@@ -79,6 +80,7 @@ class Follower:
             connected=self.connected,
             carrier=self.kernel.carrier,
         )
+        self.carrier = self.kernel.carrier
         self.missed += missed
         return missed
 
@@ -86,7 +88,7 @@ class Follower:
         """An AF_INET6 message is sent and read: no counters."""
         transition = self._transition()
         if transition is not None:
-            self.tracker.transition(connected=transition)
+            self.tracker.transition(connected=transition, carrier=self.carrier)
 
     @property
     def totals(self) -> tuple[int, int]:
@@ -158,9 +160,29 @@ def updated(
     *,
     connected: bool,
     carrier: bool = True,
+    enabled: bool = True,
 ) -> int:
     """The flaps that a link message proves."""
-    return tracker.update(counters, transition=transition, connected=connected, carrier=carrier)
+    return tracker.update(
+        counters, transition=transition, connected=connected, carrier=carrier, enabled=enabled
+    )
+
+
+@pytest.mark.parametrize("carrier", [True, False])
+def test_a_carrier_that_changes_on_a_link_that_is_down_is_no_flap(carrier: bool) -> None:
+    """A tap that is down gets and loses its carrier with its programs, and connects nothing."""
+    tracker = CarrierTracker((0, 0))
+    assert updated(tracker, (2, 2), connected=False, carrier=False, enabled=False) == 0
+    # It is up again, with a carrier or without, and linkwatch has not been there.
+    assert updated(tracker, (5, 5), connected=False, carrier=carrier, enabled=False) == 0
+    assert updated(tracker, (5, 6), connected=False, carrier=False) == carrier
+
+
+def test_ipv6_that_is_ready_when_the_link_is_up_owes_nothing() -> None:
+    """The carrier was there and is counted: what grows afterwards was a flap."""
+    tracker = CarrierTracker((18, 17))
+    tracker.transition(connected=True, carrier=True)
+    assert updated(tracker, (19, 18), connected=True) == 1
 
 
 def test_the_first_down_of_a_bridge_is_no_flap() -> None:
@@ -183,7 +205,7 @@ def test_several_early_transitions_are_all_paid() -> None:
     """Transitions seen before any counter (IPv6 messages) use up the growth that follows."""
     tracker = CarrierTracker((0, 0))
     for connected in (False, True, False, True):
-        tracker.transition(connected=connected)
+        tracker.transition(connected=connected, carrier=True)
     assert updated(tracker, (2, 2), connected=True) == 0
     assert updated(tracker, (3, 3), connected=True) == 1
 
@@ -191,7 +213,7 @@ def test_several_early_transitions_are_all_paid() -> None:
 def test_restarting_forgets_what_grew() -> None:
     """What grew while the interface could not follow the carrier is nobody's flap."""
     tracker = CarrierTracker((0, 0))
-    tracker.transition(connected=False)
+    tracker.transition(connected=False, carrier=True)
     tracker.restart((5, 5), follows=True)
     assert updated(tracker, (5, 5), connected=False) == 0
     assert updated(tracker, (6, 6), connected=True) == 1

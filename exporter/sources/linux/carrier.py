@@ -11,8 +11,8 @@ Three facts make it more than a subtraction:
   (and Connected with it) follows in a later message. Such a change is pending, not unobserved.
 - An IPv6 message (RTNLGRP_IPV6_IFINFO) shows a transition without any counter; the growth that
   belongs to it comes with the next link message.
-- A carrier that changes on a link that is administratively down connects nothing, so only
-  pairs (one up and one down) can be an unobserved flap.
+- A carrier that changes on a link that is administratively down connects nothing: of what the
+  counters grew by meanwhile, only a carrier that the link has when it is up again counts.
 
 Kernels before 4.16 have no such counters. Then nothing is known of unobserved flaps.
 
@@ -52,22 +52,32 @@ class CarrierTracker:
         self._up = 0  # an up that no transition has explained yet
         self._early_up = self._early_down = 0  # transitions that were seen before their growth
 
-    def transition(self, *, connected: bool) -> None:
-        """Take a change of Connected that a message without counters showed."""
+    def transition(self, *, connected: bool, carrier: bool) -> None:
+        """Take a change of Connected that a message without counters showed.
+
+        `carrier` is that of the last message with counters: a carrier that was there is counted.
+        """
         if not connected:
-            self._early_down += 1
+            self._early_down += carrier
         elif self._up:
             self._up -= 1
         else:
-            self._early_up += 1
+            self._early_up += not carrier
 
     def update(
-        self, counters: Counters, *, transition: bool | None, connected: bool, carrier: bool
+        self,
+        counters: Counters,
+        *,
+        transition: bool | None,
+        connected: bool,
+        carrier: bool,
+        enabled: bool = True,
     ) -> int:
         """Take the counters of a link message, which showed `transition` (or ``None``).
 
         Returns the number of unobserved flaps (one connect and one disconnect each).
-        `connected` and `carrier` (LOWER_UP) are those of the same message.
+        `connected` and `carrier` (LOWER_UP) are those of the same message; `enabled` (UP) is that
+        of the message before it.
         """
         if counters is None or self._counters is None or have_fallen(self._counters, counters):
             self.restart(counters, follows=self.follows)
@@ -75,6 +85,8 @@ class CarrierTracker:
         grown_up = (counters[0] - self._counters[0]) & _MASK
         grown_down = (counters[1] - self._counters[1]) & _MASK
         self._counters = counters
+        if not enabled:
+            grown_up, grown_down, self._up = int(carrier), 0, 0
         # An early transition without growth was administrative: no growth is owed for it.
         up = max(self._up + grown_up - self._early_up, 0) - (transition is True)
         down = max(grown_down - self._early_down, 0) - (transition is False)

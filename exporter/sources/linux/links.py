@@ -351,6 +351,7 @@ class LinkTable:
         flaps = 0
         tracker = link.trackers[family]
         follows = link.follows_carrier(family)
+        carrier = bool(link.flags & nl.IFF_LOWER_UP)
         if not (follows and tracker.follows):
             tracker.restart(link.counters, follows=follows)
         elif counted:
@@ -358,10 +359,11 @@ class LinkTable:
                 link.counters,
                 transition=transition,
                 connected=after.connected,
-                carrier=bool(link.flags & nl.IFF_LOWER_UP),
+                carrier=carrier,
+                enabled=known.status.enabled is not False,
             )
         elif transition is not None:
-            tracker.transition(connected=transition)
+            tracker.transition(connected=transition, carrier=carrier)
         if type_ is None:
             if not flaps:
                 return
