@@ -42,8 +42,10 @@ def contradictions_between(before: Metrics, after: Metrics) -> list[str]:
         seconds = [_count(page, key, "state_seconds") for page in (before, after)]
         ages.add(round(seconds[1] - seconds[0], 6))
         turns = {
-            state: _count(after, key, "transitions", state=state)
-            - _count(before, key, "transitions", state=state)
+            state: sum(
+                _count(after, key, name, state=state) - _count(before, key, name, state=state)
+                for name in ("transitions", "unobserved_transitions")
+            )
             for state in ("connected", "disconnected")
         }
         if _gauge(after)[key] - _gauge(before)[key] != turns["connected"] - turns["disconnected"]:
