@@ -387,6 +387,13 @@ EXPORTER_METRICS = (
         lambda r: _optional(r.health.receive_buffer_bytes),
     ),
     AgentMetric(
+        "ip_interface_exporter_receive_delay_seconds_total",
+        "counter",
+        "Upper bound, beyond one second, of the time that messages of the system waited.",
+        (),
+        lambda r: _optional(r.health.receive_delay_seconds),
+    ),
+    AgentMetric(
         "ip_interface_exporter_queue_length",
         "gauge",
         "Notifications waiting in the exporter's own queue.",

@@ -46,9 +46,9 @@ class Health:
     last_resync: float | None = None
     #: Effective size of the buffer in which notifications wait.
     receive_buffer_bytes: int | None = None
-    #: For how long nobody had looked at the system's queue when the last batch was taken from it.
-    #: No notification in it was heard later than that, and a second.
-    unwatched_seconds: float | None = None
+    #: Linux: by how much longer than a second nobody had looked at the queue, in all, whenever
+    #: messages were taken from it. None was received later than that, and a second, after it came.
+    receive_delay_seconds: float | None = None
     #: Notifications waiting in our own queue, and those that found it full.
     queue_length: int | None = None
     dropped: int | None = None

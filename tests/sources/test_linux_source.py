@@ -884,23 +884,22 @@ def test_a_large_index_is_no_reason_to_leave_a_link_out(namespace: Namespace) ->
 # -- what is known of the queue ---------------------------------------------------------------
 
 
-def test_how_long_nobody_looked_is_told(namespace: Namespace) -> None:
-    """A source that was not asked for a while says so with the next batch, and only with it."""
+def test_how_late_messages_may_have_been_received_is_bounded(namespace: Namespace) -> None:
+    """What a source that did not look for a while then takes may have waited all that time."""
     now = [100.0]
     namespace.ip("link add name west type ifb")
-    with namespace.enter():
-        source = LinuxSource(clock=Clock(lambda: 0.0, lambda: now[0]))
-        source.open()
-        try:
-            source.receive(0)
-            assert source.health.unwatched_seconds is None
-            for waited, mtu in ((30.0, 1400), (0.25, 1500)):
-                now[0] += waited
-                namespace.ip(f"link set west mtu {mtu}")
-                wait_until(lambda: source.receive(0))
-                assert source.health.unwatched_seconds == waited
-        finally:
-            source.close()
+    clock = Clock(lambda: now[0], lambda: now[0])
+    with opened(namespace, clock=clock) as source:
+        delays = []
+        for waited, mtu in ((0.5, 1400), (30.0, 1500), (0.5, 1400), (2.0, 1500)):
+            namespace.ip(f"link set west mtu {mtu}")
+            now[0] += waited
+            wait_until(lambda: source.receive(0))
+            delays.append(source.health.receive_delay_seconds)
+        assert delays == [0.0, 29.0, 29.0, 30.0]
+        now[0] += 60.0
+        assert source.receive(0) == []
+        assert source.health.receive_delay_seconds == 30.0, "nothing waited"
 
 
 def test_the_debug_log_has_each_message_and_what_it_amounts_to(

@@ -98,7 +98,10 @@ class LinuxSource:
         clock: Clock = SYSTEM,
     ) -> None:
         self.health = Health(
-            messages=dict.fromkeys(nl.MESSAGE_NAMES.values(), 0), overruns=0, resyncs=0
+            messages=dict.fromkeys(nl.MESSAGE_NAMES.values(), 0),
+            overruns=0,
+            resyncs=0,
+            receive_delay_seconds=0.0,
         )
         self._families = FAMILIES if family is Family.UNSPEC else (family,)
         self._receive_buffer_bytes = receive_buffer_bytes
@@ -117,9 +120,8 @@ class LinuxSource:
         #: Everything has to be listed; a list is under way; the timers are known.
         self._must_list = self._listing = self._timed = False
         self._next_resync = self._next_reconcile = self._bucket = 0.0
-        #: Until when somebody looked at the queue, and the longest time since the last batch that
-        #: nobody did.
-        self._looked = self._unwatched = 0.0
+        #: When the queue was last looked at: what comes later cannot have waited for longer.
+        self._looked = 0.0
 
     def open(self) -> None:
         """Subscribe, then list. Raises OSError, and `SourceClosed` if closed before or meanwhile.
@@ -167,7 +169,6 @@ class LinuxSource:
                 self._turn(self._listener)
                 batch = self._table.take()
                 if batch:
-                    self.health.unwatched_seconds, self._unwatched = self._unwatched, 0.0
                     return batch
                 if self._empty and not self._wait(deadline):
                     return []
@@ -231,6 +232,7 @@ class LinuxSource:
             try:
                 count += self._take_datagrams()
             except BlockingIOError:
+                self._looked = self._clock.monotonic()
                 return True
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
@@ -245,7 +247,9 @@ class LinuxSource:
         """Apply some datagrams, and count them. Raises what the socket raises, empty or not."""
         datagrams = self._receiver.receive()
         instant, time = self._clock.monotonic(), self._clock.wall()
-        self._unwatched = max(self._unwatched, instant - self._looked)
+        if instant - self._looked > LOOK_SECONDS:
+            delay = self.health.receive_delay_seconds or 0.0
+            self.health.receive_delay_seconds = delay + instant - self._looked - LOOK_SECONDS
         self._looked = instant
         repeat, messages, questions = self._cache.repeat, self.health.messages, self._questions
         asked = questions.outstanding
@@ -291,8 +295,9 @@ class LinuxSource:
         until = max(now, min(due for due in dues if due is not None))
         self._busy_since = None
         ready = self._poll.poll((until - now) * 1000)
-        returned = self._busy_since = self._clock.monotonic()
-        self._looked = min(returned, until)
+        self._busy_since = self._clock.monotonic()
+        if not ready:
+            self._looked = self._busy_since
         return bool(ready) or deadline is None or until < deadline
 
     def _pause(self) -> None:
