@@ -39,9 +39,10 @@ from grafana import (
 )
 
 SOURCES = Path(__file__).with_name("rendering")
-#: Grafana's own, and what bundles them.
+#: Grafana's own, its font, and what bundles them.
 PACKAGES = (
     *(f"@grafana/{name}@11.6.16" for name in ("data", "runtime", "schema", "ui")),
+    "@fontsource/inter@5.2.8",
     *("react@18.3.1", "react-dom@18.3.1", "rxjs@7.8.2", "esbuild@0.28.2"),
 )
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ip-interface-exporter"
@@ -120,14 +121,13 @@ class Store:
             panel = {"interval": "60s", "maxDataPoints": 10**6}
             expression = expand(note["expr"], values | self.times.windows(panel))
             for series in self.over_time(expression, step):
-                marks += _regions(series["values"], step, note)
+                marks += regions(series["values"], step, note)
         return marks
 
 
-def _regions(values: list[tuple[float, str]], step: float, note: Json) -> list[Json]:
-    """Marks of the moments with a value above 0; neighbors are one mark."""
-    of_value = note.get("useValueForTime")
-    active = [float(value) / 1000 if of_value else at for at, value in values if float(value) > 0]
+def regions(values: list[tuple[float, str]], step: float, note: Json) -> list[Json]:
+    """Return marks of the moments with a value above 0; neighbors are one mark."""
+    active = [at for at, value in values if float(value) > 0]
     regions: list[Json] = []
     for at in active:
         if regions and at * 1000 <= regions[-1]["timeEnd"] + step * 1000:
@@ -137,8 +137,8 @@ def _regions(values: list[tuple[float, str]], step: float, note: Json) -> list[J
     return regions
 
 
-def _number(value: str | None) -> float | None:
-    """The value for JSON, which has neither NaN nor infinity."""
+def number(value: str | None) -> float | None:
+    """Return the value for JSON, which has neither NaN nor infinity."""
     number = math.nan if value is None else float(value)
     return number if math.isfinite(number) else None
 
@@ -148,7 +148,7 @@ def _line(target: Json, series: Json, values: list[Any], config: Json) -> Json:
     labels = series["metric"]
     name = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda m: labels.get(m[1], ""), target["legendFormat"])
     times = {"name": "Time", "type": "time", "values": [at * 1000 for at, _ in values]}
-    numbers: Json = {"name": "Value", "type": "number", "values": [_number(v) for _, v in values]}
+    numbers: Json = {"name": "Value", "type": "number", "values": [number(v) for _, v in values]}
     numbers |= {"labels": labels, "config": {"displayNameFromDS": name}}
     return {"refId": target["refId"], "name": name, "fields": [times | {"config": config}, numbers]}
 
@@ -169,7 +169,7 @@ def _table(ref: str, series: list[Json], *, alone: bool) -> Json:
     ]
     value = "Value" if alone else f"Value #{ref}"
     fields.append(
-        {"name": value, "type": "number", "values": [_number(e["value"][1]) for e in series]}
+        {"name": value, "type": "number", "values": [number(e["value"][1]) for e in series]}
     )
     return {"refId": ref, "fields": fields}
 

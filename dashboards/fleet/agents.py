@@ -39,7 +39,7 @@ def agents(board: dashboard.Dashboard) -> None:
         board,
         "Agents",
         listing(
-            "Agents",
+            "All agents",
             "Each agent: whether it is scraped, whether its system confirmed notifications, and "
             "what it lost in this range. Inferred: changes found by reading the interfaces again. "
             "Over limit: IP interfaces beyond the series limit, which share the device other. Not "
@@ -69,7 +69,7 @@ def agents(board: dashboard.Dashboard) -> None:
                     "ip_interface_exporter_otlp_items_total",
                     'result=~"failed|dropped"',
                 ),
-                Column("Configuration", _gauge("config_last_reload_successful"), words=(LOADED,)),
+                Column("Config", _gauge("config_last_reload_successful"), words=(LOADED,)),
             ],
             (24, 11),
             sort_by="Host",

@@ -34,7 +34,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         "unused ports too.",
         COUNT,
         # Both in one query, which looks at each interface of the fleet.
-        now(f'count_values("connected", {connected})', "{{connected}}"),
+        now(f'sort_desc(count_values("connected", {connected}))', "{{connected}}"),
     )
     for value, text in (("1", "connected"), ("0", "disconnected")):
         shown = models.DynamicConfigValue(id_val="displayName", value=text)
@@ -43,9 +43,9 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         board,
         "At a glance",
         figure(
-            "Agents not heard",
+            "Agents",
             "Down: Prometheus cannot scrape the agent. Deaf: the system has not confirmed that it "
-            "will send notifications. Both should be 0; Agents, below, names them.",
+            "will send notifications. Both should be 0; the row Agents names them.",
             COUNT,
             now(f"sum({of_agents(missing)})", "down"),
             now(f"sum(1 - {HOSTS.select('ip_interface_exporter_source_up')})", "deaf"),
@@ -53,7 +53,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         ),
         interfaces,
         figure(
-            "Disconnected in this range",
+            "Disconnected",
             "Watched devices that lost their connection in this range, however briefly, and the "
             "hosts that they are in.",
             COUNT,
@@ -61,7 +61,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             now(f"count(count by ({OF_HOST}) ({lost})) or vector(0)", "hosts"),
         ),
         figure(
-            "Most hosts at once",
+            "Hosts at once",
             "The most hosts of a job of which a watched device lost its connection within two "
             "minutes. More than a few: look for what they share, a switch or a power feed.",
             COUNT,

@@ -67,7 +67,6 @@ def worst(board: dashboard.Dashboard) -> None:
             [
                 Column("Availability", poorest, "percentunit", 3, AVAILABILITY),
                 Column("Disconnected", among(away, poorest), "s", 1),
-                Column("Times", among(lost, poorest), COUNT, 0),
                 Column("Off", among(off, poorest), COUNT, 0),
             ],
             (12, 12),

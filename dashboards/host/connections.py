@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from host.labels import NAME, disconnections_over_time, grown, polled, state
+from host.labels import NAME, disconnections_over_time, grown, larger_family, polled, state
 from parts.frame import row
 from parts.looks import COUNT, STATE
 from parts.panels import bars, buckets, figure, graph, now, over_time, timeline
@@ -30,8 +30,8 @@ _WHICH = (
 
 def connections(board: dashboard.Dashboard) -> None:
     """Add which interfaces were connected when, and the flaps between two scrapes."""
-    causes = by("cause", HOST.growth(DISCONNECTIONS, RATE, INTERFACE))
-    proven = by("state", HOST.growth(UNOBSERVED, RATE, DISCONNECTED, INTERFACE))
+    causes = larger_family("cause", HOST.growth(DISCONNECTIONS, RATE, INTERFACE))
+    proven = larger_family("state", HOST.growth(UNOBSERVED, RATE, DISCONNECTED, INTERFACE))
     row(
         board,
         "Connections",
@@ -42,7 +42,7 @@ def connections(board: dashboard.Dashboard) -> None:
             "below.",
             over_time(state(), NAME),
             STATE,
-            (24, 8),
+            (24, 9),
         ),
         bars(
             graph(
@@ -58,9 +58,9 @@ def connections(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Disconnections by cause",
-                "Disconnections of the chosen IP interfaces, IPv4 and IPv6 apart, in the few "
-                "scrapes before each point. Administrative: somebody switched it off. Carrier: "
-                "the link below was lost. Unobserved: no notification showed it.",
+                "Disconnections of the chosen interfaces in the few scrapes before each point. "
+                "Administrative: somebody switched it off. Carrier: the link below was lost. "
+                "Unobserved: no notification showed it.",
                 "short",
                 over_time(f"{causes} > 0", "{{cause}}"),
                 over_time(f"{proven} > 0", "unobserved"),

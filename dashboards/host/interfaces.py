@@ -42,10 +42,11 @@ def interfaces(board: dashboard.Dashboard) -> None:
         listing(
             "Figures by interface",
             "Each interface in this range. Disconnected: for how long, switched off or not. Times: "
-            "disconnections that nobody meant, those included that no notification showed. Mean "
-            "outage: one by the other, of what was not switched off. Polls missed: changes of "
-            "connection that a scraped gauge did not show. An interface that is gone stays for as "
-            "long as the agent keeps its counters.",
+            "disconnections that nobody meant, those included that no notification showed. Off: "
+            "times that somebody switched it off. Mean outage: time by times, of what was not. "
+            "Polls missed: changes of connection that a scraped gauge did not show. Quiet for: "
+            "since the last notification. An interface that is gone stays for as long as the "
+            "agent keeps its counters.",
             NAMES,
             [
                 Column("State", state(), words=(STATE, GONE)),
@@ -59,15 +60,11 @@ def interfaces(board: dashboard.Dashboard) -> None:
                 ),
                 Column("Disconnected", down, "s", 1),
                 Column("Times", lost, COUNT, 0),
-                Column("Switched off", switched_off(), COUNT, 0),
+                Column("Off", switched_off(), COUNT, 0),
                 Column("Mean outage", mean, "s", 1, words=(nothing("–"),)),
                 Column("Polls missed", f"clamp_min({transitions()} - {shown}, 0)", COUNT, 0),
                 Column("Notifications", by(COUNTED, notified), COUNT, 0),
-                Column(
-                    "Last notified",
-                    f"1000 * {most(HOST.select(LAST, INTERFACE))}",
-                    "dateTimeFromNow",
-                ),
+                Column("Quiet for", f"time() - {most(HOST.select(LAST, INTERFACE))}", "s", 0),
             ],
             (24, 8),
             sort_by="Times",
@@ -75,10 +72,11 @@ def interfaces(board: dashboard.Dashboard) -> None:
         ),
         graph(
             "Availability over time",
-            "Connected time as a part of each step, of the interfaces that were disconnected in "
-            "this range. It is counted between scrapes too: an outage of a second shows.",
+            "Connected time as a part of each step, of the ten interfaces that were disconnected "
+            "for the longest in this range. It is counted between scrapes too: an outage of a "
+            "second shows.",
             "percentunit",
-            over_time(f"{availability(RATE)} and on ({COUNTED}) ({ever(down)} > 0)", NAME),
+            over_time(f"{availability(RATE)} and on ({COUNTED}) topk(10, {ever(down)} > 0)", NAME),
             floor=None,
             empty="Nothing was disconnected.",
         )

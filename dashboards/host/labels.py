@@ -39,6 +39,11 @@ def most(expression: str) -> str:
     return f"max by ({COUNTED}) ({expression})"
 
 
+def larger_family(labels: str, expression: str) -> str:
+    """Return the sums by these labels, of the family with more."""
+    return f"max by ({labels}) ({by(f'{labels}, family', expression)})"
+
+
 def one(metric: str) -> str:
     """Return the value of a gauge."""
     return most(HOST.select(metric, INTERFACE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from host.labels import COUNTED, NAME, NAMES, grown, one
+from host.labels import COUNTED, NAME, NAMES, OF_INTERFACE, grown, larger_family, most, one
 from parts.frame import closed_row
 from parts.looks import COUNT, SWITCHED_ON
 from parts.panels import bars, graph, over_time, steps, timeline
@@ -30,8 +30,13 @@ def _drifted(title: str, metric: str) -> list[Column]:
 
 def settings(board: dashboard.Dashboard) -> None:
     """Add what was set differently, and when."""
-    changes = by(f"{COUNTED}, parameter", HOST.increase_since_birth(CHANGES, RANGE, INTERFACE))
+    per_family = by(
+        f"{OF_INTERFACE}, parameter", HOST.increase_since_birth(CHANGES, RANGE, INTERFACE)
+    )
+    changes = f"max by ({COUNTED}, parameter) ({per_family})"
+    over_steps = larger_family("parameter", HOST.growth_since_birth(CHANGES, RATE, INTERFACE))
     # The loopback's 65,536 would flatten all others.
+    existing = most(f"{HOST.select(MTU, INTERFACE)} @ end()")
     loopback = HOST.select("ip_interface_info", 'type="24"')
     closed_row(
         board,
@@ -41,10 +46,7 @@ def settings(board: dashboard.Dashboard) -> None:
                 "Parameter changes",
                 "Members of the interfaces' rows that changed in the few scrapes before a point.",
                 "short",
-                over_time(
-                    by("parameter", HOST.increase_since_birth(CHANGES, RATE, INTERFACE)) + " > 0",
-                    "{{parameter}}",
-                ),
+                over_time(f"{over_steps} > 0", "{{parameter}}"),
                 empty="No parameter changed.",
             )
         ),
@@ -60,9 +62,12 @@ def settings(board: dashboard.Dashboard) -> None:
         steps(
             graph(
                 "MTU",
-                "Maximum transmission unit of each interface, in bytes, without the loopback's.",
+                "Maximum transmission unit of each interface that exists at the end of the "
+                "range, in bytes, without the loopback's.",
                 "none",
-                over_time(f"{one(MTU)} unless on (device) {loopback}", NAME),
+                over_time(
+                    f"{one(MTU)} unless on (device) {loopback} and on ({COUNTED}) {existing}", NAME
+                ),
                 floor=None,
             )
         ),

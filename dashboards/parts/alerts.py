@@ -43,6 +43,7 @@ def alerts(
             sort_by="Since",
             empty="No alert fires.",
             links=links,
+            letters={"alertname": len("IpInterfaceManyHostsDisconnected"), "severity": 8},
         ),
         figure(
             "Recording rules",

@@ -37,7 +37,7 @@ STATE = mapping(
 )
 SWITCHED_ON = mapping(("1", "on", "orange"), ("0", "off", "green"))
 UP = mapping(("1", "up", "green"), ("0", "down", "red"))
-CONFIRMED = mapping(("1", "confirmed", "green"), ("0", "not confirmed", "red"))
+CONFIRMED = mapping(("1", "confirmed", "green"), ("0", "unconfirmed", "red"))
 LOADED = mapping(("1", "loaded", "green"), ("0", "refused", "red"))
 
 

@@ -149,7 +149,7 @@ def timeline(
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(80)
-        .per_page(20)
+        .per_page(12)
         .legend(common.VizLegendOptions().show_legend(True))
     )
     return filled(panel, title, description, "none", [query], size)

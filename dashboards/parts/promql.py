@@ -69,9 +69,17 @@ class Scope:
         An interface that appears between two scrapes is born with its first notifications; the
         counter of a parameter's changes with the first of them.
         """
+        born = self._born(metric, window, *matchers)
+        return f"({born} or {self.increase(metric, window, *matchers)})"
+
+    def growth_since_birth(self, metric: str, window: str, *matchers: str) -> str:
+        """Return `growth`, and what a counter was born with."""
+        born = self._born(metric, window, *matchers)
+        return f"({born} or {self.growth(metric, window, *matchers)})"
+
+    def _born(self, metric: str, window: str, *matchers: str) -> str:
         counter = self.select(metric, *matchers)
-        born = f"{counter} unless {counter} offset {window}"
-        return f"(({born}) or increase({counter}[{window}]))"
+        return f"({counter} unless {counter} offset {window})"
 
     def per_minute(self, metric: str, *matchers: str) -> str:
         """Return how fast a counter grows. Changes are rare: a second is too short a unit."""

@@ -14,7 +14,6 @@ from parts.panels import REFS, filled, now
 
 #: Pixels of a column. Grafana's 150 cuts off the last columns of a table of eight.
 _NARROWEST = 60
-_OF_LETTER, _OF_MARGIN = 8, 28
 #: How long the values of a unit become.
 _LETTERS = {"dateTimeFromNow": len("a few seconds ago"), "locale": 6}
 
@@ -33,12 +32,8 @@ class Column(NamedTuple):
 
     def properties(self) -> list[models.DynamicConfigValue]:
         """Return how Grafana shows the values."""
-        letters = max(len(self.title), _LETTERS.get(self.unit, 8))
-        if any(isinstance(words, models.ValueMap) for words in self.words):
-            letters = max(letters, len("not confirmed"))
-        width = _OF_LETTER * letters + _OF_MARGIN
         shown: list[tuple[str, object]] = [("displayName", self.title), ("unit", self.unit)]
-        shown.append(("custom.width", width))
+        shown.append(("custom.width", _width(max(len(self.title), self._letters()))))
         if self.decimals is not None:
             shown.append(("decimals", self.decimals))
         if self.words:
@@ -48,6 +43,17 @@ class Column(NamedTuple):
         if self.limits or any(isinstance(words, models.ValueMap) for words in self.words):
             shown.append(("custom.cellOptions", common_models.TableColorTextCellOptions()))
         return [models.DynamicConfigValue(id_val=name, value=value) for name, value in shown]
+
+    def _letters(self) -> int:
+        """How long the values become."""
+        maps = [words for words in self.words if isinstance(words, models.ValueMap)]
+        texts = [mapped.text or "" for words in maps for mapped in words.options.values()]
+        return max(map(len, texts)) if texts else _LETTERS.get(self.unit, 8)
+
+
+def _width(letters: int) -> int:
+    """Pixels of a column."""
+    return max(_NARROWEST, round(7.5 * letters + 24))
 
 
 def listing(
@@ -60,12 +66,14 @@ def listing(
     sort_by: str,
     ascending: bool = False,
     links: dict[str, tuple[str, str]] | None = None,
+    letters: dict[str, int] | None = None,
     empty: str | None = None,
 ) -> table.Panel:
     """Return a table of one row for each label set, joined from one query a column.
 
-    `labels` are shown under new titles, "" hides one; `links` are (title, URL) by label; `empty`
-    stands where there is no row.
+    `labels` are shown under new titles, "" hides one; `links` are (title, URL) by label;
+    `letters` says how long a label becomes, the others share what is left; `empty` stands where
+    there is no row.
     """
     queries = [now(column.expr, "").format(PromQueryFormat.TABLE) for column in columns]
     panel = filled(table.Panel(), title, description, "none", queries, size)
@@ -81,6 +89,9 @@ def listing(
         ]
         if not shown:
             override = [models.DynamicConfigValue(id_val="custom.hidden", value=True)]
+        if letters and name in letters:
+            width = models.DynamicConfigValue(id_val="custom.width", value=_width(letters[name]))
+            override.append(width)
         if links and name in links:
             target = [link(*links[name]).build()]
             override.append(models.DynamicConfigValue(id_val="links", value=target))

@@ -1,4 +1,6 @@
 // The whole dashboard on one page, drawn from window.PICTURE, which render.py writes.
+import '@fontsource/inter/400.css';
+import '@fontsource/inter/500.css';
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import { ThemeContext } from '@grafana/data';
@@ -40,8 +42,10 @@ function Placed({ panel, frames }) {
   const size = { width: w * column - 8, height: h * cell - 8 };
   const style = { position: 'absolute', left: 8 + x * column, top: header + y * cell, ...size };
   if (panel.type === 'row') {
-    const closed = panel.collapsed ? ` (${panel.panels.length} panels)` : '';
-    return <div style={{ ...style, fontSize: 16, paddingTop: 4 }}>{`${panel.collapsed ? '›' : '⌄'} ${panel.title}${closed}`}</div>;
+    const title = panel.collapsed
+      ? `› ${panel.title} (${panel.panels.length} panels)`
+      : `⌄ ${panel.title}`;
+    return <div style={{ ...style, fontSize: 16, paddingTop: 4 }}>{title}</div>;
   }
   return <div style={style}><Panel panel={panel} frames={frames} {...size} /></div>;
 }
@@ -50,7 +54,10 @@ const prepared = Promise.all(
   dashboard.panels.map((panel, number) => (panel.type === 'row' ? [] : prepare(panel, answers[number])))
 );
 
-prepared.then((frames) => {
+// The canvases draw their text at once: its font must be there.
+const fonts = document.fonts.load(`12px ${theme.typography.fontFamily}`);
+
+Promise.all([prepared, fonts]).then(([frames]) => {
   const style = {
     position: 'relative', width, height: window.PICTURE.height,
     background: theme.colors.background.canvas, color: theme.colors.text.primary,
