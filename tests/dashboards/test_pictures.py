@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 PICTURES = Path(__file__).parents[2] / "dashboards" / "pictures"
 
@@ -41,6 +43,20 @@ def test_the_outages_in_the_picture_are_those_of_the_recording(timeline: ModuleT
         counted[name] = counted.get(name, 0) + fell + merged
     assert {name: told.outages for name, told in timeline.read().items()} == counted
     assert sum(counted.values()) > 30
+
+
+@pytest.mark.parametrize("name", ["fleet.png", "host.png"])
+def test_a_dashboard_is_shown_as_wide_as_it_is_read(name: str) -> None:
+    """Each picture of a dashboard is a PNG of 1,600 pixels, in both READMEs, with a text."""
+    with Image.open(PICTURES / name) as picture:
+        assert picture.format == "PNG"
+        assert picture.width == 1600
+    dashboards = PICTURES.parent
+    for readme, path in (
+        (dashboards / "README.md", f"pictures/{name}"),
+        (dashboards.parent / "README.md", f"dashboards/pictures/{name}"),
+    ):
+        assert re.search(rf"!\[.{{20,}}\]\({re.escape(path)}\)", readme.read_text())
 
 
 @pytest.mark.parametrize("name", ["timeline.svg", "architecture.svg"])
