@@ -26,6 +26,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+assert sys.platform == "linux"  # for mypy: it makes network namespaces
+
 PROJECT = Path(__file__).resolve().parents[2]
 PICTURES = Path(__file__).parent
 HOSTS = ("web1", "web2", "web3", "web4", "web5", "web6", "db1", "db2", "ci1", "k8s1")
