@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 from exporter.version import __version__
 
 if TYPE_CHECKING:
-    from exporter.metrics.watch import Watch
+    from exporter.metrics.standalone import Watch
 
 __all__ = ["__version__", "watch"]
 
@@ -74,7 +74,7 @@ def watch(
     Raises ValueError for an invalid argument, and OSError where there is no source. The entry
     raises OSError if the system refuses.
     """
-    from exporter.metrics.watch import Watch, settings_of  # keeps the import of exporter cheap
+    from exporter.metrics.standalone import Watch, settings_of  # keeps the import of exporter cheap
 
     return Watch(
         settings_of(

@@ -21,7 +21,7 @@ from exporter.agent.systemd import Notifier
 from exporter.clock import SYSTEM
 from exporter.errors import reason
 from exporter.logs import event
-from exporter.monitor.recorder import Recorder
+from exporter.monitor.recording_writer import Recorder
 from exporter.settings.schema import Settings
 from exporter.sources import system_source
 from exporter.sources.contract import Source

@@ -39,6 +39,7 @@ from exporter.sources import system_source
 from exporter.sources.contract import Source
 from exporter.sources.linux.link_state import LinkState
 from exporter.sources.linux.lives import lives_of
+from exporter.sources.linux.neighbor_timers import AF, timers_from
 from exporter.sources.linux.rows import (
     Key,
     Naming,
@@ -47,7 +48,6 @@ from exporter.sources.linux.rows import (
     link_facts,
     naming_fields,
 )
-from exporter.sources.linux.timers import AF, timers_from
 
 RECEIVE_BUFFER_BYTES = 32 << 20
 

@@ -28,8 +28,8 @@ from exporter.model import FAMILIES, Family, Notification, NotificationType, mak
 from exporter.sources.contract import SourceClosed
 from exporter.sources.linux import questions
 from exporter.sources.linux import source as linux
+from exporter.sources.linux.neighbor_timers import TimerReader
 from exporter.sources.linux.source import LinuxSource
-from exporter.sources.linux.timers import TimerReader
 
 V4, V6 = Family.IPV4, Family.IPV6
 

@@ -31,7 +31,7 @@ from exporter.model import (
     OperStatus,
     make_luid,
 )
-from exporter.monitor.recorder import Recorder
+from exporter.monitor.recording_writer import Recorder
 from exporter.monitor.state import State
 from exporter.sources.contract import SourceClosed
 from exporter.sources.recording import (

@@ -42,8 +42,8 @@ from exporter.model import FAMILIES, Family, Interface, Notification, Notificati
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.linux.links import LinkTable
 from exporter.sources.linux.lives import Lives, lives_of
+from exporter.sources.linux.neighbor_timers import TimerReader
 from exporter.sources.linux.questions import Questions
-from exporter.sources.linux.timers import TimerReader
 from exporter.sources.linux.trace import traced
 from exporter.sources.linux.transition_cache import TransitionCache
 

@@ -11,7 +11,7 @@ from support import recorded
 from support.messages import RUNNING
 
 from exporter.bindings import rtnetlink as nl
-from exporter.sources.linux import templates
+from exporter.sources.linux import message_templates as templates
 
 ROOM = bytes(65536)  # what follows a datagram in the receive buffer
 
