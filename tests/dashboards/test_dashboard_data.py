@@ -381,7 +381,8 @@ def test_the_fleet_shows_what_happened(world: World, store: str) -> None:
     assert devices(worst) == {"b0"}
     assert all(27 <= row.value <= 32 for row in worst)
     worst = last("Most disconnections", interfaces=ALL)
-    assert devices(worst) >= {"b0", "c0", "d0"}
+    # c0 is switched off first each time, which does not count here; d0 then loses its carrier.
+    assert devices(worst) >= {"b0", "d0"}
     assert devices(last("Lowest availability")) == set(CARDS)
     assert all(0 < row.value < 1 for row in last("Lowest availability"))
     switched = last("Forwarding switched")
