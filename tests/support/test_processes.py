@@ -53,7 +53,18 @@ def test_an_interrupted_run_leaves_nothing_behind(
     """The agent that a test was running, and its namespace, are gone when the run has ended."""
     del namespace  # it says whether there can be any
     (tmp_path / "test_waits.py").write_text(WAITS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:cloudcoil",
+        "-p",
+        "conftest",
+    ]
     path = os.pathsep.join([str(PROJECT / "tests"), str(PROJECT)])
     run = subprocess.Popen(
         [*command, "test_waits.py"],
