@@ -138,7 +138,7 @@ def timeline(
     words: models.ValueMap,
     size: tuple[int, int],
 ) -> statetimeline.Panel:
-    """Return a band for each series, coloured by what the value means."""
+    """Return a band for each series, colored by what the value means."""
     panel = (
         statetimeline.Panel()
         .mappings([words])

@@ -49,8 +49,8 @@ def main() -> int:
         parser.error(f"no such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
     users = [arguments.user] if arguments.user else [u for u in trials.USERS if u != trials.CI]
     if arguments.inside:
-        wishes = trials.Wishes(releases, users, arguments.programs, arguments.logs)
-        return trials.run(wishes, arguments.inside)
+        choices = trials.Choices(releases, users, arguments.programs, arguments.logs)
+        return trials.run(choices, arguments.inside)
     missing = [name for name in ("git", "debootstrap", "unshare") if not which(name)]
     if os.geteuid() != 0 or missing:
         parser.error(f"it needs root, git, debootstrap and util-linux; missing: {missing}")

@@ -84,7 +84,7 @@ def commands() -> Commands:
     return Commands(run, test, kernel)
 
 
-class Wishes(NamedTuple):
+class Choices(NamedTuple):
     """What to try, and where to keep the output of each command."""
 
     releases: Sequence[str]
@@ -93,27 +93,27 @@ class Wishes(NamedTuple):
     logs: Path | None
 
     def keep(self, name: str, text: str) -> None:
-        """Keep an output, if that is wished for."""
+        """Keep an output, if it is asked for."""
         if self.logs:
             self.logs.mkdir(parents=True, exist_ok=True)
             (self.logs / name).write_text(text)
 
 
-def run(wishes: Wishes, folder: Path) -> int:
+def run(choices: Choices, folder: Path) -> int:
     """Make every trial and print the table. Returns the exit code."""
     made = []
-    for release in wishes.releases:
+    for release in choices.releases:
         base = BareDebian(folder / release)
         base.bootstrap(release)
-        for user in wishes.users:
+        for user in choices.users:
             machine = base.copy(folder / f"{release}-{user}")
             machine.mount(plain=user == CI)
-            made.append(trial(machine, release, user, wishes))
+            made.append(trial(machine, release, user, choices))
     print(table(made), flush=True)
     return 0 if all(trial.good for trial in made) else 1
 
 
-def trial(machine: BareDebian, release: str, name: str, wishes: Wishes) -> Trial:
+def trial(machine: BareDebian, release: str, name: str, choices: Choices) -> Trial:
     """Run the commands as a user; the machine is theirs alone."""
     user = USERS[name]
     if user.packages:
@@ -130,15 +130,15 @@ def trial(machine: BareDebian, release: str, name: str, wishes: Wishes) -> Trial
         ran, output = first_command(
             machine.command(user.home, user.prefix, served(lines.run)), revision
         )
-        wishes.keep(f"{release}-{name}-run", output)
+        choices.keep(f"{release}-{name}-run", output)
         print(f"{release}, {user.description}: {ran}", flush=True)
         steps = [lines.kernel] * (name == "root")
-        steps += [PROGRAMS] * (name == "root" and wishes.programs)
+        steps += [PROGRAMS] * (name == "root" and choices.programs)
         steps += [lines.test]
     began = time.monotonic()
     output = ended(machine.command(user.home, user.prefix, " && ".join(steps)), lambda _: False)
     seconds = time.monotonic() - began
-    wishes.keep(f"{release}-{name}-test", output)
+    choices.keep(f"{release}-{name}-test", output)
     tested = re.findall(r"^=+ (.*(?:passed|failed|error).*) in .* =+$", output, re.MULTILINE)
     result = f"{tested[-1] if tested else 'no test ran'}, {seconds:.0f} s"
     print(f"{release}, {user.description}: {result}", flush=True)
