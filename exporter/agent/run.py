@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 
 from exporter.agent import memory
@@ -67,17 +67,26 @@ def run_record(load: Load, path: str) -> int:
     return code
 
 
-def run_replay(load: Load, path: str) -> int:
-    """Publish the metrics of a recording. Raises like `run_agent`."""
+def run_replay(
+    load: Load,
+    path: str,
+    *,
+    progress: Callable[[ReplaySource], AbstractContextManager[object]] = nullcontext,
+) -> int:
+    """Publish the metrics of a recording. Raises like `run_agent`.
+
+    `progress` is entered once the file is open, and left when the agent has stopped.
+    """
     settings = load()
     pace = settings.replay.pace
     source = ReplaySource(path, recorded_pace=pace == "recorded")
-    return _serve(
-        Agent(settings, source, source.clock),
-        load,
-        SignalQueue(),
-        lambda: event(log, logging.INFO, "Replaying", file=path, pace=pace),
-    )
+    with ExitStack() as stack:
+
+        def opened() -> None:
+            event(log, logging.INFO, "Replaying", file=path, pace=pace)
+            stack.enter_context(progress(source))
+
+        return _serve(Agent(settings, source, source.clock), load, SignalQueue(), opened)
 
 
 def _system_source(settings: Settings) -> Source:

@@ -66,7 +66,9 @@ def _run(invocation: Invocation, reload: Callable[[], Settings]) -> int:
         case "record":
             return run.run_record(reload, arguments[0])
         case "replay":
-            return run.run_replay(reload, arguments[0])
+            from exporter.cli.replay_progress import replay_progress
+
+            return run.run_replay(reload, arguments[0], progress=replay_progress)
         case "list":
             from exporter.cli.list_interfaces import run_list
 

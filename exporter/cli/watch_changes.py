@@ -80,7 +80,7 @@ def _stop_at_end(source: ReplaySource, requests: SignalQueue) -> None:
     """Request a stop once the whole recording has been printed."""
 
     def wait() -> None:
-        source.finished.wait()
+        source.ended.wait()
         requests.put(_ENDED)
 
     threading.Thread(target=wait, name="end of file", daemon=True).start()

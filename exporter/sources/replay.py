@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import threading
 import time
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from exporter.clock import Clock
 from exporter.logs import event
@@ -36,6 +37,22 @@ BATCH_LINES = 1024
 LOGGED_ERRORS = 20
 
 
+class Progress(NamedTuple):
+    """How far a recording has been read."""
+
+    #: Bytes read, and those there are; 0: not known, as of a pipe.
+    position: int
+    size: int
+    lines: int
+    #: When the last notification that was returned had been received. Unix seconds.
+    time: float
+
+    @property
+    def percent(self) -> float:
+        """The part that has been read; 0 if the size is not known."""
+        return min(100.0, 100.0 * self.position / self.size) if self.size else 0.0
+
+
 class ReplaySource:
     """Notifications from a file. See `contract.Source`.
 
@@ -58,8 +75,8 @@ class ReplaySource:
             replay_unknown_members=0,
         )
         self.clock = Clock(self._wall, self._monotonic)
-        #: Set once the whole file has been returned and processed.
-        self.finished = threading.Event()
+        #: Set once the whole file has been returned and processed, or the source is closed.
+        self.ended = threading.Event()
         self._path = path
         self._recorded_pace = recorded_pace
         self._closed = threading.Event()
@@ -131,7 +148,7 @@ class ReplaySource:
                 raise SourceClosed
         if not batch and not self._queue:
             self.health.replay_finished = True
-            self.finished.set()
+            self.ended.set()
             if self._closed.wait(timeout):
                 raise SourceClosed
         return batch
@@ -155,10 +172,19 @@ class ReplaySource:
     def close(self) -> None:
         """Unblock `receive` and close the file."""
         self._closed.set()
+        self.ended.set()
         with self._using:
             self.health.up = False
             if self._file is not None:
                 self._file.close()
+
+    def progress(self) -> Progress:
+        """Return how far the file has been read. Thread: any."""
+        try:
+            size = os.stat(self._path).st_size  # it may still grow
+        except OSError:
+            size = 0
+        return Progress(self._end, size, self._line, self._time)
 
     # -- the clock ----------------------------------------------------------------------
 

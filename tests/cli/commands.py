@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Self
 
 from support.agent import PROJECT
@@ -74,3 +76,61 @@ class Watch:
         self._reader.join(DEADLINE)
         assert self.process.stderr is not None
         return code, self.process.stderr.read()
+
+
+class Terminal:
+    """A program in a terminal of its own; use it as a context manager."""
+
+    def __init__(
+        self,
+        *command: str,
+        columns: int = 100,
+        lines: int = 24,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        #: Everything that was written to the terminal so far.
+        self.output = b""
+        self._master, terminal = os.openpty()
+        self.resize(columns, lines)
+        inherited = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        self.process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self._reader = threading.Thread(target=self._read, name="terminal output", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # Linux' end of a terminal
+            while piece := os.read(self._master, 65536):
+                self.output += piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        os.close(self._master)
+
+    def resize(self, columns: int, lines: int = 24) -> None:
+        """Change the size of the window."""
+        termios.tcsetwinsize(self._master, (lines, columns))
+
+    def wait_for(self, text: bytes) -> bytes:
+        """The output once it contains a text."""
+        wait_until(lambda: text in self.output, message=lambda: f"{text!r} in {self.output!r}")
+        return self.output
+
+    def end(self) -> tuple[int, bytes]:
+        """The exit code of the program once it has ended, and all its output."""
+        code = self.process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        return code, self.output

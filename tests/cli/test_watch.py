@@ -1,17 +1,16 @@
 """The command watch shows each change as it happens."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import PROGRAM, Watch, inside, run
+from commands import PROGRAM, Terminal, Watch, inside, run
 from support.agent import PROJECT
 from support.namespace import Namespace
-from support.waiting import DEADLINE, wait_until
+from support.waiting import wait_until
 
 RECORDING = PROJECT / "tests" / "data" / "golden" / "recording.jsonl"
 
@@ -111,24 +110,10 @@ def test_colors_are_for_terminals_that_want_them() -> None:
     command = [*PROGRAM, "watch", str(RECORDING)]
     shown = {}
     for no_color in ("", "1"):
-        environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm-256color"}
-        if not no_color:
-            del environment["NO_COLOR"]
-        reader, writer = os.openpty()
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=writer, env=environment)
-        os.close(writer)
-        output = b""
-        while True:
-            try:
-                piece = os.read(reader, 65536)
-            except OSError:  # Linux' end of a terminal
-                break
-            if not piece:
-                break
-            output += piece
-        os.close(reader)
-        assert process.wait(DEADLINE) == 0
-        shown[no_color] = output
+        environment = {"NO_COLOR": no_color} if no_color else {}
+        with Terminal(*command, environment=environment) as terminal:
+            code, shown[no_color] = terminal.end()
+        assert code == 0
     assert b"\x1b[31m" in shown[""]
     assert b"\x1b[3" not in shown["1"]
     assert b"\x1b" not in subprocess.run(command, cwd=PROJECT, capture_output=True).stdout

@@ -36,7 +36,7 @@ def test_a_replay_gives_the_golden_page(all_parameters: bool, format: Format) ->
     )
     monitor.open()
     monitor.start()
-    wait_until(source.finished.is_set)
+    wait_until(source.ended.is_set)
     body = rendered(page, format)
     monitor.stop()
 

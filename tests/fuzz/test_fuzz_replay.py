@@ -50,7 +50,7 @@ def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> No
         source = ReplaySource(file.name)
         source.open()
         given_out: list[Notification] = []
-        while not source.finished.is_set():
+        while not source.ended.is_set():
             given_out += source.receive(0)
         source.close()
     assert source.health.errors.get("replay", 0) == sum(map(is_bad, content))

@@ -291,7 +291,7 @@ def test_the_exit_code_and_arguments_are_the_commands_own(
     """Each command gets its settings and file, and what it returns is the exit code."""
     seen: list[tuple[str, ...]] = []
 
-    def take(load: Callable[[], Settings], *files: str) -> int:
+    def take(load: Callable[[], Settings], *files: str, **_: object) -> int:
         seen.append((load().log.level, load().replay.pace, *files))
         return 7
 

@@ -219,7 +219,7 @@ def test_unknown_members_are_ignored_and_named() -> None:
 def drain(source: ReplaySource) -> list[Notification]:
     """All notifications of a replay."""
     out: list[Notification] = []
-    while not source.finished.is_set():
+    while not source.ended.is_set():
         out += source.receive(0)
     return out
 
@@ -331,7 +331,7 @@ def test_close_unblocks_a_waiting_replay(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert source.finished.wait(DEADLINE)
+    assert source.ended.wait(DEADLINE)
     source.close()
     source.close()
     assert ended.wait(DEADLINE)
@@ -451,7 +451,7 @@ def pages(path: Path, scrape_before: list[bool], *, recorded_pace: bool = False)
         series_metrics(all_parameters=True),
     )
     scrapes = iter(scrape_before)
-    while not source.finished.is_set():
+    while not source.ended.is_set():
         for n in source.receive(0) or [None]:
             if next(scrapes, False):
                 rendered(page)
