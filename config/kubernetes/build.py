@@ -7,7 +7,6 @@ it would be. Needs PyYAML.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,10 @@ import yaml
 FOLDER = Path(__file__).resolve().parent
 ALERTS = FOLDER.parent / "alerts"
 DASHBOARDS = FOLDER.parents[1] / "dashboards"
+sys.path.append(str(DASHBOARDS))
+
+from generate import generate  # noqa: E402 - found by the line above
+
 NAME = "ip-interface-exporter"
 
 #: Written as `rules` and `dashboards` say; the thresholds apart, since users change them.
@@ -29,7 +32,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes text of several lines as such, and shares nothing by anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Whether equal parts are written out each time. Always."""
+        """Return whether equal parts are written out each time. Always."""
         return True
 
 
@@ -91,23 +94,5 @@ def files() -> dict[Path, str]:
     }
 
 
-def main() -> int:
-    """Return the exit code: 1 if a file was to be up to date and is not."""
-    parser = argparse.ArgumentParser(description="Write the rules and dashboards for Kubernetes.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if out of date")
-    check = parser.parse_args().check
-    stale = False
-    for path, text in files().items():
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        if check:
-            stale = True
-            print(f"{path} is out of date: run python {__file__}", file=sys.stderr)
-        else:
-            path.write_text(text, encoding="utf-8", newline="\n")
-            print(f"wrote {path}")
-    return int(stale)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generate("Write the rules and dashboards for Kubernetes.", files()))
