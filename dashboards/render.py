@@ -60,12 +60,12 @@ class Store:
         self.times = times
 
     def _data(self, path: str, body: bytes | None = None) -> Any:
-        """The data of an answer. Raises HTTPError with the server's refusal."""
+        """Return the data of an answer. Raises HTTPError with the server's refusal."""
         with urllib.request.urlopen(f"{self.address}/api/v1/{path}", body, timeout=60) as answer:
             return json.load(answer)["data"]
 
     def _ask(self, path: str, arguments: Json) -> list[Json]:
-        """The series that answer."""
+        """Return the series that answer."""
         result: list[Json] = self._data(path, urllib.parse.urlencode(arguments).encode())["result"]
         return result
 
@@ -104,7 +104,7 @@ class Store:
         return found
 
     def _lines(self, target: Json, series: Json, step: float) -> Json:
-        """A series with an empty place where a step has no value."""
+        """Return a series with an empty place where a step has no value."""
         values = {int(at): value for at, value in series["values"]}
         first = math.floor(self.times.start / step) * step
         count = int((self.times.end - first) / step) + 1
@@ -144,7 +144,7 @@ def number(value: str | None) -> float | None:
 
 
 def _line(target: Json, series: Json, values: list[Any], config: Json) -> Json:
-    """A frame of one series, named by its legend."""
+    """Return a frame of one series, named by its legend."""
     labels = series["metric"]
     name = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda m: labels.get(m[1], ""), target["legendFormat"])
     times = {"name": "Time", "type": "time", "values": [at * 1000 for at, _ in values]}
@@ -154,7 +154,7 @@ def _line(target: Json, series: Json, values: list[Any], config: Json) -> Json:
 
 
 def _table(ref: str, series: list[Json], *, alone: bool) -> Json:
-    """A frame of one row for each series, its labels as columns."""
+    """Return a frame of one row for each series, its labels as columns."""
     names = sorted({name for each in series for name in each["metric"]})
     fields: list[Json] = [
         {"name": "Time", "type": "time", "values": [each["value"][0] * 1000 for each in series]}

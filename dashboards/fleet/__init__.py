@@ -17,7 +17,7 @@ from parts.promql import HOSTS, HOSTS_AND_JOBS
 
 
 def _worst() -> dashboard.QueryVariable:
-    """The hidden variable of the hosts that the tables of the worst devices ask."""
+    """Return the hidden variable of the hosts that the tables of the worst devices ask."""
     hosts = choice("worst", "Worst", f"query_result({worst_hosts()})")
     hosts.regex('/instance="([^"]+)"/').hide(models.VariableHide.HIDE_VARIABLE)
     return everything(hosts, None)

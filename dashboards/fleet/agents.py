@@ -22,14 +22,14 @@ def _gauge(name: str) -> str:
 
 
 def _bad(title: str, metric: str, *matchers: str) -> Column:
-    """A column of what should be 0."""
+    """Return a column of what should be 0."""
     return Column(
         title, by(OF_HOST, HOSTS.increase(metric, RANGE, *matchers)), COUNT, 0, NONE_IS_GOOD
     )
 
 
 def _slowest(window: str) -> str:
-    """The lag that one in a hundred notifications exceeds."""
+    """Return the lag that one in a hundred notifications exceeds."""
     return f"histogram_quantile(0.99, {by(f'{OF_HOST}, le', HOSTS.increase(LAG, window))})"
 
 

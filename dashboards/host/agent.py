@@ -13,7 +13,7 @@ LAG = "ip_interface_exporter_notification_lag_seconds"
 
 
 def agent(board: dashboard.Dashboard) -> None:
-    """Whether the agent keeps up, and what it costs."""
+    """Add whether the agent keeps up, and what it costs."""
     losses = {
         "overruns": "ip_interface_exporter_source_overruns_total",
         "resyncs": "ip_interface_exporter_source_resyncs_total",

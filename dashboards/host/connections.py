@@ -86,11 +86,11 @@ def outages(board: dashboard.Dashboard) -> None:
     """Add how long connections were away."""
 
     def larger(part: str) -> str:
-        """The value of the family with more of it."""
+        """Return the value of the family with more of it."""
         return f"max({by('family', HOST.increase(f'{OUTAGES}_{part}', RANGE, FAMILY))})"
 
     def within(part: float) -> str:
-        """A quantile, estimated from the buckets; but no outage is longer than all together."""
+        """Return a quantile, from the buckets; but no outage is longer than all together."""
         return f"clamp_max({HOST.quantile(part, OUTAGES, RANGE, FAMILY)}, scalar({larger('sum')}))"
 
     row(

@@ -18,7 +18,7 @@ UNREAD = "ip_interface_unread_notifications_total"
 
 
 def _drifted(title: str, metric: str) -> list[Column]:
-    """The columns of what differs from the beginning of the range, and by how much."""
+    """Return the columns of what differs from the beginning of the range, and by how much."""
     before = f"max by ({COUNTED}) ({HOST.select(metric, INTERFACE)} offset {RANGE})"
     drift = f"({one(metric)} - {before}) != 0"
     return [

@@ -45,14 +45,14 @@ class Column(NamedTuple):
         return [models.DynamicConfigValue(id_val=name, value=value) for name, value in shown]
 
     def _letters(self) -> int:
-        """How long the values become."""
+        """Return how long the values become."""
         maps = [words for words in self.words if isinstance(words, models.ValueMap)]
         texts = [mapped.text or "" for words in maps for mapped in words.options.values()]
         return max(map(len, texts)) if texts else _LETTERS.get(self.unit, 8)
 
 
 def _width(letters: int) -> int:
-    """Pixels of a column."""
+    """Return the pixels of a column of so many letters."""
     return max(_NARROWEST, round(7.5 * letters + 24))
 
 

@@ -21,7 +21,7 @@ NEAR, FAR = "picture-near", "picture-far"
 
 
 def outages() -> list[tuple[float, str, str]]:
-    """(second, cable, ``down`` or ``up``), in order."""
+    """Return (second, cable, ``down`` or ``up``), in order."""
     chance = random.Random(15)
     pulled = [  # a loose contact
         ("eth1", chance.uniform(3, 115), chance.uniform(0.2, 1.5)) for _ in range(9)

@@ -68,7 +68,7 @@ class Told(NamedTuple):
 
 
 def read(path: Path = RUN) -> dict[str, Told]:
-    """The devices of a recording, without the loopback. Raises RecordingError."""
+    """Return the devices of a recording, without the loopback. Raises RecordingError."""
     lines = [decode(line) for line in path.read_bytes().splitlines()]
     start = lines[0].instant
     end = lines[-1].instant - start
@@ -97,7 +97,7 @@ def read(path: Path = RUN) -> dict[str, Told]:
 
 
 def draw(told: dict[str, Told]) -> str:
-    """The picture, as SVG for light and dark pages."""
+    """Return the picture, as SVG for light and dark pages."""
     seconds = max(each.stretches[-1].end for each in told.values())
     scale = (_WIDTH - _LEFT - _RIGHT) / seconds
     bottom = _TOP + _ROW * len(told)
