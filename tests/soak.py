@@ -17,7 +17,7 @@ from pathlib import Path
 
 from support.agent import Agent, Metrics
 from support.namespace import Namespace
-from support.trouble import PAIRS, WAVE, Trouble
+from support.trouble import OTLP_PORT, PAIRS, WAVE, Trouble
 from support.waiting import wait_until
 
 #: MiB by which the median of the last third may exceed that of the middle one. Pages that
@@ -27,6 +27,8 @@ TOLERANCE = 6.0
 
 #: How often memory, threads and descriptors are looked at, at least.
 SAMPLES = 60
+#: Each signal of OTLP keeps its connection until it needs it again.
+SIGNALS = 3
 #: How many times longer it may take until memory grows no more, on a machine that is slow.
 PATIENCE = 10
 
@@ -79,10 +81,15 @@ def soak(seconds: float) -> Figures:
         namespace.batch(f"link set {side}{i} up" for side in "lr" for i in range(PAIRS))
         config = Path(folder) / "agent.yml"
         config.write_text("")
-        flags = (f"--config.file={config}", "--collector.retention=3s")
+        flags = (
+            *(f"--config.file={config}", "--collector.retention=3s"),
+            *(f"--otlp.endpoint=http://127.0.0.1:{OTLP_PORT}", "--otlp.events=both"),
+        )
         with Agent(*flags, namespace=namespace) as agent:
             _run(agent, namespace, Trouble(agent, namespace, config), seconds, figures)
             code = agent.stop()
+            figures.add("lines of the log", f"{len(agent.log):,}")
+            figures.wrong += [line for line in agent.log if "socket.send() raised" in line][:1]
             if code or any("Traceback" in line for line in agent.log):
                 figures.wrong.append(f"exit code {code}, or a traceback:\n{''.join(agent.log)}")
     return figures
@@ -105,8 +112,9 @@ def _run(
     with trouble.going_on():
         while not enough() and agent.process.poll() is None:
             uses.append(Use.of(agent))
-            time.sleep(min(1.0, seconds / SAMPLES))
+            time.sleep(min(1.0, seconds / SAMPLES))  # the pace of the samples
     after = _settled(agent)
+    _pushed(agent, namespace, trouble, figures)
     figures.wrong += trouble.wrong
     for what, count in sorted(trouble.counts.items()):
         figures.add(what, f"{count:,}")
@@ -182,6 +190,31 @@ def _account(
                 figures.wrong.append(f"{grown('churn_total', type=kind)} of {made} {kind} counted")
 
 
+def _pushed(agent: Agent, namespace: Namespace, trouble: Trouble, figures: Figures) -> None:
+    """Let the push end its work, and hold what it exported against what arrived."""
+    results = ("accepted", "exported", "failed", "dropped")
+
+    def done() -> dict[str, list[float]] | None:
+        page = agent.scrape()
+        name = "ip_interface_exporter_otlp_items_total"
+        items = {
+            signal: [page.sum(name, signal=signal, result=result) for result in results]
+            for signal in ("traces", "logs")
+        }
+        return items if all(each[0] == sum(each[1:]) for each in items.values()) else None
+
+    with namespace.enter(), trouble.receiver():
+        items = wait_until(done, message="nothing of the push is in flight")
+    for signal, counts in items.items():
+        arrived = trouble.arrived[signal]
+        told = ", ".join(f"{n:,.0f} {word}" for n, word in zip(counts, results, strict=True))
+        figures.add(f"OTLP {signal}", f"{told}, {arrived:,} arrived")
+        if arrived < counts[1]:  # more: a receiver that goes before its answer gets a batch again
+            figures.wrong.append(f"{signal}: {counts[1]} exported, but {arrived} arrived")
+        if counts[2]:
+            figures.wrong.append(f"{signal}: {counts[2]} failed")
+
+
 def _growth(uses: list[Use]) -> float:
     """MiB by which the median of the last third exceeds that of the middle one."""
     third = len(uses) // 3
@@ -196,7 +229,8 @@ def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     rss = [statistics.median(use.rss for use in part) for part in (middle, last)]
     threads = [max(use.threads for use in part) for part in (middle, last)]
     open_now = [max(use.descriptors for use in part) for part in (middle, last)]
-    wait_until(lambda: Use.of(agent).descriptors <= quiet.descriptors, message="descriptors closed")
+    kept = quiet.descriptors + SIGNALS
+    wait_until(lambda: Use.of(agent).descriptors <= kept, message="descriptors closed")
     end = Use.of(agent)
     figures.add(
         "RSS, MiB: alone, then in the middle and last third",

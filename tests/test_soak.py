@@ -4,7 +4,7 @@ from soak import soak
 
 
 def test_an_agent_in_everything_at_once_stays_flat() -> None:
-    """After storms, waves, reloads and hostile clients all is counted, and nothing has grown."""
+    """After storms, reloads and hostile clients all is counted and pushed, and nothing grew."""
     figures = soak(12)
     print(f"\n{figures}")
     assert not figures.wrong, figures

@@ -18,7 +18,7 @@ PER_SECOND = 20_000
 INTERFACES = 50
 RECEIVER = """
 import sys; sys.path[:0] = {path}
-from otlp_receiver import {kind} as Receiver
+from support.otlp_receiver import {kind} as Receiver
 receiver = Receiver(); receiver.__enter__()
 print(receiver.endpoint, flush=True)
 sys.stdin.read()
@@ -39,7 +39,7 @@ def _offer(protocol: str, seconds: int) -> tuple[object, ...]:
     from pushing import LUID, balance, delta, make_push, settings, told
 
     kind = "GrpcReceiver" if protocol == "grpc" else "HttpReceiver"
-    code = RECEIVER.format(path=[str(TESTS.parent), str(TESTS), str(TESTS / "otel")], kind=kind)
+    code = RECEIVER.format(path=[str(TESTS.parent), str(TESTS)], kind=kind)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as receiver:

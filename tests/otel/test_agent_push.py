@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from otlp_receiver import HttpReceiver, SilentListener
 from support.agent import PROJECT, Agent
 from support.namespace import Namespace
+from support.otlp_receiver import HttpReceiver, SilentListener
 from support.waiting import NEVER, wait_until, without_waiting
 
 ITEMS = "ip_interface_exporter_otlp_items_total"

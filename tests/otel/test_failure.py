@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
-from otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener
 from pushing import (
     assert_balanced,
     balance,
@@ -20,6 +19,7 @@ from pushing import (
     settings,
     told,
 )
+from support.otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener
 from support.waiting import NEVER, wait_until, without_waiting
 
 from exporter.errors import SettingsError

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from otlp_receiver import GrpcReceiver, HttpReceiver, plain
 from pushing import (
     LUID,
     assert_balanced,
@@ -17,6 +16,7 @@ from pushing import (
     settings,
     told,
 )
+from support.otlp_receiver import GrpcReceiver, HttpReceiver, plain
 from support.waiting import wait_until
 
 from exporter import __version__

@@ -19,9 +19,15 @@ from support.agent import Agent, Metrics
 from support.consistency import contradictions_between
 from support.crowd import Crowd
 from support.namespace import Namespace
+from support.otlp_receiver import HttpReceiver
 
 PAIRS = 10
 WAVE = 25
+#: Seconds for which the OTLP receiver is there and then away, the longest beyond the time limit
+#: of a batch.
+THERE, AWAY = 3.0, (1.0, 2.0, 15.0)
+#: In a namespace every port is free.
+OTLP_PORT = 4318
 CROWD = 100  # a third of which takes no answer: less than may be in flight
 
 #: What changes is about waves and guests alone: the flapping links are always on the page, and
@@ -57,6 +63,8 @@ class Trouble:
         self.counts: Counter[str] = Counter()
         #: Seconds that scrapes took.
         self.scrapes: list[float] = []
+        #: OTLP items that arrived, by signal.
+        self.arrived: Counter[str] = Counter()
         #: What should not have happened.
         self.wrong: list[str] = []
 
@@ -69,6 +77,8 @@ class Trouble:
             (self._guests, 0.3),
             (self._reload, 0.5),
             (self._bad_request, 0.02),
+            (self._pipeline, 0.1),
+            (self._receive, 0),
             *((self._scraper(number), 0.1) for number in range(4)),
         ]
         threads = [threading.Thread(target=self._repeat, args=job) for job in jobs]
@@ -123,10 +133,32 @@ class Trouble:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self._agent.port), 5) as bad:
             bad.sendall(request)
             if self.counts["bad requests"] % 2:  # a reset instead of an end
-                bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                _reset(bad)
             else:
                 bad.recv(1000)
         self.counts["bad requests"] += 1
+
+    def _pipeline(self) -> None:
+        path = ("metrics", "", "nothing")[self.counts["pipelines broken off"] % 3]
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._agent.port), 5) as bad:
+            bad.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 100)
+            if self.counts["pipelines broken off"] % 2:
+                _reset(bad)
+        self.counts["pipelines broken off"] += 1
+
+    def _receive(self) -> None:
+        with self.receiver():
+            self._done.wait(THERE)
+        self._done.wait(AWAY[self.counts["receivers gone"] % len(AWAY)])
+        self.counts["receivers gone"] += 1
+
+    @contextmanager
+    def receiver(self) -> Iterator[None]:
+        """An OTLP receiver for the length of the block. The thread is in the namespace."""
+        with HttpReceiver(OTLP_PORT) as receiver:
+            yield
+        self.arrived["traces"] += sum(len(span.events) for span in receiver.spans())
+        self.arrived["logs"] += len(receiver.records())
 
     def _crowd(self) -> None:
         try:
@@ -159,6 +191,11 @@ class Trouble:
                 before[:] = [page]
 
         return scrape
+
+
+def _reset(connection: socket.socket) -> None:
+    """Let the next close be a reset, as of a client that is killed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _lasting(page: str) -> str:

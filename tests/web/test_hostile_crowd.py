@@ -61,7 +61,7 @@ def test_five_hundred_slow_clients_keep_no_scraper_out(recording: Path) -> None:
                     scrape(agent)
                     size = max(size, rss(agent))
                     replaced += crowd.harass()
-                    time.sleep(0.05)  # twenty times as often as anybody scrapes
+                    time.sleep(0.05)  # the pace of the load: twenty times that of a scraper
                 peaks.append(size)
                 assert size < before + 150, "a few copies of those pages"
         print(
