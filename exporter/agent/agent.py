@@ -64,10 +64,13 @@ class Agent:
         self._build = BuildInfo(
             __version__, revision(), platform.python_version(), source.backend, netns
         )
-        self._state = State(
-            collector.selection, collector.max_interfaces, collector.retention_seconds
-        )
         self._push = configured_push(settings, os.environ, self._read, clock, self._build)
+        self._state = State(
+            collector.selection,
+            collector.max_interfaces,
+            collector.retention_seconds,
+            self._push.trace_ids() if self._push else None,
+        )
         pushes = () if self._push is None else (self._push,)
         self._monitor = Monitor(source, self._state, (*observers, *pushes), clock)
         page = Page(

@@ -39,8 +39,8 @@ def sample(name: str, label_text: str, value: float) -> str:
 
 def exemplar_text(exemplar: Exemplar) -> str:
     """Format an exemplar, which stands at the end of a sample's line."""
-    label = f'device="{escape_label(exemplar.device)}"'
-    return f" # {{{label}}} {format_value(exemplar.seconds)} {exemplar.time}"
+    names, values = zip(*exemplar.labels.items(), strict=True)
+    return f" # {{{labels(names, values)}}} {format_value(exemplar.seconds)} {exemplar.time}"
 
 
 def header(name: str, type_: str, help_: str, format: Format) -> str:

@@ -64,7 +64,7 @@ def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Met
 
 
 def _exemplar(exemplar: Exemplar) -> samples.Exemplar:
-    return samples.Exemplar({"device": exemplar.device}, exemplar.seconds, exemplar.time)
+    return samples.Exemplar(exemplar.labels, exemplar.seconds, exemplar.time)
 
 
 def _series_family(metric: SeriesMetric, taken: Snapshot) -> Metric:

@@ -173,18 +173,26 @@ def seconds_at(growth: Growth, nanosecond: int) -> float:
     return max(0, offset + rate * nanosecond) / 1e9
 
 
-# OpenMetrics allows 128 for the labels of an exemplar and their names.
-_EXEMPLAR_LETTERS = 128 - len("device")
+#: Letters that OpenMetrics allows for the labels of an exemplar and their names.
+EXEMPLAR_LETTERS = 128
 
 
 class Exemplar(NamedTuple):
     """One of the values that a histogram counts, and which device it is of."""
 
-    #: Cut off where OpenMetrics allows no more.
     device: str
     seconds: float
     #: Unix seconds.
     time: float
+    #: The trace that has its notification; ``None`` where no traces are pushed.
+    trace_id: int | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels; the device is cut off where OpenMetrics allows no more."""
+        trace = {} if self.trace_id is None else {"trace_id": f"{self.trace_id:032x}"}
+        taken = len("device") + sum(len(name) + len(value) for name, value in trace.items())
+        return {"device": self.device[: EXEMPLAR_LETTERS - taken]} | trace
 
 
 class Histogram:
@@ -196,7 +204,8 @@ class Histogram:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         # The last one of each bucket, as a tuple: an `Exemplar` for each costs four times that.
-        self._exemplars: list[tuple[str, float, float] | None] = [None] * (len(bounds) + 1)
+        self._exemplars: list[tuple[str, float, float, int | None] | None]
+        self._exemplars = [None] * (len(bounds) + 1)
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
@@ -204,20 +213,17 @@ class Histogram:
         self._counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
 
-    def observe_of(self, device: str, seconds: float, time: float) -> None:
-        """Add a value and keep it as an exemplar; `time` is in Unix seconds."""
+    def observe_of(self, device: str, seconds: float, time: float, trace_id: int | None) -> None:
+        """Add a value and keep it as an `Exemplar`; `time` is in Unix seconds."""
         bucket = bisect_left(self.bounds, seconds)
         self._counts[bucket] += 1
         self.sum += seconds
-        self._exemplars[bucket] = device, seconds, time
+        self._exemplars[bucket] = device, seconds, time, trace_id
 
     @property
     def exemplars(self) -> list[Exemplar | None]:
         """The last exemplar of each bucket."""
-        return [
-            kept and Exemplar(kept[0][:_EXEMPLAR_LETTERS], kept[1], kept[2])
-            for kept in self._exemplars
-        ]
+        return [kept and Exemplar(*kept) for kept in self._exemplars]
 
     def observe_all(self, seconds: list[float]) -> None:
         """Add values in ascending order: those of one bucket cost as much as one value."""

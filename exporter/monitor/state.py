@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -123,7 +123,12 @@ class State:
         selection: Selection | None = None,
         max_interfaces: int = 1000,
         retention_seconds: float = 600.0,
+        trace_id: Callable[[float], int] | None = None,
     ) -> None:
+        """`trace_id` is called with the instant of each notification that is not filtered out.
+
+        It returns the id of the trace that has the notification.
+        """
         self.lock = threading.Lock()
         #: Every notification since the start, by family and NotificationType.
         self.churn = {family: [0, 0, 0] for family in FAMILIES}
@@ -144,6 +149,7 @@ class State:
             on_remove=lambda key: self._tracked.pop(key, None),
         )
         self._differences: dict[tuple[int, int], _Difference] = {}
+        self._trace_id = trace_id
         #: Now: the last notification's, or that up to which time in state was published.
         self._instant = 0.0
         #: The same in nanoseconds.
@@ -226,7 +232,7 @@ class State:
         """Count a batch; append a delta for each notification that is not filtered out."""
         series_sets, churn, differences = self.series_sets, self.churn, self._differences
         tracked_by_key, generation = self._tracked, self.series_sets.generation
-        latest = self.history.latest
+        latest, trace_id_at = self.history.latest, self._trace_id
         for n in batch:
             type_, family, luid, _, time, received, after, connects, disconnects, inferred = n
             if type_ is _INITIAL:
@@ -249,10 +255,13 @@ class State:
                 ):
                     self._follow_link(key, tracked, after)
             series = tracked.series
+            trace_id = None
             if series is not None:
                 if series.generation != generation:
                     series_sets.touch(series)
                 if type_ is not _REFRESH:
+                    if trace_id_at is not None:
+                        trace_id = trace_id_at(received)
                     if inferred:
                         self.inferred[type_] += 1
                     else:
@@ -295,9 +304,7 @@ class State:
                         if inferred:
                             self._infer_transition(tracked, series, difference.cause)
                         else:
-                            self._count_transition(
-                                tracked, series, difference.cause, after.link.name, received, time
-                            )
+                            self._count_transition(tracked, series, difference.cause, n, trace_id)
                     elif inferred or difference.cause is _ADMINISTRATIVE:
                         tracked.outage = None
                     if difference.shows:
@@ -367,27 +374,25 @@ class State:
         tracked: _Tracked,
         series: SeriesSet,
         cause: Cause | None,
-        device: str,
-        received: float,
-        time: float,
+        n: Notification,
+        trace_id: int | None,
     ) -> None:
-        """Count a change of Connected of a device; without a `cause` it is a connection.
-
-        `received` is when it was received, on the monotonic clock; `time` the same in Unix time.
-        """
+        """Count a change of Connected; without a `cause` it is a connection."""
         if cause is not None:
             series.disconnections[cause] += 1
             self.connected[series.family] -= 1
-            tracked.outage = None if cause is _ADMINISTRATIVE else received
+            tracked.outage = None if cause is _ADMINISTRATIVE else n.instant
             return
         series.connections += 1
         self.connected[series.family] += 1
         if tracked.outage is not None:
             # Measured between the moments of receipt, whatever was published in between.
-            seconds = received - tracked.outage
+            seconds = n.instant - tracked.outage
             if seconds < 0:
                 seconds = 0.0
-            self.outages[series.family].observe_of(device, seconds, time)
+            assert n.interface is not None
+            device = n.interface.link.name
+            self.outages[series.family].observe_of(device, seconds, n.time, trace_id)
             tracked.outage = None
 
     def _infer_transition(self, tracked: _Tracked, series: SeriesSet, cause: Cause | None) -> None:

@@ -41,6 +41,7 @@ from exporter.metrics.catalogue import (
 from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.monitor.series import Exemplar, Histogram, SeriesSet, nanoseconds
 from exporter.otel.attributes import MAX_INT64
+from exporter.otel.trace_ids import root_span_id
 from exporter.version import NAME
 
 #: Data points in one request: below the 4 MiB that a gRPC server takes by default.
@@ -177,5 +178,11 @@ def _histogram_point(
 
 
 def _exemplar(exemplar: Exemplar) -> OtelExemplar:
-    time = nanoseconds(exemplar.time)
-    return OtelExemplar({"network.interface.name": exemplar.device}, exemplar.seconds, time)
+    trace_id = exemplar.trace_id
+    return OtelExemplar(
+        {"network.interface.name": exemplar.device},
+        exemplar.seconds,
+        nanoseconds(exemplar.time),
+        None if trace_id is None else root_span_id(trace_id),
+        trace_id,
+    )

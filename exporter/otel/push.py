@@ -66,6 +66,11 @@ class Push:
             for worker in self._event_workers:
                 worker.offer(counted)
 
+    def trace_ids(self) -> Callable[[float], int] | None:
+        """Return what `State` asks for the trace of each notification; ``None`` without traces."""
+        signals = {worker.sender.destination.signal for worker in self._workers}
+        return self._trace_ids().trace_id if "traces" in signals else None
+
     def start(self) -> None:
         """Start the threads."""
         self._started = True

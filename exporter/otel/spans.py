@@ -28,7 +28,7 @@ from exporter.otel.attributes import (
     interface_name,
     unix_nanoseconds,
 )
-from exporter.otel.trace_ids import Key, Place, TraceIds
+from exporter.otel.trace_ids import Key, Place, TraceIds, root_span_id
 from exporter.version import NAME
 
 #: The name of a span by the changes in it, the first that fits: few names, as OpenTelemetry asks.
@@ -137,7 +137,8 @@ class SpanEncoder:
 
     def _begin_trace(self, place: Place, time: int) -> None:
         before = self._last_root if place.episode.continues else None
-        self._generator.trace_id, self._generator.span_id = place.trace_id, place.trace_id >> 64
+        self._generator.trace_id = place.trace_id
+        self._generator.span_id = root_span_id(place.trace_id)
         links = [Link(before)] if before is not None else []
         span = self._tracer.start_span("ip_interface.episode", links=links, start_time=time)
         self._root = _OpenSpan(span, "", 0, time, time, set())

@@ -1,8 +1,9 @@
 """Chooses the trace and the span of each notification, by numbers alone.
 
 The threads of the two event signals place the same notifications independently, and a log event
-must have the ids of the span that holds its span event: so ids are hashes of what both know.
-They differ only where a signal had to drop notifications that the other has.
+must have the ids of the span that holds its span event: so ids are hashes of what both know. So
+does the monitor thread, for the exemplars of outages. They differ only where a signal had to
+drop notifications that the other has.
 """
 
 from __future__ import annotations
@@ -53,17 +54,13 @@ class TraceIds:
         self._seed = seed
         self._trace: _Trace | None = None
 
-    def trace_id(self, episode: Episode) -> int:
-        """Return the id of the trace of an episode."""
-        return _hash(16, self._seed, episode.began)
+    def trace_id(self, instant: float) -> int:
+        """Return the id of the trace of the next notification, for who needs no more of it."""
+        return self._trace_at(instant).trace_id
 
     def place(self, n: Notification) -> Place:
         """Return the place of the next notification."""
-        episode = self.episodes.assign(n.instant)
-        trace = self._trace
-        begins_trace = trace is None or trace.episode is not episode
-        if trace is None or begins_trace:
-            trace = self._trace = _Trace(episode, self.trace_id(episode))
+        before, trace = self._trace, self._trace_at(n.instant)
         key = n.family, n.luid
         number, events = trace.spans.get(key, (0, 0))
         begins_span = events in (0, self._max_events)
@@ -76,7 +73,19 @@ class TraceIds:
             trace.spans = {k: (spans, 0) for k, (spans, _) in trace.spans.items()}
             trace.open_events = 0
         span_id = _hash(8, trace.trace_id, *key, number)
-        return Place(episode, trace.trace_id, span_id, begins_trace, begins_span, ends_spans)
+        begins_trace = trace is not before
+        return Place(trace.episode, trace.trace_id, span_id, begins_trace, begins_span, ends_spans)
+
+    def _trace_at(self, instant: float) -> _Trace:
+        episode = self.episodes.assign(instant)
+        if self._trace is None or self._trace.episode is not episode:
+            self._trace = _Trace(episode, _hash(16, self._seed, episode.began))
+        return self._trace
+
+
+def root_span_id(trace_id: int) -> int:
+    """Return the id of the first span of a trace."""
+    return trace_id >> 64
 
 
 def _hash(size: int, *values: object) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.agent import Agent
 from support.namespace import Namespace
+from support.otlp_receiver import HttpReceiver, plain
 from support.prometheus import Prometheus, needed
 from support.waiting import wait_until
 
@@ -100,25 +101,47 @@ def test_a_real_prometheus_scrapes_and_answers(
         assert next(iter(metadata.values()))[0]["type"] == "counter"
 
 
-def test_prometheus_keeps_which_device_an_outage_was_of(
-    flapped: Agent, lively: Namespace, tmp_path: Path
+def test_prometheus_keeps_the_device_and_the_trace_of_an_outage(
+    lively: Namespace, tmp_path: Path
 ) -> None:
-    """The exemplars of the histogram arrive, with the device that was away."""
-    lively.ip("link set a0 down")
-    flapped.wait_for("ip_interface_connected", 0, device="b0")
-    lively.ip("link set a0 up")
-    jobs = {"ip-interfaces": [flapped.port]}
-    flags = ["--enable-feature=exemplar-storage"]
-    with Prometheus("prometheus-3", tmp_path, lively, jobs, flags=flags) as prometheus:
+    """The exemplars of the histogram lead to the trace that was pushed, of the device and family.
 
-        def devices() -> set[str]:
-            found = prometheus.query(
-                "query_exemplars",
-                query="ip_interface_outage_duration_seconds_bucket",
-                start=f"{time.time() - 3600:.0f}",
-                end=f"{time.time() + 60:.0f}",
-            )
-            exemplars = [exemplar for series in found or [] for exemplar in series["exemplars"]]
-            return {exemplar["labels"]["device"] for exemplar in exemplars}
+    a0 is switched off, so only b0 has outages.
+    """
+    with lively.enter():
+        receiver = HttpReceiver()
+    flags = f"--otlp.endpoint={receiver.endpoint}", "--episode.quiet=100ms"
+    storage = ["--enable-feature=exemplar-storage"]
+    with receiver, Agent(*flags, namespace=lively) as agent:
+        agent.wait_for("ip_interfaces_connected", 6)
+        lively.ip("link set a0 down")
+        agent.wait_for("ip_interface_connected", 0, device="b0")
+        lively.ip("link set a0 up")
+        agent.wait_for("ip_interfaces_connected", 6)
+        jobs = {"ip-interfaces": [agent.port]}
+        with Prometheus("prometheus-3", tmp_path, lively, jobs, flags=storage) as prometheus:
 
-        wait_until(lambda: devices() == {"b0"}, message="a0 was switched off, b0 was away")
+            def outages() -> set[tuple[str, str, str]]:
+                found = prometheus.query(
+                    "query_exemplars",
+                    query="ip_interface_outage_duration_seconds_bucket",
+                    start=f"{time.time() - 3600:.0f}",
+                    end=f"{time.time() + 60:.0f}",
+                )
+                return {
+                    (series["seriesLabels"]["family"], labels["device"], labels["trace_id"])
+                    for series in found or []
+                    for labels in (exemplar["labels"] for exemplar in series["exemplars"])
+                }
+
+            def connections() -> set[tuple[str, str, str]]:
+                return {
+                    (values["network.type"], values["network.interface.name"], span.trace_id.hex())
+                    for span in receiver.spans()
+                    for values in (plain(event.attributes) for event in span.events)
+                    if values.get("ip_interface.parameter.connected.after") is True
+                    and values["network.interface.name"] == "b0"
+                }
+
+            wait_until(lambda: len(outages()) == len(connections()) == 2, message="b0 was away")
+            assert outages() == connections()

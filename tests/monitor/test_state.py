@@ -136,15 +136,41 @@ def test_the_last_outage_of_each_bucket_is_kept_with_its_device() -> None:
     ]
 
 
-def test_the_device_of_an_exemplar_fits() -> None:
+@pytest.mark.parametrize("trace_id", [None, 0xAB])
+def test_the_device_of_an_exemplar_fits(trace_id: int | None) -> None:
     """OpenMetrics allows 128 letters for an exemplar's labels; a Windows alias has up to 256."""
-    state = State()
+    state = State(trace_id=None if trace_id is None else lambda _: trace_id)
     up, down = interface(name="x" * 256), interface(name="x" * 256, connected=False)
     state.load([up], 0.0)
     for row, at in ((down, 1.0), (up, 2.0)):
         state.apply([notify(NotificationType.PARAMETER, row, at)])
     (exemplar,) = (each for each in state.outages[IPV4].exemplars if each)
-    assert len("device") + len(exemplar.device) == 128
+    labels = exemplar.labels
+    assert sum(len(name) + len(value) for name, value in labels.items()) == 128
+    assert labels.get("trace_id") == (None if trace_id is None else f"{'ab':0>32}")
+
+
+def test_an_exemplar_has_the_trace_of_the_notification_that_ended_the_outage() -> None:
+    """The trace is asked for with each notification that is not filtered out, and no other."""
+    asked: list[float] = []
+
+    def trace_id(instant: float) -> int:
+        asked.append(instant)
+        return len(asked)
+
+    state = State(Selection(exclude=re.compile("not")), trace_id=trace_id)
+    up, down = interface(), interface(connected=False)
+    other = interface(9, "not")
+    state.load([up, other], 0.0)
+    for kind, row, at in (
+        (NotificationType.PARAMETER, down, 1.0),
+        (NotificationType.PARAMETER, other, 2.0),
+        (NotificationType.REFRESH, down, 3.0),
+        (NotificationType.PARAMETER, up, 4.0),
+    ):
+        state.apply([notify(kind, row, at)])
+    assert asked == [1.0, 4.0]
+    assert [each.trace_id for each in state.outages[IPV4].exemplars if each] == [2]
 
 
 @pytest.mark.parametrize(

@@ -289,8 +289,8 @@ def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -
 
 
 def test_exemplars_tell_which_device_an_outage_was_of(receiver: Receiver, protocol: str) -> None:
-    """The last outage of each bucket goes along, with its device, length and time."""
-    state = State()
+    """The last outage of each bucket goes along, with its device, length, time and trace."""
+    state = State(trace_id=lambda _: 0xAB << 64)
     up, down = (
         Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected))
         for connected in (True, False)
@@ -307,6 +307,28 @@ def test_exemplars_tell_which_device_an_outage_was_of(receiver: Receiver, protoc
     assert plain(exemplar.filtered_attributes) == {"network.interface.name": "eth0"}
     assert exemplar.as_double == 0.5
     assert exemplar.time_unix_nano == 1_700_000_001_500_000_000
+    assert int.from_bytes(exemplar.trace_id) == 0xAB << 64
+    assert int.from_bytes(exemplar.span_id) == 0xAB, "its first span"
+
+
+def test_an_exemplar_and_its_trace_have_the_same_id(receiver: Receiver, protocol: str) -> None:
+    """What the state is told of a notification is the trace that is pushed with it."""
+    made = make_push(settings(receiver.endpoint, protocol, quiet=1.0))
+    trace_id = made.trace_ids()
+    assert trace_id is not None
+    instants = (0.0, 0.5, 10.0, 20.0, 20.9)
+    with running(made) as push:
+        told(push, deltas := [delta(n, instant=at) for n, at in enumerate(instants)])
+    expected = [trace_id(d.notification.instant) for d in deltas]
+    events = [
+        (event.time_unix_nano, int.from_bytes(span.trace_id))
+        for span in receiver.spans()
+        for event in span.events
+    ]
+    assert [trace for _, trace in sorted(events)] == expected
+    assert len(set(expected)) == 3
+    roots = [span for span in receiver.spans() if not span.parent_span_id]
+    assert {int.from_bytes(root.span_id) for root in roots} == {each >> 64 for each in expected}
 
 
 def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: str) -> None:
