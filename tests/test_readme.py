@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isclass, isfunction
@@ -12,6 +13,7 @@ import metric_table
 import pytest
 from requirements_here import require
 from support import promql
+from support.waiting import DEADLINE
 
 TEXT = metric_table.README.read_text(encoding="utf-8")
 HELP = (metric_table.PROJECT / "tests/settings/data/help.txt").read_text(encoding="utf-8")
@@ -51,18 +53,23 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     ids=["watch", "notify"],
 )
 def test_the_python_programs_run(number: int, output: str) -> None:
-    """Each program of README.md runs as it stands, and prints what it is about."""
+    """Each program of README.md runs as it stands, and prints what it is about before Enter."""
     require(sys.platform == "linux", "the programs are run on Linux")
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAMS[number]],
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", PROGRAMS[number]],
         cwd=metric_table.PROJECT,
-        input="\n",
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert output in done.stdout
+    ) as program:
+        assert program.stdout is not None
+        hung = threading.Timer(DEADLINE, program.kill)
+        hung.start()
+        assert any(output in line for line in program.stdout)
+        _, errors = program.communicate("\n")
+        hung.cancel()
+    assert (program.returncode, errors) == (0, "")
     assert len(PROGRAMS) == 2
 
 
