@@ -190,12 +190,19 @@ class Requester:
         """The network namespace, see `namespace_id`."""
         return namespace_id(self._socket)
 
-    def _ask(self, request: Callable[[int], bytes]) -> Iterator[tuple[bytes, nl.Message]]:
-        """Yield every message of the answer, the end of a dump among them. Raises OSError."""
+    def _ask(
+        self, request: Callable[[int], bytes], wanted: bytes = b""
+    ) -> Iterator[tuple[bytes, nl.Message]]:
+        """Yield every message of the answer, the end of a dump among them. Raises OSError.
+
+        Datagrams in which the bytes `wanted` are not, nor the end, are left out.
+        """
         self._sequence += 1
         self._socket.send(request(self._sequence))
         while True:
             data = self._socket.recv(DATAGRAM_BYTES)
+            if wanted not in data and not nl.ends(data, len(data)):
+                continue
             for message in nl.messages(data, len(data)):
                 if message.sequence != self._sequence:
                     continue  # left over from a question that timed out
@@ -242,13 +249,27 @@ class Requester:
             found |= dumped
         return list(found.values())
 
-    def neighbor_parameters(self, family: int = nl.AF_UNSPEC) -> list[nl.NeighborParameters]:
+    def neighbor_parameters_of(self, family: int, index: int) -> nl.NeighborParameters | None:
+        """Read the neighbor timers of one IP interface; ``None`` if it has none. Raises OSError.
+
+        The kernel can only list the table of a family, so what is about others is not parsed, and
+        the list is not read to its end: ask nothing more afterwards, it could answer EBUSY.
+        """
+        wanted = nl.neighbor_table_index(index)
+        for data, message in self._ask(lambda seq: nl.neighbor_table_request(seq, family), wanted):
+            if data.find(wanted, message.start, message.end) >= 0:
+                parameters = nl.parse_neighbor_table(data, message.start, message.end)
+                if parameters is not None and parameters.ifindex == index:
+                    return parameters
+        return None
+
+    def neighbor_parameters(self) -> list[nl.NeighborParameters]:
         """Read the neighbor timers of all IP interfaces and of the default sets (index 0).
 
-        Of one family, or all. Raises OSError.
+        Raises OSError.
         """
         found = []
-        for data, message in self._ask(lambda seq: nl.neighbor_table_request(seq, family)):
+        for data, message in self._ask(nl.neighbor_table_request):
             if message.type == nl.RTM_NEWNEIGHTBL:
                 parameters = nl.parse_neighbor_table(data, message.start, message.end)
                 if parameters is not None:

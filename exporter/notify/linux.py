@@ -105,7 +105,8 @@ class LinuxBackend:
             _, message = _find(requester, luid, index, function)
             if family not in _families(message):
                 raise IpHelperError(ERROR_NOT_FOUND, function)
-            timers = timers_from(requester.neighbor_parameters(AF[family]))
+            parameters = requester.neighbor_parameters_of(AF[family], message.ifindex)
+            timers = timers_from(() if parameters is None else (parameters,))
             return _link_state(requester, message, timers).interface(family)
 
     def interface_table(self, family: Family) -> list[Interface]:

@@ -228,6 +228,14 @@ def test_requests_without_an_index_are_dumps(request_: bytes, kind: int, family:
     assert data[start] == family
 
 
+@given(st.lists(st.tuples(st.integers(0, 90), st.binary(max_size=9)), max_size=6))
+def test_the_end_of_an_answer_is_its_last_message(answer: list[tuple[int, bytes]]) -> None:
+    """A datagram ends an answer if its last message is NLMSG_DONE or NLMSG_ERROR."""
+    data = build.datagram(*answer)
+    last = answer[-1][0] if answer else 0
+    assert nl.ends(data, len(data)) == (last in (nl.NLMSG_DONE, nl.NLMSG_ERROR))
+
+
 def test_a_replaced_setting_is_the_only_one_replaced() -> None:
     """`with_conf_value` changes one entry of a devconf array and keeps the others."""
     conf = build.inet6_conf(MTU6=1500, ACCEPT_RA=2)
@@ -380,14 +388,45 @@ def test_lists_are_what_exists(namespace: Namespace, requester: Requester) -> No
     assert (west.name, west.mtu, west.inet6_conf) == (b"west", 1279, None)
 
 
-def test_timers_are_those_of_one_family_or_all(namespace: Namespace, requester: Requester) -> None:
+def test_timers_are_those_of_all_interfaces(namespace: Namespace, requester: Requester) -> None:
     """Each link and the default set have some, in each family."""
     indices = {0, *(link["ifindex"] for link in namespace.links().values())}
-    for family in (nl.AF_INET, nl.AF_INET6):
-        found = requester.neighbor_parameters(family)
-        assert {(n.family, n.ifindex) for n in found} == {(family, index) for index in indices}
     everything = {(n.family, n.ifindex) for n in requester.neighbor_parameters()}
     assert everything >= {(f, i) for f in (nl.AF_INET, nl.AF_INET6) for i in indices}
+
+
+def test_timers_of_one_interface_cost_no_parsing_of_others(
+    namespace: Namespace, requester: Requester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first, the last and those between are found by index, and next to no other is parsed."""
+    namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(150))
+    namespace.sysctl("ipv6/neigh/b149/base_reachable_time_ms", 4320)
+    namespace.sysctl("ipv4/neigh/lo/base_reachable_time_ms", 1240)
+    parsed, parse = [], nl.parse_neighbor_table
+
+    def watched(data: bytes, start: int, end: int) -> nl.NeighborParameters | None:
+        parsed.append(parse(data, start, end))
+        return parsed[-1]
+
+    monkeypatch.setattr(nl, "parse_neighbor_table", watched)
+    for name, family, milliseconds in (
+        ("lo", nl.AF_INET, 1240),
+        ("lo", nl.AF_INET6, 30000),
+        ("a70", nl.AF_INET, 30000),
+        ("b149", nl.AF_INET6, 4320),
+    ):
+        parsed.clear()
+        index = namespace.index(name)
+        with namespace.enter(), closing(Requester()) as asking:
+            found = asking.neighbor_parameters_of(family, index)
+        assert found is not None
+        assert (found.family, found.ifindex, found.base_reachable_ms) == (
+            family,
+            index,
+            milliseconds,
+        )
+        assert len(parsed) < 10  # of 302; the bytes of an index may also be those of a timer
+    assert requester.neighbor_parameters_of(nl.AF_INET, 4711) is None
 
 
 def test_a_refused_question_raises_the_kernels_errno(
