@@ -187,6 +187,36 @@ def test_a_family_that_was_never_described_was_there_all_the_same(gone: str) -> 
     assert not any(n.inferred for n in said)
 
 
+@pytest.mark.parametrize("goes", [False, True], ids=["stays", "goes"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: bool) -> None:
+    """A setting of a family that came to an old link is notified before the answer describes it.
+
+    So it is when a busy agent finds both in its queue. Each change is a notification.
+    """
+    host = Host().having(2, families={V4, V6} - {family})
+    host.kernel.links[2] = build.link(2, conf=build.inet_conf(FORWARDING=1),
+                                      conf6=build.inet6_conf(FORWARDING=1))  # fmt: skip
+    host.netconf(family, 2)
+    for value in (1, 1, 0, 1):
+        host.netconf(family, 2, {nl.NETCONFA_FORWARDING: value})
+    if goes:
+        host.del_netconf(family, 2)
+        host.del_link(2)
+    else:
+        host.settle()
+    said = [n for n in host.take() if n.family is family and n.interface]
+    changes = [(n.type, n.interface.parameters.forwarding_enabled) for n in said if n.interface]
+    assert changes[:4] == [
+        (NotificationType.ADD, False),
+        (NotificationType.PARAMETER, True),
+        (NotificationType.PARAMETER, False),
+        (NotificationType.PARAMETER, True),
+    ]
+    assert [type_ for type_, _ in changes[4:]] == [NotificationType.DELETE] * goes
+    assert not any(n.inferred for n in said)
+
+
 # -- rename -----------------------------------------------------------------------------------
 
 

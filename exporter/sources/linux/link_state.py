@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, Interface, InterfaceRow, LinkStatus, make_luid
@@ -14,6 +14,8 @@ from exporter.sources.linux.lives import Lives
 from exporter.sources.linux.rows import Naming, Timers, naming_fields
 
 _IPV6_MIN_MTU = 1280
+#: A devconf array that ends after forwarding, which is first in both families.
+_NO_CONF = bytes(4)
 
 #: What messages change, besides what is kept by family and the carrier counters.
 _CHANGING = (
@@ -44,6 +46,15 @@ class CachedState:
         self.transitions[message] = transition
 
 
+class Arrival(NamedTuple):
+    """An IP interface that came to a link, as far as it is known before a message describes it."""
+
+    #: Whether it was connected when it came.
+    connected: bool
+    #: The setting that it came with, and each that was notified since; ``None``: not told.
+    forwarding: list[int | None]
+
+
 class LinkState:
     """A link as its last messages described it, and the IP interfaces on it."""
 
@@ -67,9 +78,9 @@ class LinkState:
         self.inet_conf = self.inet6_conf = b""
         self.addr_gen_mode: int | None = None
         self.interfaces: dict[Family, Interface] = {}
-        #: Families that came to this link after it was made, and whether they were connected
-        #: then. They have no row until a message describes them.
-        self.arrived: dict[Family, bool] = {}
+        #: Families that came to this link after it was made. They have no row until a message
+        #: describes them.
+        self.arrived: dict[Family, Arrival] = {}
         self.trackers: dict[Family, CarrierTracker] = {}
         #: Messages about it, see `transition_cache`.
         self.messages_seen = 0
@@ -131,11 +142,13 @@ class LinkState:
             )
 
     def set_forwarding(self, family: Family, value: int) -> None:
-        """Take the setting that a netconf message tells."""
+        """Take the setting that a netconf message tells, be it the only one that is known."""
         if family is Family.IPV4:
-            self.inet_conf = nl.with_conf_value(self.inet_conf, nl.IPV4_FORWARDING, value)
+            conf = self.inet_conf or _NO_CONF
+            self.inet_conf = nl.with_conf_value(conf, nl.IPV4_FORWARDING, value)
         else:
-            self.inet6_conf = nl.with_conf_value(self.inet6_conf, nl.IPV6_FORWARDING, value)
+            conf = self.inet6_conf or _NO_CONF
+            self.inet6_conf = nl.with_conf_value(conf, nl.IPV6_FORWARDING, value)
 
     def forget(self, family: Family) -> None:
         """Drop the settings of a family: another IP interface has others."""

@@ -39,7 +39,7 @@ from exporter.model import (
     NotificationType,
 )
 from exporter.sources.linux.carrier import CarrierTracker
-from exporter.sources.linux.link_state import LinkState
+from exporter.sources.linux.link_state import Arrival, LinkState
 from exporter.sources.linux.lives import Lives
 from exporter.sources.linux.rows import Key, Timers, interface_type, ipv6_disabled
 
@@ -184,12 +184,14 @@ class LinkTable:
         elif not link.has(family):
             if created:
                 # Its settings are yet to be described, but whether it is connected is known.
-                link.arrived[family] = link.connected
+                link.arrived[family] = Arrival(link.connected, [netconf.forwarding])
                 link.trackers[family] = CarrierTracker(link.counters)
                 self.questions.setdefault(index, False)
         elif netconf.forwarding is not None:
-            link.set_forwarding(family, netconf.forwarding)
-            if family in link.interfaces:
+            if family in link.arrived:
+                link.arrived[family].forwarding.append(netconf.forwarding)
+            else:
+                link.set_forwarding(family, netconf.forwarding)
                 self._update(link, family)
         elif family is Family.IPV6 and not netconf.attributes:
             self.questions.setdefault(index, False)
@@ -250,9 +252,9 @@ class LinkTable:
     def _add_arrived(self, link: LinkState, message: nl.LinkMessage | None) -> None:
         """Add what came to a known link, as it was then, once a message describes it.
 
-        Without a message: as far as it is known.
+        Then tell what was notified since. Without a message: as far as it is known.
         """
-        for family, connected in list(link.arrived.items()):
+        for family, (connected, forwarding) in list(link.arrived.items()):
             if message is not None:
                 conf = message.inet_conf if family is Family.IPV4 else message.inet6_conf
                 if conf is None:
@@ -260,10 +262,17 @@ class LinkTable:
             del link.arrived[family]
             if family is Family.IPV6 and ipv6_disabled(link.inet6_conf):
                 connected = False
-            interface = link.interface(family)
-            row = interface.parameters._replace(connected=connected)
-            link.interfaces[family] = interface._replace(parameters=row)
-            self._emit(NotificationType.ADD, link.interfaces[family], inferred=False)
+            described = link.inet_conf, link.inet6_conf
+            for value in forwarding:
+                if value is not None:
+                    link.set_forwarding(family, value)
+                interface, known = link.interface(family), link.interfaces.get(family)
+                row = interface.parameters._replace(connected=connected)
+                if known is None or known.parameters != row:
+                    type_ = NotificationType.PARAMETER if known else NotificationType.ADD
+                    link.interfaces[family] = interface._replace(parameters=row)
+                    self._emit(type_, link.interfaces[family], inferred=False)
+            link.inet_conf, link.inet6_conf = described
 
     def remove(self, family: Family, index: int, *, inferred: bool = False) -> None:
         """Delete an IP interface, if there is one."""
