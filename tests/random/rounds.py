@@ -244,7 +244,8 @@ class _Round(ExitStack):
                     if not (self._setup.forgets or self._setup.shares):
                         failed.extend(contradictions(page))
                     if before is not None:
-                        failed.extend(contradictions_between(before, page))
+                        restarts = self._setup.restarts if self._setup.forgets else None
+                        failed.extend(contradictions_between(before, page, restarts))
                     before = page
 
         thread = threading.Thread(target=scrape, name="scraper")

@@ -123,6 +123,14 @@ class Setup:
         """Series may be dropped before the retention has passed."""
         return bool(self.limit or self.reloaded)
 
+    def restarts(self, labels: dict[str, str]) -> bool:
+        """Whether a counter with these labels may begin anew from one page to the next.
+
+        A reload that moves an interface gives it a new series; under a limit, what departed makes
+        room, and may come back.
+        """
+        return "luid" in labels if self.reloaded else bool(self.limit and labels.get("luid"))
+
     @property
     def counts_everything(self) -> bool:
         """Every IP interface is counted, in whichever series."""

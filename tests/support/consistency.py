@@ -1,5 +1,7 @@
 """What must hold on every page of an agent, because it shows one state and not two."""
 
+from collections.abc import Callable
+
 from support.agent import Metrics
 
 # From one page to the next of the same client.
@@ -24,15 +26,27 @@ def contradictions(page: Metrics) -> list[str]:
     return found
 
 
-def contradictions_between(before: Metrics, after: Metrics) -> list[str]:
-    """What cannot be true of two pages, of which `after` was asked for when `before` was there."""
+def contradictions_between(
+    before: Metrics,
+    after: Metrics,
+    restarts: Callable[[dict[str, str]], bool] | None = None,
+) -> list[str]:
+    """What cannot be true of two pages, of which `after` was asked for when `before` was there.
+
+    `restarts` tells by their labels which counters a reload, or a limit, may have begun anew in
+    between. Then no interface is followed from one page to the next.
+    """
     found = []
     for name, samples in after.samples.items():
         if name.endswith(_GROWING) and name in before.samples:
             then = {tuple(sorted(labels.items())): value for labels, value in before.samples[name]}
             for labels, value in samples:
+                if restarts is not None and restarts(labels):
+                    continue
                 if value < then.get(tuple(sorted(labels.items())), value):
                     found.append(f"{name}{labels} fell to {value}")
+    if restarts is not None:
+        return found
     ages = set()
     for key in _gauge(before).keys() & _gauge(after).keys():
         if _count(after, key, "notifications", type="delete") != _count(
