@@ -535,6 +535,19 @@ def test_a_seen_transition_is_not_missed() -> None:
     ]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_flaps_of_a_link_that_was_down_count_after_a_loss_only(lost: bool) -> None:
+    """Without a loss it was down all the while, and a carrier connects nothing.
+
+    After one, the message that it was up may be among what was lost.
+    """
+    host = Host().having(2, b"eth0", 0, counts=(1, 2))
+    if lost:
+        host.lose()
+    host.link(2, b"eth0", RUNNING, counts=(6, 6))
+    assert [n.unobserved_disconnects for n in host.take()] == [4 * lost] * 2
+
+
 def test_ipv6_that_is_switched_off_misses_nothing() -> None:
     """With disable_ipv6 the carrier connects IPv4 only; after it, IPv6 is owed what comes."""
     off, on = build.inet6_conf(DISABLE_IPV6=1), build.inet6_conf()

@@ -76,8 +76,8 @@ class CarrierTracker:
         """Take the counters of a link message, which showed `transition` (or ``None``).
 
         Returns the number of unobserved flaps (one connect and one disconnect each).
-        `connected` and `carrier` (LOWER_UP) are those of the same message; `enabled` (UP) is that
-        of the message before it.
+        `connected` and `carrier` (LOWER_UP) are those of the same message; `enabled` tells whether
+        the link may have been up (UP) since the message before it.
         """
         if counters is None or self._counters is None or have_fallen(self._counters, counters):
             self.restart(counters, follows=self.follows)

@@ -369,7 +369,8 @@ class LinkTable:
                 transition=transition,
                 connected=after.connected,
                 carrier=carrier,
-                enabled=known.status.enabled is not False,
+                # After a loss: it may have been up since.
+                enabled=self.doubtful or known.status.enabled is not False,
             )
         elif transition is not None:
             tracker.transition(connected=transition, carrier=carrier)
