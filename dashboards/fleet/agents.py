@@ -5,10 +5,10 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 
 from fleet.glance import DROPPED, OVERRUNS, of_agents
-from fleet.labels import HOST, MINUTE, TO_HOST
+from fleet.labels import HOST, TO_HOST
 from parts.frame import AGENT, closed_row
 from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP
-from parts.panels import bars, graph, over_time
+from parts.panels import MINUTE, bars, graph, over_time
 from parts.promql import HOSTS, OF_HOST, RANGE, RATE, UNOBSERVED, by, ever
 from parts.tables import Column, listing
 

@@ -6,10 +6,10 @@ from grafana_foundation_sdk.builders import bargauge, common, dashboard, statush
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from fleet.labels import CHURN, MINUTE, most_together
+from fleet.labels import CHURN, most_together
 from parts.frame import SERIES_HOST, row
 from parts.looks import COUNT, color, link
-from parts.panels import bars, filled, graph, now, over_time
+from parts.panels import MINUTE, bars, filled, graph, now, over_time
 from parts.promql import HOSTS, OF_HOST, RANGE, by
 
 
@@ -54,7 +54,7 @@ def churn(board: dashboard.Dashboard) -> None:
                 "short",
                 over_time(f"max by (job) ({most_together('$__interval')})", "{{job}}"),
                 empty="No disconnections.",
-            ).interval(MINUTE)
+            )
         ),
         bars(
             graph(
@@ -62,7 +62,7 @@ def churn(board: dashboard.Dashboard) -> None:
                 "Notifications a minute by type: interfaces added, deleted, or changed.",
                 "cpm",
                 over_time(by("type", HOSTS.per_minute("ip_interface_churn_total")), "{{type}}"),
-            ).interval(MINUTE)
+            )
         ),
         filled(
             history,

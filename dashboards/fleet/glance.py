@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 
 from fleet.labels import CHURN, RECENTLY_LOST, most_together
@@ -36,6 +37,8 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         # Both in one query, which looks at each interface of the fleet.
         now(f'sort_desc(count_values("connected", {connected}))', "{{connected}}"),
     )
+    # A number alone would not say which of the two it is.
+    interfaces.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
     for value, text in (("1", "connected"), ("0", "disconnected")):
         shown = models.DynamicConfigValue(id_val="displayName", value=text)
         interfaces.override_by_name(value, [shown])

@@ -20,8 +20,6 @@ from parts.promql import (
 RECENTLY_LOST = "instance_device:ip_interface_disconnections:increase5m"
 DISCONNECTED_RATIO = "instance_device:ip_interface_disconnected:ratio_rate5m"
 CHURN = "instance:ip_interface_churn:sum"
-#: What is recorded has no more steps than this.
-MINUTE = "1m"
 
 HOST = {"instance": "Host", "job": "", "cluster": ""}
 DEVICE = {"instance": "Host", "device": "Device", "job": "", "cluster": ""}

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from host.labels import NAME, disconnections_over_time, grown, larger_family, polled, state
 from parts.frame import row
 from parts.looks import COUNT, STATE
-from parts.panels import bars, buckets, figure, graph, now, over_time, timeline
+from parts.panels import MINUTE, bars, buckets, figure, graph, now, over_time, timeline
 from parts.promql import (
     DISCONNECTED,
     DISCONNECTIONS,
@@ -47,8 +47,8 @@ def connections(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Disconnections over time",
-                "Times that each interface lost its connection in the few scrapes before each "
-                "point, those included that no notification showed. Not what was switched off.",
+                "Times that each interface lost its connection in each step (a minute or more), "
+                "those included that no notification showed. Not what was switched off.",
                 "short",
                 over_time(f"{disconnections_over_time()} > 0", NAME),
                 size=(8, 8),
@@ -58,7 +58,7 @@ def connections(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Disconnections by cause",
-                "Disconnections of the chosen interfaces in the few scrapes before each point. "
+                "Disconnections of the chosen interfaces in each step (a minute or more). "
                 "Administrative: somebody switched it off. Carrier: the link below was lost. "
                 "Unobserved: no notification showed it.",
                 "short",
@@ -70,15 +70,15 @@ def connections(board: dashboard.Dashboard) -> None:
         ),
         graph(
             "Transitions that polling misses",
-            "Changes of connection in the few scrapes before each point. Notified: by "
-            "notifications. Unobserved: no notification showed them, but the system's counters "
+            "Changes of connection in each step (a minute or more). Notified: by notifications. "
+            "Unobserved: no notification showed them, but the system's counters "
             "or a comparison prove them. Polled: what a gauge shows that is only scraped.",
             "short",
             over_time(f"sum({grown(TRANSITIONS, RATE)})", "notified"),
             over_time(f"sum({grown(UNOBSERVED, RATE)})", "unobserved"),
             over_time(f"sum({polled(RATE)})", "polled"),
             size=(8, 8),
-        ),
+        ).interval(MINUTE),
     )
 
 
@@ -100,7 +100,7 @@ def outages(board: dashboard.Dashboard) -> None:
             "Outages by length",
             "How long each outage lasted, counted when it ended with a connection. Dots, where "
             f"Prometheus keeps exemplars: which device it was. {_WHICH}",
-            f"max by (le) ({by('family, le', HOST.increase(f'{OUTAGES}_bucket', RATE, FAMILY))})",
+            f"max by (le) ({by('family, le', HOST.growth(f'{OUTAGES}_bucket', RATE, FAMILY))})",
             (16, 8),
         ),
         figure(

@@ -44,7 +44,7 @@ def settings(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Parameter changes",
-                "Members of the interfaces' rows that changed in the few scrapes before a point.",
+                "Members of the interfaces' rows that changed in each step (a minute or more).",
                 "short",
                 over_time(f"{over_steps} > 0", "{{parameter}}"),
                 empty="No parameter changed.",
@@ -121,8 +121,8 @@ def windows(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "Unread notifications",
-                "Notifications that came faster than rows can be read, in the few scrapes before "
-                "each point: a flap among them is not counted as a transition.",
+                "Notifications that came faster than rows can be read, in each step (a minute or "
+                "more): a flap among them is not counted as a transition.",
                 "short",
                 over_time(f"{grown(UNREAD, RATE)} > 0", NAME),
                 size=(8, 8),

@@ -26,6 +26,11 @@ from parts.looks import COUNT, NO_JUDGEMENT, color, nothing, thresholds
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+#: The shortest step of what is counted, and of what is recorded. Grafana's window is then the step
+#: and one scrape, as long as Prometheus scrapes every 20 s or more often: it holds all growth since
+#: the step before, and no event shows twice.
+MINUTE = "1m"
+
 #: The names of a panel's queries, in their order.
 REFS = ascii_uppercase
 
@@ -99,7 +104,7 @@ def bars(panel: timeseries.Panel) -> timeseries.Panel:
     """Make stacked bars instead of lines, for things that are counted."""
     stacked = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
     panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
-    return panel.stacking(stacked)
+    return panel.stacking(stacked).interval(MINUTE)
 
 
 def steps(panel: timeseries.Panel) -> timeseries.Panel:
@@ -164,8 +169,9 @@ def buckets(title: str, description: str, expr: str, size: tuple[int, int]) -> h
         .calculate(False)
         .color(colors.scheme("Oranges").steps(64))
         .filter_values(heatmap.FilterValueRange().le(1e-9))
+        .interval(MINUTE)
         .y_axis(heatmap.YAxisConfig().unit("s"))
-        .cell_values(heatmap.CellValues().unit("short").decimals(1))
+        .cell_values(heatmap.CellValues().unit("short").decimals(0))
         .cell_gap(1)
         .show_legend()
     )
