@@ -19,16 +19,21 @@ function Drawing({ width, height, draw }) {
   return <canvas ref={canvas} width={2 * width} height={2 * height} style={{ width, height }} />;
 }
 
-/** A function from a time to its place, after drawing the axis. */
+/** Minutes between two marks of a time axis. */
+const MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440];
+
+/** A function from a time to its place, after drawing the axis: round times, and none cut off. */
 function timeAxis(context, left, width, height) {
   const [from, to] = window.PICTURE.range;
   const place = (time) => left + ((time - from) / (to - from)) * (width - left - 10);
-  const marks = Math.max(2, Math.floor((width - left) / 110));
+  const fewest = ((to - from) * 90) / (width - left);
+  const step = 60000 * (MINUTES.find((minutes) => 60000 * minutes >= fewest) ?? MINUTES.at(-1));
   context.fillStyle = theme.colors.text.secondary;
   context.textAlign = 'center';
-  for (let mark = 0; mark <= marks; mark++) {
-    const time = from + ((to - from) * mark) / marks;
-    context.fillText(new Date(time).toISOString().slice(11, 16), place(time), height - BOTTOM + 16);
+  for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
+    if (place(time) < width - 20) {
+      context.fillText(new Date(time).toISOString().slice(11, 16), place(time), height - BOTTOM + 16);
+    }
   }
   return place;
 }

@@ -1,6 +1,6 @@
 // Each kind of panel that the dashboards use, with the components of Grafana's own packages.
 import React from 'react';
-import { dateTime, getFieldDisplayValues } from '@grafana/data';
+import { dateTime, getDisplayValueAlignmentFactors, getFieldDisplayValues } from '@grafana/data';
 import { BarGauge, BigValue, PanelChrome, Table, TimeSeries, VizRepeater } from '@grafana/ui';
 import { Heatmap, States } from './canvas.jsx';
 import { theme } from './fields.js';
@@ -20,25 +20,29 @@ function values(panel, frames) {
 }
 
 function Stat({ panel, frames, width, height }) {
-  const render = ({ value, width, height, count }) => (
+  const { textMode } = panel.options;
+  const render = ({ value, width, height, count, alignmentFactors }) => (
     <BigValue
-      value={value.display} count={count} width={width} height={height} theme={theme}
+      value={value.display} count={count} alignmentFactors={alignmentFactors} width={width}
+      height={height} theme={theme}
       colorMode={panel.options.colorMode} graphMode="none" justifyMode="auto" wideLayout
-      textMode={count > 1 ? 'value_and_name' : 'value'}
+      textMode={textMode !== 'auto' ? textMode : count > 1 ? 'value_and_name' : 'value'}
     />
   );
   return (
     <VizRepeater
-      getValues={() => values(panel, frames)} renderValue={render} width={width} height={height}
+      getValues={() => values(panel, frames)} getAlignmentFactors={getDisplayValueAlignmentFactors}
+      renderValue={render} width={width} height={height}
       source={frames} itemSpacing={3} orientation="auto" renderCounter={0}
     />
   );
 }
 
 function Bars({ panel, frames, width, height }) {
-  const render = ({ value, width, height, orientation }) => (
+  const render = ({ value, width, height, orientation, alignmentFactors }) => (
     <BarGauge
-      value={value.display} width={width} height={height} orientation={orientation}
+      value={value.display} alignmentFactors={alignmentFactors} width={width} height={height}
+      orientation={orientation}
       field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex)}
       theme={theme} itemSpacing={8} displayMode="basic" showUnfilled valueDisplayMode="text"
       namePlacement="auto"
@@ -46,7 +50,8 @@ function Bars({ panel, frames, width, height }) {
   );
   return (
     <VizRepeater
-      getValues={() => values(panel, frames)} renderValue={render} width={width} height={height}
+      getValues={() => values(panel, frames)} getAlignmentFactors={getDisplayValueAlignmentFactors}
+      renderValue={render} width={width} height={height}
       source={frames} itemSpacing={8} minVizHeight={16} maxVizHeight={300} orientation="horizontal"
       renderCounter={0}
     />
