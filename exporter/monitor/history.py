@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ MINUTES = 360
 #: A strip keeps so many exact changes; older ones are counted by the minute, when there are
 #: `FOLDED_CHANGES` more.
 EXACT_CHANGES, FOLDED_CHANGES = 32, 128
+MOST_CHANGES = EXACT_CHANGES + FOLDED_CHANGES
 MAX_STRIPS = 2_000
 LATEST_CHANGES = 200
 
@@ -82,14 +83,17 @@ def disconnections(before: Shown, changes: Iterable[tuple[float, Shown]]) -> lis
     return found
 
 
-def _by_minute(before: Shown, changes: Sequence[tuple[float, Shown]]) -> dict[int, int]:
-    """Return the disconnections by minute."""
-    minute = int(changes[0][0] // 60)
-    if int(changes[-1][0] // 60) != minute:
+def _by_minute(
+    before: Shown, instants: Sequence[float], states: Sequence[Shown]
+) -> Mapping[int, int]:
+    """Return the disconnections by minute; a state began at each instant."""
+    minute = int(instants[0] // 60)
+    if int(instants[-1] // 60) != minute:
+        changes = zip(instants, states, strict=True)
         return Counter([int(instant // 60) for instant in disconnections(before, changes)])
     # A storm: each state that is connected, but for the last, ends with a disconnection.
-    states = [before, *(state for _, state in changes)]
-    return {minute: states.count(Shown.CONNECTED) - (states[-1] is Shown.CONNECTED)}
+    connected = states.count(Shown.CONNECTED) + (before is Shown.CONNECTED)
+    return {minute: connected - (states[-1] is Shown.CONNECTED)}
 
 
 class Owner(Protocol):
@@ -104,11 +108,12 @@ class Strip:
     __slots__ = (
         "_counts",
         "_minute",
-        "changes",
         "device",
         "family",
         "first",
+        "instants",
         "owner",
+        "states",
         "unobserved",
     )
 
@@ -119,23 +124,37 @@ class Strip:
         #: The state before the first of the `changes`.
         self.first = first
         #: The latest changes: when, and the state that began; to `fold` when there are too many.
-        self.changes: list[tuple[float, Shown]] = []
+        #: Two lists, because a tuple for each change costs the garbage collector time.
+        self.instants: list[float] = []
+        self.states: list[Shown] = []
         #: The latest flaps that no notification showed: when, and how many.
         self.unobserved: deque[tuple[float, int]] = deque(maxlen=EXACT_CHANGES)
         #: Disconnections by minute of the folded changes, a ring, and the minute of the last.
         self._counts = b""
         self._minute = 0
 
+    @property
+    def changes(self) -> list[tuple[float, Shown]]:
+        """The latest changes: when, and the state that began."""
+        return list(zip(self.instants, self.states, strict=True))
+
+    def add(self, instant: float, began: Shown) -> None:
+        """Add a change. `State` does the same in place, which takes half the time."""
+        self.instants.append(instant)
+        self.states.append(began)
+        if len(self.states) > MOST_CHANGES:
+            self.fold()
+
     def fold(self) -> None:
         """Count the oldest changes by the minute instead of keeping them."""
-        folded = self.changes[:-EXACT_CHANGES]
-        del self.changes[:-EXACT_CHANGES]
+        instants, states = self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
+        del self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
         counts = bytearray(self._counts or MINUTES)
-        for minute, count in _by_minute(self.first, folded).items():
+        for minute, count in _by_minute(self.first, instants, states).items():
             self._advance(minute, counts)
             at = minute % MINUTES
             counts[at] = min(255, counts[at] + count)
-        self.first = folded[-1][1]
+        self.first = states[-1]
         self._counts = bytes(counts)
 
     def _advance(self, minute: int, counts: bytearray) -> None:
@@ -147,8 +166,8 @@ class Strip:
     @property
     def latest(self) -> float:
         """The instant of the latest change."""
-        changes = [self.changes[-1][0]] if self.changes else []
-        return max([*changes, *(instant for instant, _ in self.unobserved)], default=0.0)
+        unobserved = (instant for instant, _ in self.unobserved)
+        return max([*self.instants[-1:], *unobserved], default=0.0)
 
     def counts(self, since: float) -> list[tuple[int, int]]:
         """Return (minute, disconnections) of the folded changes from `since` on.
@@ -165,7 +184,8 @@ class Strip:
     def copy(self) -> Strip:
         """Copy it, to be read without the lock."""
         new = Strip(self.device, self.family, self.first)
-        new.changes, new.unobserved = self.changes.copy(), self.unobserved.copy()
+        new.instants, new.states = self.instants.copy(), self.states.copy()
+        new.unobserved = self.unobserved.copy()
         new._counts, new._minute = self._counts, self._minute
         return new
 

@@ -35,8 +35,7 @@ from exporter.model import (
     changes,
 )
 from exporter.monitor.history import (
-    EXACT_CHANGES,
-    FOLDED_CHANGES,
+    MOST_CHANGES,
     History,
     PlainShift,
     Shown,
@@ -95,7 +94,6 @@ _DELETE, _INITIAL, _REFRESH = (
 )
 _ADMINISTRATIVE = Cause.ADMINISTRATIVE
 _GONE = Shown.GONE
-_FOLD = EXACT_CHANGES + FOLDED_CHANGES
 
 
 class _Tracked:
@@ -311,9 +309,9 @@ class State:
                         latest.append((n, series.device, difference))
                         if difference.shifts:
                             strip = tracked.strip or self._strip(tracked, before)
-                            shifts = strip.changes
-                            shifts.append((received, difference.began))
-                            if len(shifts) > _FOLD:
+                            strip.instants.append(received)
+                            strip.states.append(difference.began)
+                            if len(strip.states) > MOST_CHANGES:
                                 strip.fold()
             if deltas is not None and series is not None:
                 deltas.append(Delta(n, series.device, changed, transition))
@@ -344,10 +342,7 @@ class State:
     ) -> None:
         """Add an appearance or a disappearance to the history."""
         if tracked.series is not None:
-            strip = self._strip(tracked, before)
-            strip.changes.append((n.instant, began))
-            if len(strip.changes) > _FOLD:
-                strip.fold()
+            self._strip(tracked, before).add(n.instant, began)
             shift = PlainShift(shown(before), began)
             self.history.latest.append((n, tracked.series.device, shift))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from exporter.clock import SYSTEM, Clock
 from exporter.model import Notification, NotificationType
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
 _INITIAL, _REFRESH = NotificationType.INITIAL, NotificationType.REFRESH
+# Three attributes of a named tuple, one by one, take twice the time.
+_lag_fields = itemgetter(*map(Notification._fields.index, ("instant", "type", "inferred")))
 
 #: Called after each batch, in the monitor thread: be quick, or hand over to another.
 Observer = Callable[[Sequence[Notification], Sequence[Delta]], None]
@@ -130,9 +133,9 @@ class Monitor:
     def _observe_lag(self, batch: Sequence[Notification]) -> None:
         now = self._clock.monotonic()
         lags = [
-            now - n.instant
-            for n in reversed(batch)
-            if n.type is not _INITIAL and n.type is not _REFRESH and not n.inferred
+            now - instant
+            for instant, type_, inferred in map(_lag_fields, reversed(batch))
+            if type_ is not _INITIAL and type_ is not _REFRESH and not inferred
         ]
         lags.sort()  # nearly sorted already, so this is cheap
         with self._state.lock:

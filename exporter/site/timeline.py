@@ -73,7 +73,7 @@ class Part:
 def parts(strip: Strip, window: Window) -> list[Part]:
     """Return the parts of a strip within the window, in order."""
     known = window.known
-    exact = strip.changes[0][0] if strip.changes else window.instant
+    exact = strip.instants[0] if strip.instants else window.instant
     found: list[Part] = []
     for minute, count in strip.counts(known):
         begin, end = max(minute * 60.0, known), min(minute * 60.0 + 60.0, exact)

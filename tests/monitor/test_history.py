@@ -17,11 +17,10 @@ from exporter.model import (
     make_luid,
 )
 from exporter.monitor.history import (
-    EXACT_CHANGES,
-    FOLDED_CHANGES,
     LATEST_CHANGES,
     MAX_STRIPS,
     MINUTES,
+    MOST_CHANGES,
     Shown,
     Strip,
     disconnections,
@@ -53,9 +52,7 @@ def test_a_strip_loses_no_disconnection(steps: list[tuple[float, Shown]]) -> Non
     for pause, state in steps:
         now += pause
         every.append((now, state))
-        strip.changes.append((now, state))
-        if len(strip.changes) > EXACT_CHANGES + FOLDED_CHANGES:
-            strip.fold()
+        strip.add(now, state)
     expected = disconnections(Shown.GONE, every)
     folded = sum(count for _, count in strip.counts(0.0))
     forgotten = [at for at in expected if at // 60 <= now // 60 - MINUTES]
@@ -102,7 +99,7 @@ def test_memory_is_bounded_whatever_happens() -> None:
     for step in range(5_000):
         state.count([notification(rows[step % 2], step / 100)])
     (strip,) = state.history.strips
-    assert len(strip.changes) <= EXACT_CHANGES + FOLDED_CHANGES
+    assert len(strip.changes) <= MOST_CHANGES
     assert len(state.history.latest) == LATEST_CHANGES
     for index in range(10, 10 + 2 * MAX_STRIPS):
         state.count([notification(interface(index), 100.0 + index, NotificationType.ADD)])

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.monitor.history import EXACT_CHANGES, FOLDED_CHANGES, Shown, Strip
+from exporter.monitor.history import Shown, Strip
 from exporter.site.timeline import Window, bar, disconnections, parts
 
 NOW = 100_000.0
@@ -21,9 +21,7 @@ def strip(
     """A strip with these changes, in seconds before now."""
     made = Strip("eth0", family, first)
     for ago, state in sorted(changes, reverse=True):
-        made.changes.append((NOW - ago, state))
-        if len(made.changes) > EXACT_CHANGES + FOLDED_CHANGES:
-            made.fold()
+        made.add(NOW - ago, state)
     return made
 
 
