@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from programs import CONFIG, run, settings_of
 from pydantic import BaseModel
 from support.agent import PROJECT
+from support.prometheus import needed
 
 from exporter.settings.schema import Settings
 from exporter.site.routes import Routes
@@ -76,6 +78,60 @@ def test_the_kustomization_has_them_all() -> None:
     assert len(set(map(name_of, OBJECTS))) == len(OBJECTS)
 
 
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    """The objects that ``kubectl apply --kustomize`` sends, each one's schema held."""
+    done = run(needed("kubectl", "kubectl"), "kustomize", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "deprecations are told there"
+    built = list(yaml.safe_load_all(done.stdout))
+    for document in built:
+        if model := MODELS.get(document["kind"]):
+            model.model_validate(document)
+        else:
+            kubernetes_validate.validate(
+                document, kubernetes_validate.latest_version(), strict=True
+            )
+    return built
+
+
+def test_kustomize_builds_what_is_there() -> None:
+    """The objects are those of the files, in the namespace of the kustomization."""
+    namespace = yaml.safe_load((FOLDER / "kustomization.yml").read_text())["namespace"]
+    expected = [
+        {**document, "metadata": {**document["metadata"], "namespace": namespace}}
+        for document in OBJECTS
+    ]
+    assert sorted(kustomized(FOLDER), key=name_of) == sorted(expected, key=name_of)
+
+
+def test_the_documented_overlay_changes_what_it_says(tmp_path: Path) -> None:
+    """A label on every object, another namespace, one threshold, and nothing else."""
+    readme = (CONFIG / "README.md").read_text()
+    (overlay,) = re.findall(r"^```yaml\n(apiVersion: kustomize.*?)^```", readme, re.M | re.S)
+    checkout = tmp_path / "ip-interface-exporter"
+    checkout.mkdir()
+    (checkout / "config").symlink_to(CONFIG)
+    (tmp_path / "kustomization.yml").write_text(overlay)
+    before = {name_of(document): document for document in kustomized(FOLDER)}
+    changed: dict[str, Any] = {}
+    for document in kustomized(tmp_path):
+        was = before.pop(name_of(document))
+        assert document["metadata"]["labels"].pop("release") == "kube-prometheus-stack"
+        assert document["metadata"].pop("namespace") == "observability"
+        del was["metadata"]["namespace"]
+        document["metadata"]["labels"] or document["metadata"].pop("labels")
+        if document != was:
+            changed[name_of(document)] = (was["spec"], document["spec"])
+    assert not before
+    ((name, (was, now)),) = changed.items()
+    assert name == "PrometheusRule/ip-interface-exporter-thresholds"
+    flapping = now["groups"][0]["rules"][0]
+    assert flapping["labels"] == {"threshold": "flapping_disconnections"}
+    assert flapping["expr"] == "vector(10)"
+    flapping["expr"] = was["groups"][0]["rules"][0]["expr"]
+    assert now == was
+
+
 def test_what_is_made_is_up_to_date() -> None:
     """Rules and dashboards are those of ../alerts and ../../dashboards."""
     done = run(sys.executable, FOLDER / "build.py", "--check")
@@ -92,6 +148,8 @@ def test_the_rules_are_all_there_and_the_thresholds_apart() -> None:
     assert rules.pop("ip-interface-exporter-thresholds")["groups"] == sources.pop("thresholds.yml")
     ((_, rest),) = rules.items()
     groups = [group for groups in sources.values() for group in groups]
+    names = [group["name"] for group in groups]
+    assert len(set(names)) == len(names), "the API refuses two of one name"
     assert sorted(map(str, rest["groups"])) == sorted(map(str, groups))
 
 

@@ -23,6 +23,7 @@ PACKAGES = {
     "victoria-metrics": ("sid", "victoria-metrics"),
     "alertmanager": ("sid", "prometheus-alertmanager"),
     "docker-compose": ("sid", "docker-compose"),
+    "kubectl": ("sid", "kubectl"),  # with kustomize
     # Debian 12 has 1.5; the newer reads the links by netlink, as the benchmark compares with it.
     "node-exporter": ("sid", "prometheus-node-exporter"),
     # The standard library for wine/provision.py, whose interpreter is a 3.11.
