@@ -29,8 +29,9 @@ from witness import Witness
 
 _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 #: Seconds in which the counts may still become right when all messages were taken: some
-#: messages make the agent ask the kernel, and one page is several questions.
-PATIENCE = 10.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
+#: messages make the agent ask the kernel, and one page is several questions. Less than a minute,
+#: in which a comparison would make up for what was missed.
+PATIENCE = 30.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
 
 
 @dataclass
@@ -166,7 +167,7 @@ class _Round(ExitStack):
             elif isinstance(step, Attach):
                 self._attach(step)
             elif isinstance(step, Pause):
-                time.sleep(step.seconds)
+                time.sleep(step.seconds)  # the drawn pace of the operations
 
     def _ip(self, step: Ip) -> None:
         lines = [
@@ -260,12 +261,15 @@ class _Round(ExitStack):
     # -- seeing ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Wait until the kernel has told everything. What it never tells is not waited for."""
+        """Wait until the kernel has told everything. What it never tells is not waited for.
+
+        Then nothing but the second of two markers comes after the first, and no link has a
+        carrier that linkwatch is still to tell of.
+        """
 
         def quiet() -> bool:
             self._heard()
             before = len(self._listener.messages)
-            time.sleep(0.1)
             self._heard()
             return len(self._listener.messages) == before + 1 and not unsettled(_listing())
 

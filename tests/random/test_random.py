@@ -1,0 +1,26 @@
+"""A minute of the random rounds; `python tests/random` goes on for hours."""
+
+import random
+import time
+
+import pytest
+from link_kinds import available
+from rounds import Outcome, play
+from support.namespace import Namespace
+
+SECONDS = 60.0
+
+
+def test_a_minute_of_random_rounds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is done to links, the counts are the kernel's. Each round's seed is printed."""
+    with Namespace() as namespace:
+        kinds = available(namespace)
+    seed = random.SystemRandom().randrange(10**9)
+    outcomes: list[Outcome] = []
+    end = time.monotonic() + SECONDS
+    while not outcomes or time.monotonic() < end:
+        outcomes.append(play(seed + len(outcomes), kinds))
+        with capsys.disabled():
+            print(f"\n{outcomes[-1]}", end="", flush=True)
+    failed = [str(outcome) for outcome in outcomes if outcome.failures]
+    assert not failed, "\n".join(failed)
