@@ -20,6 +20,7 @@ from exporter.monitor.series import Histogram
 from exporter.monitor.state import State
 from exporter.monitor.thread import LAG_BOUNDS
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.replies import Replies
 from exporter.sources.linux.source import GROUPS
 from exporter.sources.linux.transition_cache import TransitionCache
@@ -111,7 +112,8 @@ class Way:
         for link in self._links:
             replies.link(link, 0.0, 0.0)
         self._table.opening = False
-        self._table.take()
+        self._table.drain()
+        self._notifications = Notifications(self._table)
         self._cache = TransitionCache(self._table)
         self.quickly(self._lesson)
         self.interfaces: list[Interface] = self._table.interfaces()
@@ -121,8 +123,8 @@ class Way:
         """Every message is walked."""
         for data in datagrams:
             for m in nl.messages(data, len(data)):
-                self._table.apply(m.type, data, m.start, m.end, 1.0, 1.0)
-        self._table.take()
+                self._notifications.apply(m.type, data, m.start, m.end, 1.0, 1.0)
+        self._table.drain()
 
     def quickly(self, datagrams: list[bytearray]) -> None:
         """As the source does it."""
@@ -132,7 +134,7 @@ class Way:
                 for message in nl.messages(data, len(data)):
                     if message.type in nl.MESSAGE_NAMES:
                         apply(message, data, len(data), 1.0, 1.0)
-        self.batches.append(self._table.take())
+        self.batches.append(self._table.drain())
 
 
 class Reducing:

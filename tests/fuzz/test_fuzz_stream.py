@@ -15,6 +15,7 @@ from exporter.model import FAMILIES
 from exporter.monitor.state import State
 from exporter.sources.contract import Health
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.replies import Replies
 
 DATAGRAMS = st.sampled_from([data for _, data in recorded.datagrams()])
@@ -36,6 +37,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.now = 0.0
         self.table = LinkTable(FAMILIES)
+        self.notifications = Notifications(self.table)
         self.replies = Replies(self.table)
         self.state = State(retention_seconds=1e9)
         about = BuildInfo("1", "0", "3", "rtnetlink")
@@ -50,19 +52,19 @@ class Pipeline:
         for kind, _, _, _, start, end in nl.messages(datagram, len(datagram)):
             self.now += 0.5
             if kind in nl.MESSAGE_NAMES:
-                self.table.apply(kind, datagram, start, end, 1.7e9 + self.now, self.now)
+                times = 1.7e9 + self.now, self.now
+                self.notifications.apply(kind, datagram, start, end, *times)
         self.apply()
 
     def answer(self) -> None:
         """No link that is asked about exists any more."""
-        for index in [*self.table.questions, self.table.departing]:
-            if index is not None:
-                self.replies.no_link(index, 1, 1.7e9 + self.now, self.now)
+        for index in [*self.table.questions, *(self.table.departing or ())[1:]]:
+            self.replies.no_link(index, 1, 1.7e9 + self.now, self.now)
         self.apply()
 
     def apply(self) -> None:
         """What it amounted to, into the state."""
-        self.state.apply(self.table.take())
+        self.state.apply(self.table.drain())
 
     def scrape(self) -> Metrics:
         """The page as a scraper reads it."""

@@ -16,6 +16,7 @@ from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
 from exporter.sources.linux import questions
 from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.rows import Key, Timers
 
 V4, V6 = Family.IPV4, Family.IPV6
@@ -1268,10 +1269,11 @@ def test_malformed_answers_never_raise(
 def test_the_recorded_life_of_links_is_told() -> None:
     """The recorded datagrams, in order, amount to these notifications of each interface."""
     host = Host()
+    notifications = Notifications(host.table)
     for what, data in recorded.datagrams():
         for message in nl.messages(data, len(data)):
             if what != "links":
-                host.table.apply(message.type, data, message.start, message.end, 0.0, 0.0)
+                notifications.apply(message.type, data, message.start, message.end, 0.0, 0.0)
     host.settle()
     types: dict[tuple[str, Family], list[NotificationType]] = {}
     for n in host.take():

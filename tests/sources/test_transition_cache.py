@@ -14,6 +14,7 @@ from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType
 from exporter.sources.linux import transition_cache
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.replies import Replies
 from exporter.sources.linux.transition_cache import TransitionCache
 
@@ -25,6 +26,7 @@ class Twins:
         self.quick, self.plain = (LinkTable(FAMILIES) for _ in range(2))
         self.replies = [Replies(table) for table in (self.quick, self.plain)]
         self.cache = TransitionCache(self.quick)
+        self.parser = Notifications(self.plain)
         self.buffer = bytearray(65536)
         self.now = 0.0
         self.request = 0
@@ -42,7 +44,7 @@ class Twins:
             assert name in (None, nl.MESSAGE_NAMES[kind])
             if name is None:
                 self.cache.apply(message, self.buffer, len(data), time, self.now)
-            self.plain.apply(kind, data, start, end, time, self.now)
+            self.parser.apply(kind, data, start, end, time, self.now)
 
     def load(self, bodies: list[bytes]) -> None:
         """A dump."""
@@ -69,8 +71,8 @@ class Twins:
 
     def take(self) -> list[Notification]:
         """What both say, which is the same, as are the interfaces."""
-        said = self.quick.take()
-        assert said == self.plain.take()
+        said = self.quick.drain()
+        assert said == self.plain.drain()
         assert self.quick.interfaces() == self.plain.interfaces()
         assert self.quick.questions == self.plain.questions
         return said
@@ -239,7 +241,7 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
         twins.flap(3, number, reachable_ms=number)
         twins.take()
-    link = twins.quick.settled_link(3)
+    link = twins.quick.resolved_link(3)
     assert link is not None
     assert len(link._cached_states) <= 32
     assert all(len(state.transitions) <= 32 for state in link._cached_states.values())

@@ -144,7 +144,7 @@ class Host:
 
     def take(self) -> list[Notification]:
         """What it amounted to since the last time."""
-        return self.table.take()
+        return self.table.drain()
 
     @property
     def said(self) -> list[tuple[NotificationType, Family]]:

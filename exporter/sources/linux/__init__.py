@@ -1,7 +1,8 @@
 """The Linux source: rtnetlink messages as notifications.
 
-Read `source` (the sockets and what to do on loss), `links` (what notifications amount to),
-`questions` and `replies` (what is asked, and what answers amount to), `link_state` and `rows`
-(one link, one row), `carrier` (unobserved flaps), `lives` (whose LUID), `neighbor_timers`;
-`transition_cache` and `message_templates` make what repeats cheap, `trace` logs it all. Internal.
+Read `source` (the socket, and what to do on loss), `links` (the table of all links), then what
+changes it: `notifications`, `questions` and their `replies`, and `neighbor_timers`. `link_state`
+is one link, `rows` its rows, `carrier` finds its unobserved flaps, `lives` tells its LUID.
+`transition_cache` and `message_templates` make repeated messages cheap; `trace` logs all messages.
+Internal.
 """

@@ -1,28 +1,8 @@
-"""Maps rtnetlink notifications to ours: one table of links, no sockets.
+"""The links of a network namespace, and the notifications that their changes amount to. No sockets.
 
-An IP interface is the kernel's per-family object on a link (in_device, inet6_dev). RTM_NEWNETCONF
-and RTM_DELNETCONF tell when it begins and ends to exist. A link message of an operation half done
-does not: it may still show a family that is about to go, and not yet one that has just come.
-
-=====================================  ====================================================
-message                                notification
-=====================================  ====================================================
-NEWNETCONF, of an unknown link         ADD when the link's NEWLINK comes, which brings the row
-NEWNETCONF of a new family, known link ADD when a message describes the family; the link is
-                                       asked about, in case none does
-NEWNETCONF right after its DELNETCONF  none: the kernel registers sysctls anew on a rename
-DELNETCONF otherwise                   DELETE
-NEWNETCONF with a changed value        PARAMETER if the row differs
-NEWLINK                                PARAMETER for each family whose row differs
-NEWLINK of AF_INET6                    PARAMETER for IPv6 if the row differs
-DELLINK                                DELETE for what is still there (a safety net)
-DELADDR of AF_INET6                    the only trace of disable_ipv6=1: the link is asked about
-anything of AF_BRIDGE                  none: it is about bridge ports, not about links
-=====================================  ====================================================
-
-What is to be asked stands in `LinkTable.questions`; `replies` says what the answers amount to.
-
-Seen on Linux 6.18; addrconf.c, devinet.c and rtnetlink.c in the kernel tree say why.
+`notifications` and `replies` say which change a message is; here it is made. An IP interface is
+the kernel's per-family object on a link (in_device, inet6_dev). What is to be asked stands in
+`LinkTable.questions`.
 """
 
 from __future__ import annotations
@@ -43,15 +23,13 @@ from exporter.sources.linux.link_state import Arrival, LinkState
 from exporter.sources.linux.lives import Lives
 from exporter.sources.linux.rows import Key, Timers, interface_type, ipv6_disabled
 
-_FAMILIES = {nl.AF_INET: Family.IPV4, nl.AF_INET6: Family.IPV6}
-
 
 class LinkTable:
     """All links of a network namespace, kept current by messages. Not thread-safe."""
 
     def __init__(self, families: Collection[Family], lives: Lives | None = None) -> None:
         self.families = frozenset(families)
-        #: What the messages so far amount to; `take` it.
+        #: The notifications so far; see `drain`.
         self.out: list[Notification] = []
         #: Links to ask about. True: what the answer shows is inferred, because no notification
         #: told of it.
@@ -66,7 +44,7 @@ class LinkTable:
         #: IP interfaces whose link is yet unknown: its first NEWLINK is still to come.
         self._announced: dict[int, list[Family]] = {}
         #: The interface of a DELNETCONF whose next message decides whether it was a rename.
-        self._departing: Key | None = None
+        self.departing: Key | None = None
         self._time = self._instant = 0.0
         self._inferring = False
         #: The number of the latest request, while one is under way; and by link, which request
@@ -87,123 +65,20 @@ class LinkTable:
         """Return the links that are known or announced."""
         return {*self._links, *self._announced}
 
-    @property
-    def departing(self) -> int | None:
-        """The link of a DELNETCONF that may turn out to be a rename."""
-        return None if self._departing is None else self._departing[1]
+    def link(self, index: int) -> LinkState | None:
+        """Return a link, to read only; `changing` returns it for a change."""
+        return self._links.get(index)
 
-    def settled_link(self, index: int) -> LinkState | None:
-        """Return the link, to look at, if its last message has left nothing open."""
-        if self._departing is not None or index in self.questions:
+    def resolved_link(self, index: int) -> LinkState | None:
+        """Return a link, to read only, unless something about it is still pending."""
+        if self.departing is not None or index in self.questions:
             return None
         return self._links.get(index)
 
-    def take(self) -> list[Notification]:
-        """Hand over what the messages so far amount to."""
+    def drain(self) -> list[Notification]:
+        """Return the notifications since the last call."""
         out, self.out = self.out, []
         return out
-
-    # -- notifications --------------------------------------------------------------------
-
-    def apply(
-        self, type_: int, data: nl.Buffer, start: int, end: int, time: float, instant: float
-    ) -> None:
-        """Take one notification, received at `time` (and `instant`, on the other clock)."""
-        self.begin(time, instant)
-        if type_ == nl.RTM_NEWLINK or type_ == nl.RTM_DELLINK:
-            link = nl.parse_link(data, start, end)
-            if link is not None:
-                self._link_message(type_, link)
-        elif type_ == nl.RTM_NEWNETCONF or type_ == nl.RTM_DELNETCONF:
-            netconf = nl.parse_netconf(data, start, end)
-            if netconf is None or netconf.ifindex <= 0:  # -1 is "all", -2 is "default"
-                return
-            family = _FAMILIES.get(netconf.family)
-            if family not in self.families:
-                return
-            self._mention(netconf.ifindex)
-            if type_ == nl.RTM_NEWNETCONF:
-                self._new_netconf(family, netconf)
-            else:
-                self._resolve_departure()
-                self._departing = family, netconf.ifindex
-        elif type_ == nl.RTM_DELADDR:
-            address = nl.parse_address(data, start, end)
-            if address is not None and address[0] == nl.AF_INET6:
-                known = self._links.get(address[1])
-                # On a link that is down, addresses go because it went down.
-                if known is not None and (known.cached_state or known).flags6 & nl.IFF_UP:
-                    self.questions.setdefault(address[1], False)
-
-    def _link_message(self, type_: int, message: nl.LinkMessage) -> None:
-        if message.family == nl.AF_BRIDGE:
-            return
-        self._mention(message.ifindex)
-        if message.family == nl.AF_INET6:
-            self._inet6_link(message)
-        elif type_ == nl.RTM_DELLINK:
-            self._resolve_departure()
-            self.remove_link(message.ifindex)
-        # Without an MTU it is an event of a wireless driver (wext-core.c): no description.
-        elif message.mtu is not None:
-            self._resolve_departure()
-            self._new_link(message)
-
-    def _new_link(self, message: nl.LinkMessage) -> None:
-        link = self.changing(message.ifindex)
-        if link is not None and self.doubtful and link.is_another(message):
-            self.remove_link(message.ifindex, inferred=True)
-            link = None
-        if link is not None:
-            self.describe(link, message)
-        else:
-            link = self.adopt(message)
-            for family in self.take_announced(message.ifindex):
-                self.add(link, family)
-
-    def _inet6_link(self, message: nl.LinkMessage) -> None:
-        link = self.changing(message.ifindex)
-        if link is not None:
-            link.update_inet6(message)
-            self._add_arrived(link, message)
-            if Family.IPV6 in link.interfaces:
-                self._update(link, Family.IPV6)
-
-    def _new_netconf(self, family: Family, netconf: nl.NetconfMessage) -> None:
-        index, created = netconf.ifindex, netconf.attributes > 1
-        if self._departing == (family, index):
-            self._departing = None
-            return
-        self._resolve_departure()
-        link = self.changing(index)
-        if link is None:
-            if created:
-                announced = self._announced.setdefault(index, [])
-                if family not in announced:
-                    announced.append(family)
-        elif not link.has(family):
-            if created:
-                # Its settings are yet to be described, but whether it is connected is known.
-                link.arrived[family] = Arrival(link.connected, [netconf.forwarding])
-                link.trackers[family] = CarrierTracker(link.counters)
-                self.questions.setdefault(index, False)
-        elif netconf.forwarding is not None:
-            if family in link.arrived:
-                link.arrived[family].forwarding.append(netconf.forwarding)
-            else:
-                link.set_forwarding(family, netconf.forwarding)
-                self._update(link, family)
-        elif family is Family.IPV6 and not netconf.attributes:
-            self.questions.setdefault(index, False)
-
-    def _resolve_departure(self) -> None:
-        """Delete the interface of a DELNETCONF, because no NEWNETCONF came right after it."""
-        if self._departing is not None:
-            family, index = self._departing
-            self._departing = None
-            self.remove(family, index)
-
-    # -- what notifications and replies have in common --------------------------------------
 
     def begin(self, time: float, instant: float, *, inferred: bool = False) -> None:
         """Set the time of the notifications to come, and whether they are inferred."""
@@ -218,7 +93,7 @@ class LinkTable:
         return link
 
     def adopt(self, message: nl.LinkMessage) -> LinkState:
-        """Take a new link, as yet without IP interfaces."""
+        """Add a new link, as yet without IP interfaces."""
         index = message.ifindex
         if self.doubtful:
             type_ = interface_type(message.hardware_type, message.name or b"")
@@ -227,12 +102,18 @@ class LinkTable:
         link = self._links[index] = LinkState(message, timers, self._lives)
         return link
 
-    def take_announced(self, index: int) -> list[Family]:
-        """Return the families that netconf messages announced of a link that now is known."""
+    def announce(self, family: Family, index: int) -> None:
+        """Note an IP interface whose link is yet unknown."""
+        announced = self._announced.setdefault(index, [])
+        if family not in announced:
+            announced.append(family)
+
+    def pop_announced(self, index: int) -> list[Family]:
+        """Return, and forget, the families that were announced of a link that now is known."""
         return self._announced.pop(index, [])
 
     def describe(self, link: LinkState, message: nl.LinkMessage, *, reply: bool = False) -> None:
-        """Take a message about a known link.
+        """Update a known link by a message.
 
         A reply may be ahead of linkwatch, which tells of a carrier up to a second later. Unless
         that may be lost, the change is its to tell.
@@ -242,6 +123,21 @@ class LinkTable:
         for family in link.interfaces:
             self._update(link, family, renamed=renamed, counted=True)
 
+    def describe_inet6(self, link: LinkState, message: nl.LinkMessage) -> None:
+        """Update the IPv6 of a known link by a message of AF_INET6."""
+        link.update_inet6(message)
+        self._add_arrived(link, message)
+        if Family.IPV6 in link.interfaces:
+            self._update(link, Family.IPV6)
+
+    def set_forwarding(self, link: LinkState, family: Family, forwarding: int) -> None:
+        """Update the setting that a netconf message has."""
+        if family in link.arrived:
+            link.arrived[family].forwarding.append(forwarding)
+        else:
+            link.set_forwarding(family, forwarding)
+            self._update(link, family)
+
     def add(self, link: LinkState, family: Family, *, found: bool = False) -> None:
         """Add an IP interface that was announced, or that a reply has `found`."""
         link.interfaces[family] = link.interface(family)
@@ -249,8 +145,14 @@ class LinkTable:
         link.trackers[family] = CarrierTracker(link.counters, follows=follows)
         self._emit(NotificationType.ADD, link.interfaces[family], inferred=found)
 
+    def arrive(self, link: LinkState, family: Family, forwarding: int | None) -> None:
+        """Note an IP interface on a known link, to add once a message describes its settings."""
+        link.arrived[family] = Arrival(link.connected, [forwarding])
+        link.trackers[family] = CarrierTracker(link.counters)
+        self.questions.setdefault(link.ifindex, False)
+
     def _add_arrived(self, link: LinkState, message: nl.LinkMessage | None) -> None:
-        """Add what came to a known link, as it was then, once a message describes it.
+        """Add what arrived, as it was then, if the message describes it.
 
         Then tell what was notified since. Without a message: as far as it is known.
         """
@@ -291,18 +193,18 @@ class LinkTable:
         if interface is not None:
             self._emit(NotificationType.DELETE, interface, inferred=inferred)
 
-    def answer_departure(self, index: int, existing: Collection[Family]) -> None:
-        """Decide by a reply whether a DELNETCONF was the beginning of a rename."""
-        if self._departing is not None and self._departing[1] == index:
-            if self._departing[0] in existing:
-                self._departing = None
-            else:
-                self._resolve_departure()
+    def resolve_departure(self, existing: Collection[Family] = ()) -> None:
+        """Delete the departing interface; if its family is in `existing`, it was a rename."""
+        if self.departing is not None:
+            family, index = self.departing
+            self.departing = None
+            if family not in existing:
+                self.remove(family, index)
 
     def lose(self) -> None:
-        """Know that notifications were lost."""
+        """Note that notifications were lost."""
         self.doubtful = True
-        self._departing = None
+        self.departing = None
 
     def remove_link(self, index: int, *, inferred: bool = False) -> None:
         """Delete a link, and the IP interfaces that are still on it."""
@@ -317,7 +219,7 @@ class LinkTable:
         self.questions.pop(index, None)
 
     def set_timers(self, timers: dict[Key, Timers], time: float, instant: float) -> None:
-        """Take the neighbor timers of all IP interfaces, read beside the stream."""
+        """Update the neighbor timers of all IP interfaces, which are read beside the stream."""
         self.begin(time, instant, inferred=True)
         self._timers = timers
         for index, link in self._links.items():
@@ -332,7 +234,7 @@ class LinkTable:
         return self._timers.get((family, index)) or self._timers.get((family, 0)) or Timers()
 
     def _new_timers(self, link: LinkState, family: Family) -> Timers:
-        """Put together what was read beside the stream, and what link messages told in order."""
+        """Combine what was read beside the stream with the newer values of link messages."""
         timers, known = self._timers_of(family, link.ifindex), link.timers[family]
         if family is Family.IPV4 or known.reachable_ms is None:
             return timers
@@ -425,7 +327,7 @@ class LinkTable:
         self._request = request
 
     def expect_nothing(self) -> None:
-        """No request is under way."""
+        """Stop to watch: no request is under way any more."""
         self._request = 0
         self._mentions.clear()
 
@@ -434,11 +336,12 @@ class LinkTable:
         link = self._links.get(index)
         return self._mentions.get(index, 0) >= request or (link is not None and link.stale)
 
-    def _mention(self, index: int) -> None:
+    def mention(self, index: int) -> None:
+        """Note that a notification is about a link."""
         if self._request:
             self._mentions[index] = self._request
 
     def _sync(self, link: LinkState) -> None:
         if link.stale:  # the transition cache did not note that the link was mentioned
-            self._mention(link.ifindex)
+            self.mention(link.ifindex)
             link.sync()

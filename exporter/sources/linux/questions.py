@@ -100,7 +100,7 @@ class Questions:
             self._begin_dump(now)
         questions = self._table.questions
         if self._table.departing is not None:
-            questions.setdefault(self._table.departing, False)
+            questions.setdefault(self._table.departing[1], False)
         for index in questions:
             if len(self._asked) >= self._most:
                 break

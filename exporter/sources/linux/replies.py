@@ -20,6 +20,8 @@ Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_dump_ifinfo), net/netlink/af_ne
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family
 from exporter.sources.linux.links import LinkTable
@@ -61,8 +63,13 @@ class Replies:
         if table.mentioned_since(request, index) and index in table.indexes():
             return  # asked again
         table.begin(time, instant, inferred=True)
-        table.answer_departure(index, ())
+        self._resolve_departure(index, ())
         table.remove_link(index, inferred=True)
+
+    def _resolve_departure(self, index: int, existing: Collection[Family]) -> None:
+        """Decide whether a DELNETCONF of this link was the beginning of a rename."""
+        if self._table.departing is not None and self._table.departing[1] == index:
+            self._table.resolve_departure(existing)
 
     def _apply(
         self, message: nl.LinkMessage, time: float, instant: float, *, inferred: bool
@@ -71,13 +78,13 @@ class Replies:
         confs = {Family.IPV4: message.inet_conf, Family.IPV6: message.inet6_conf}
         existing = [f for f in FAMILIES if confs[f] is not None and f in table.families]
         table.begin(time, instant, inferred=inferred)
-        table.answer_departure(index, existing)
+        self._resolve_departure(index, existing)
         link, announced = table.changing(index), []
         if link is not None and link.is_another(message):
             table.remove_link(index, inferred=True)
             link = None
         if link is None:
-            link, announced = table.adopt(message), table.take_announced(index)
+            link, announced = table.adopt(message), table.pop_announced(index)
         else:
             for family in FAMILIES:
                 if family not in existing:

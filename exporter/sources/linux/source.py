@@ -150,7 +150,7 @@ class LinuxSource:
             self._cache = TransitionCache(self._table)
             self._questions = Questions(listener, self._table, self.health, size)
             self._list_first(listener)
-            self._table.take()  # what exists at the start is not an addition
+            self._table.drain()  # what exists at the start is not an addition
             self._listener, self._wake = listener, wake
             self._resources = resources.pop_all()
             self.health.up = True
@@ -167,7 +167,7 @@ class LinuxSource:
                 if self._empty:
                     self._pause()
                 self._turn(self._listener)
-                batch = self._table.take()
+                batch = self._table.drain()
                 if batch:
                     return batch
                 if self._empty and not self._wait(deadline):
