@@ -10,7 +10,7 @@ from kernels import tools
 from support.apt import Packages
 
 #: Of the packages that linux-image-cloud-amd64 stands for, those with files to boot.
-_WANTED = re.compile(r"linux-(image|binary|modules)-\d.*-cloud-amd64")
+_WANTED = re.compile(r"linux-(image|base|binary|modules)-\d.*-cloud-amd64")
 #: What it takes to find and mount the disks; some are part of some kernels.
 _MODULES = ("virtio_pci", "virtio_blk", "ext4")
 _INIT = Path(__file__).with_name("initramfs.sh")

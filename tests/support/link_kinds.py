@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import platform
+import re
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from support.namespace import Namespace
@@ -89,6 +92,15 @@ def _over_a_port(name: str, options: str = "") -> LinkKind:
     return LinkKind(name, ip(*port, f"link add name west type {name} {options}", *join), _FAR)
 
 
+def _ring() -> LinkKind:
+    """A link that sends every frame both ways round, and has its carrier from either way."""
+    pairs = "link add name one type veth peer name far", "link add name two type veth peer name end"
+    ups = [f"link set {name} up" for name in ("one", "two", "far", "end")]
+    make = ip(*pairs, *ups, "link add name west type hsr slave1 one slave2 two")
+    lose = ip("link set far down", "link set end down")
+    return LinkKind("hsr", make, (lose, ip("link set end up")))
+
+
 def _tunnel(name: str, options: str = "", version: int = 4) -> LinkKind:
     """A link between two addresses."""
     near, far = ("192.0.2.1", "192.0.2.2") if version == 4 else ("2001:db8::1", "2001:db8::2")
@@ -102,6 +114,7 @@ KINDS = (
     _alone("ifb"),
     _alone("vrf", "table 10"),
     _alone("nlmon"),
+    _alone("vsockmon"),
     _alone("vcan"),
     _alone("wireguard"),
     _alone("vxlan", "id 5 dstport 4789"),
@@ -117,6 +130,8 @@ KINDS = (
     _over_a_port("bridge"),
     _over_a_port("bond", "mode active-backup miimon 50"),
     _over_a_port("team"),
+    _over_a_port("batadv"),
+    _ring(),
     _above("vlan", "id 7"),
     _above("macvlan", "mode bridge"),
     _above("macvtap", "mode bridge"),
@@ -132,5 +147,29 @@ KINDS = (
     _tunnel("ip6tnl", version=6),
     _tunnel("ip6gre", version=6),
     _tunnel("ip6gretap", version=6),
+    _tunnel("ip6erspan", "seq key 5 erspan_ver 1 erspan 5", version=6),
     _tunnel("vti6", "key 5", version=6),
 )
+
+#: Kinds that any machine of today has, if it runs containers.
+COMMON = frozenset({"veth", "bridge", "tun", "tap", "macvlan", "macvtap", "vxlan", "ifb"})
+
+#: Kinds that ``ip`` alone cannot make, and what it takes.
+UNMADE = {
+    "can": "a CAN controller",
+    "gtp": "a daemon that keeps its sockets open",
+    "lowpan": "an IEEE 802.15.4 radio",
+    "ppp": "a daemon that keeps /dev/ppp open",
+}
+
+
+def listed() -> frozenset[str]:
+    """The kinds of which the running kernel's modules say that they make them.
+
+    None where the kernel has no list, in a container for example. ``tun`` is not in it.
+    """
+    folder, found = Path("/lib/modules", platform.release()), set[bytes]()
+    for name in ("modules.alias", "modules.builtin.modinfo"):
+        if (folder / name).exists():
+            found.update(re.findall(rb"alias[ =]rtnl-link-(\w+)", (folder / name).read_bytes()))
+    return frozenset(kind.decode() for kind in found)
