@@ -1007,6 +1007,16 @@ def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
     assert rows[2].retransmit_time_seconds == 1.0
 
 
+def test_a_link_takes_the_timers_that_come_before_its_interfaces() -> None:
+    """At a start a message may tell of a link before the answer does; the timers come between."""
+    host = Host()
+    host.link(2)
+    host.table.set_timers({(V4, 2): Timers(15000, 9000, 7000, 600000)}, 5000.0, 50.0)
+    host.add(2)
+    (row,) = (i.parameters for i in host.table.interfaces() if i.family is V4)
+    assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == (15.0, 7.0)
+
+
 def test_timers_that_link_messages_tell_are_not_read_beside_them() -> None:
     """The two of IPv6 that a link message has are in order; those read elsewhere are not."""
     host = Host().having(2, reachable_ms=40000, retransmit_ms=2000)

@@ -223,11 +223,12 @@ class LinkTable:
         self.begin(time, instant, inferred=True)
         self._timers = timers
         for index, link in self._links.items():
-            for family in tuple(link.interfaces):
+            for family in FAMILIES:
                 if self._new_timers(link, family) != link.timers[family]:
                     self.changing(index)
                     link.timers[family] = self._new_timers(link, family)
-                    self._update(link, family)
+                    if family in link.interfaces:  # else it is still to come
+                        self._update(link, family)
 
     def _timers_of(self, family: Family, index: int) -> Timers:
         """Find the timers of an interface: a new one inherits those of the default set (0)."""
