@@ -15,6 +15,7 @@ from exporter.model import Family, InterfaceRow
 from exporter.sources.linux import source as linux
 
 V4, V6 = Family.IPV4, Family.IPV6
+LOOPBACK = 1  # its index in every namespace
 UP = ip("link set east up", "link set west up")
 DOWN = ip()
 #: Where a link has no IPv6 address, none goes when IPv6 is switched off.
@@ -126,6 +127,21 @@ def test_a_loopback_too_small_for_ipv6_is_told_by_its_address(namespace: Namespa
         namespace.ip("link set lo mtu 1279")
         listener.until(lambda: not rows(listener)["lo", V6].connected, "the answer")
         assert not any(n.inferred for n in listener.heard)
+
+
+def test_without_an_address_a_loopback_too_small_for_ipv6_is_found_by_the_next_comparison(
+    namespace: Namespace,
+) -> None:
+    """Then nothing asks before that."""
+    namespace.batch(["link set lo up", "address del ::1/128 dev lo"])
+    with listening(namespace) as (listener, compare):
+        namespace.ip("link set lo mtu 1279")
+        listener.finish()
+        assert rows(listener)["lo", V6].connected
+        compare()
+        listener.until(lambda: not rows(listener)["lo", V6].connected, "the comparison")
+        told = [n.inferred for n in listener.heard if (n.ifindex, n.family) == (LOOPBACK, V6)]
+        assert told == [True]
 
 
 def test_the_alias_of_a_link_that_is_down_is_found_by_the_next_comparison(
