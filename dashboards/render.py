@@ -46,8 +46,9 @@ PACKAGES = (
     *("react@18.3.1", "react-dom@18.3.1", "rxjs@7.8.2", "esbuild@0.28.2"),
 )
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ip-interface-exporter"
-#: Pixels: a unit of the grid with its gap, and what stands above the first row.
-CELL, HEADER = 38, 72
+#: Pixels: a unit of the grid with its gap, and what stands above the first row: the title, and the
+#: variables, which take a second line on a narrow page.
+CELL, HEADER, LINE, NARROW = 38, 72, 26, 1200
 
 Json = dict[str, Any]
 
@@ -209,6 +210,7 @@ def shown(dashboard: Json, values: dict[str, str], choices: dict[str, str]) -> d
 def page(dashboard: Json, store: Store, chosen: dict[str, str], width: int, theme: str) -> Json:
     """Return what the page draws."""
     values = resolve(dashboard, chosen, store.offered)
+    header = HEADER + (LINE if width < NARROW else 0)
     places = [panel["gridPos"] for panel in dashboard["panels"]]
     answers = []
     for panel in dashboard["panels"]:
@@ -224,8 +226,8 @@ def page(dashboard: Json, store: Store, chosen: dict[str, str], width: int, them
         "theme": theme,
         "width": width,
         "cell": CELL,
-        "header": HEADER,
-        "height": HEADER + CELL * max(at["y"] + at["h"] for at in places) + 8,
+        "header": header,
+        "height": header + CELL * max(at["y"] + at["h"] for at in places) + 8,
     }
 
 

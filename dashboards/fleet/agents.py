@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from fleet.glance import DROPPED, OVERRUNS, of_agents
 from fleet.labels import HOST, TO_HOST
 from parts.frame import AGENT, closed_row
-from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP
+from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP, nothing
 from parts.panels import MINUTE, bars, graph, over_time
 from parts.promql import HOSTS, OF_HOST, RANGE, RATE, UNOBSERVED, by, ever
 from parts.tables import Column, listing
@@ -23,9 +23,8 @@ def _gauge(name: str) -> str:
 
 def _bad(title: str, metric: str, *matchers: str) -> Column:
     """Return a column of what should be 0."""
-    return Column(
-        title, by(OF_HOST, HOSTS.increase(metric, RANGE, *matchers)), COUNT, 0, NONE_IS_GOOD
-    )
+    grown = by(OF_HOST, HOSTS.increase(metric, RANGE, *matchers))
+    return Column(title, grown, COUNT, 0, NONE_IS_GOOD, (nothing("–"),))
 
 
 def _slowest(window: str) -> str:
@@ -44,7 +43,7 @@ def agents(board: dashboard.Dashboard) -> None:
             "what it lost in this range. Inferred: changes found by reading the interfaces again. "
             "Over limit: IP interfaces beyond the series limit, which share the device other. Not "
             "pushed: items of the OTLP push that failed or were dropped; empty without a push.",
-            {**HOST, "version": "Version", "backend": "Backend", "netns": "Namespace"},
+            {**HOST, "version": "Version", "netns": "Namespace"},
             [
                 Column(
                     "Scrape", of_agents(f"max by ({OF_HOST}) ({HOSTS.select('up')})"), words=(UP,)
@@ -52,7 +51,7 @@ def agents(board: dashboard.Dashboard) -> None:
                 Column("Source", _gauge("source_up"), words=(CONFIRMED,)),
                 Column(
                     "Version",
-                    f"max by ({OF_HOST}, version, backend) ({HOSTS.select(AGENT)})",
+                    f"max by ({OF_HOST}, version) ({HOSTS.select(AGENT)})",
                     labels_only=True,
                 ),
                 Column(
@@ -69,7 +68,11 @@ def agents(board: dashboard.Dashboard) -> None:
                     "ip_interface_exporter_otlp_items_total",
                     'result=~"failed|dropped"',
                 ),
-                Column("Config", _gauge("config_last_reload_successful"), words=(LOADED,)),
+                Column(
+                    "Config",
+                    _gauge("config_last_reload_successful"),
+                    words=(LOADED, nothing("–")),
+                ),
             ],
             (24, 11),
             sort_by="Host",

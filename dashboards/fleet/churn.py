@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, statushistory
+from grafana_foundation_sdk.builders import common, dashboard, statushistory
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from fleet.labels import CHURN, most_together
+from fleet.labels import CHURN, HOST, TO_HOST, most_together
 from parts.frame import SERIES_HOST, row
 from parts.looks import COUNT, color, link
-from parts.panels import MINUTE, bars, filled, graph, now, over_time
+from parts.panels import MINUTE, bars, filled, graph, over_time
 from parts.promql import HOSTS, OF_HOST, RANGE, by
+from parts.tables import Column, listing
 
 
 def churn(board: dashboard.Dashboard) -> None:
@@ -28,18 +29,6 @@ def churn(board: dashboard.Dashboard) -> None:
         .interval(MINUTE)
         .max_data_points(100)  # more than fit side by side are refused
         .decimals(0)
-        .no_value("Nothing changed.")
-        .data_links([link("Open this host", SERIES_HOST)])
-    )
-    ranking = (
-        bargauge.Panel()
-        .color_scheme(color(models.FieldColorModeId.CONTINUOUS_YL_RD))
-        .orientation(common_models.VizOrientation.HORIZONTAL)
-        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
-        .value_mode(common_models.BarGaugeValueMode.TEXT)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .decimals(0)
-        .min(0)
         .no_value("Nothing changed.")
         .data_links([link("Open this host", SERIES_HOST)])
     )
@@ -76,19 +65,25 @@ def churn(board: dashboard.Dashboard) -> None:
                     "{{instance}}",
                 )
             ],
-            (16, 10),
+            (16, 12),
         ),
-        filled(
-            ranking,
+        # A table: a bar gauge would cut names off.
+        listing(
             "Hosts with the most churn",
-            "Notifications in this range, the ten busiest hosts. A click opens the host.",
-            COUNT,
+            "Notifications in this range, the ten busiest hosts.",
+            HOST,
             [
-                now(
-                    f"topk(10, increase({HOSTS.select(CHURN)}[{RANGE}]) > 0)",
-                    "{{instance}}",
+                Column(
+                    "Notifications",
+                    f"topk(10, max by ({OF_HOST}) (increase({HOSTS.select(CHURN)}[{RANGE}])) > 0)",
+                    COUNT,
+                    0,
+                    bar=True,
                 )
             ],
-            (8, 10),
+            (8, 12),
+            sort_by="Notifications",
+            links=TO_HOST,
+            empty="Nothing changed.",
         ),
     )

@@ -63,7 +63,7 @@ def interfaces(board: dashboard.Dashboard) -> None:
                 Column("Off", switched_off(), COUNT, 0),
                 Column("Mean outage", mean, "s", 1, words=(nothing("–"),)),
                 Column("Polls missed", f"clamp_min({transitions()} - {shown}, 0)", COUNT, 0),
-                Column("Notifications", by(COUNTED, notified), COUNT, 0),
+                Column("Notified", by(COUNTED, notified), COUNT, 0),
                 Column(
                     "Quiet for",
                     f"time() - {most(HOST.select(LAST, INTERFACE))}",

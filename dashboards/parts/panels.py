@@ -7,7 +7,6 @@ from string import ascii_uppercase
 from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
-    bargauge,
     common,
     heatmap,
     prometheus,
@@ -36,7 +35,6 @@ REFS = ascii_uppercase
 
 Panel = TypeVar(
     "Panel",
-    bargauge.Panel,
     heatmap.Panel,
     stat.Panel,
     statetimeline.Panel,
@@ -129,7 +127,7 @@ def figure(
         .color_mode(common_models.BigValueColorMode.VALUE)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .mappings([*([words] if words else []), nothing("–")])
+        .mappings([*([words] if words else []), nothing("none")])
     )
     if unit == COUNT:
         panel.decimals(0)

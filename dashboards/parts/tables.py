@@ -9,11 +9,12 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from parts.looks import link, thresholds
+from parts.looks import color, link, thresholds
 from parts.panels import REFS, filled, now
 
-#: Pixels of a column. Grafana's 150 cuts off the last columns of a table of eight.
-_NARROWEST = 60
+#: Pixels of a column of figures, and of one of names. Grafana's 150 cuts off the last columns of a
+#: table of eight.
+_NARROWEST, _NARROWEST_NAME = 60, 70
 #: How long the values of a unit become.
 _LETTERS = {"dateTimeFromNow": len("a few seconds ago"), "locale": 6}
 
@@ -29,11 +30,22 @@ class Column(NamedTuple):
     words: tuple[models.ValueMap | models.SpecialValueMap, ...] = ()
     #: Only the labels of the results are shown.
     labels_only: bool = False
+    #: A bar as long as the value stands before it.
+    bar: bool = False
 
     def properties(self) -> list[models.DynamicConfigValue]:
         """Return how Grafana shows the values."""
         shown: list[tuple[str, object]] = [("displayName", self.title), ("unit", self.unit)]
-        shown.append(("custom.width", _width(max(len(self.title), self._letters()))))
+        if self.bar:
+            basic = common_models.BarGaugeDisplayMode.BASIC
+            shown.append(("custom.cellOptions", common_models.TableBarGaugeCellOptions(basic)))
+            shown += [
+                ("color", color(models.FieldColorModeId.CONTINUOUS_YL_RD).build()),
+                ("min", 0),
+            ]
+        else:
+            width = max(_width(_letters(self.title)), _width(self._longest()))
+            shown.append(("custom.width", width))
         if self.decimals is not None:
             shown.append(("decimals", self.decimals))
         if self.words:
@@ -44,16 +56,21 @@ class Column(NamedTuple):
             shown.append(("custom.cellOptions", common_models.TableColorTextCellOptions()))
         return [models.DynamicConfigValue(id_val=name, value=value) for name, value in shown]
 
-    def _letters(self) -> int:
+    def _longest(self) -> float:
         """Return how long the values become."""
         maps = [words for words in self.words if isinstance(words, models.ValueMap)]
         texts = [mapped.text or "" for words in maps for mapped in words.options.values()]
-        return max(map(len, texts)) if texts else _LETTERS.get(self.unit, 8)
+        return max(map(_letters, texts)) if texts else _LETTERS.get(self.unit, 8)
 
 
-def _width(letters: int) -> int:
+def _letters(text: str) -> float:
+    """Return how long a text is in letters, of which a narrow one is half."""
+    return len(text) - sum(text.count(narrow) for narrow in "fijlrt ") / 2
+
+
+def _width(letters: float) -> int:
     """Return the pixels of a column of so many letters."""
-    return max(_NARROWEST, round(7.5 * letters + 24))
+    return max(_NARROWEST, round(8.2 * letters + 24))
 
 
 def listing(
@@ -77,7 +94,7 @@ def listing(
     """
     queries = [now(column.expr, "").format(PromQueryFormat.TABLE) for column in columns]
     panel = filled(table.Panel(), title, description, "none", queries, size)
-    panel.min_width(_NARROWEST)
+    panel.min_width(_NARROWEST_NAME)
     if empty is not None:
         panel.no_value(empty)
     panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(not ascending)])

@@ -15,7 +15,7 @@ function Variables() {
   return dashboard.templating.list
     .filter((variable) => variable.hide !== 2)
     .map(({ name, label }) => (
-      <span key={name} style={{ marginRight: 12, whiteSpace: 'nowrap' }}>
+      <span key={name} style={{ marginRight: 12, display: 'inline-block' }}>
         <span style={{ color: theme.colors.text.secondary }}>{label} </span>
         <span style={{ border: `1px solid ${theme.colors.border.medium}`, padding: '2px 6px' }}>
           {chosen[name]}

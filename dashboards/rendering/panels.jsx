@@ -1,7 +1,7 @@
 // Each kind of panel that the dashboards use, with the components of Grafana's own packages.
 import React from 'react';
 import { dateTime, getDisplayValueAlignmentFactors, getFieldDisplayValues } from '@grafana/data';
-import { BarGauge, BigValue, PanelChrome, Table, TimeSeries, VizRepeater } from '@grafana/ui';
+import { BigValue, PanelChrome, Table, TimeSeries, VizRepeater } from '@grafana/ui';
 import { Heatmap, States } from './canvas.jsx';
 import { theme } from './fields.js';
 
@@ -34,26 +34,6 @@ function Stat({ panel, frames, width, height }) {
       getValues={() => values(panel, frames)} getAlignmentFactors={getDisplayValueAlignmentFactors}
       renderValue={render} width={width} height={height}
       source={frames} itemSpacing={3} orientation="auto" renderCounter={0}
-    />
-  );
-}
-
-function Bars({ panel, frames, width, height }) {
-  const render = ({ value, width, height, orientation, alignmentFactors }) => (
-    <BarGauge
-      value={value.display} alignmentFactors={alignmentFactors} width={width} height={height}
-      orientation={orientation}
-      field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex)}
-      theme={theme} itemSpacing={8} displayMode="basic" showUnfilled valueDisplayMode="text"
-      namePlacement="auto"
-    />
-  );
-  return (
-    <VizRepeater
-      getValues={() => values(panel, frames)} getAlignmentFactors={getDisplayValueAlignmentFactors}
-      renderValue={render} width={width} height={height}
-      source={frames} itemSpacing={8} minVizHeight={16} maxVizHeight={300} orientation="horizontal"
-      renderCounter={0}
     />
   );
 }
@@ -126,7 +106,7 @@ function Words({ panel }) {
 }
 
 const KINDS = {
-  bargauge: Bars, heatmap: Heatmap, stat: Stat, 'state-timeline': States, 'status-history': States,
+  heatmap: Heatmap, stat: Stat, 'state-timeline': States, 'status-history': States,
   table: Rows, text: Words, timeseries: Lines,
 };
 

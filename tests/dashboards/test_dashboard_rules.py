@@ -70,7 +70,6 @@ PANEL_TYPES = {
     "state-timeline",
     "status-history",
     "heatmap",
-    "bargauge",
 }
 TARGET = {"cluster", "job", "instance"}
 #: What Prometheus itself says of a target and of alerts, and the client library of a process.
