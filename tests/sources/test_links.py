@@ -134,9 +134,10 @@ def test_a_family_can_go_and_come_while_the_link_stays() -> None:
 
 @pytest.mark.parametrize("described", ["by an answer", "by the next message"])
 def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described: str) -> None:
-    """Connected is that of the stream at NEWNETCONF; the settings are those of the description.
+    """Connected is that of the stream at NEWNETCONF, and the MTU the link's.
 
-    What happened between the two is told as it was, and only that.
+    Other settings are those of the description. What happened between the two is told as it was,
+    and only that.
     """
     host = Host().having(2, b"eth0", RUNNING, families=[V4], counts=(1, 1))
     host.netconf(V6, 2)
@@ -156,7 +157,7 @@ def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described:
         (NotificationType.PARAMETER, 0, False),
     ]
     rows = [n.interface.parameters for n in said if n.interface]
-    assert [(row.connected, row.mtu_bytes) for row in rows] == [(True, 1400), (False, 1400)]
+    assert [(row.connected, row.mtu_bytes) for row in rows] == [(True, 1500), (False, 1400)]
     host.settle()
     assert host.said == []
 
@@ -216,6 +217,18 @@ def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: b
     ]
     assert [type_ for type_, _ in changes[4:]] == [NotificationType.DELETE] * goes
     assert not any(n.inferred for n in said)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_comes_with_the_mtu_of_its_link(family: Family) -> None:
+    """The message that describes it may already be about the next MTU, and shows IPv6's last."""
+    host = Host().having(2, mtu=1400, families={V4, V6} - {family})
+    host.netconf(family, 2)
+    host.link(2, mtu=1500, conf6=build.inet6_conf(MTU6=1400))
+    said = [n for n in host.take() if n.family is family]
+    assert [n.type for n in said] == [NotificationType.ADD, NotificationType.PARAMETER]
+    mtus = [n.interface.parameters.mtu_bytes for n in said if n.interface]
+    assert mtus == [1400, 1500]
 
 
 # -- rename -----------------------------------------------------------------------------------

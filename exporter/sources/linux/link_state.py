@@ -51,6 +51,8 @@ class Arrival(NamedTuple):
 
     #: Whether it was connected when it came.
     connected: bool
+    #: The MTU that it came with: its link's.
+    mtu: int
     #: The setting that it came with, and each that was notified since; ``None``: not told.
     forwarding: list[int | None]
 

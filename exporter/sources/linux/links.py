@@ -147,7 +147,7 @@ class LinkTable:
 
     def arrive(self, link: LinkState, family: Family, forwarding: int | None) -> None:
         """Note an IP interface on a known link, to add once a message describes its settings."""
-        link.arrived[family] = Arrival(link.connected, [forwarding])
+        link.arrived[family] = Arrival(link.connected, link.mtu, [forwarding])
         link.trackers[family] = CarrierTracker(link.counters)
         self.questions.setdefault(link.ifindex, False)
 
@@ -156,7 +156,7 @@ class LinkTable:
 
         Then tell what was notified since. Without a message: as far as it is known.
         """
-        for family, (connected, forwarding) in list(link.arrived.items()):
+        for family, (connected, mtu, forwarding) in list(link.arrived.items()):
             if message is not None:
                 conf = message.inet_conf if family is Family.IPV4 else message.inet6_conf
                 if conf is None:
@@ -170,6 +170,8 @@ class LinkTable:
                     link.set_forwarding(family, value)
                 interface, known = link.interface(family), link.interfaces.get(family)
                 row = interface.parameters._replace(connected=connected)
+                if row.mtu_bytes is not None:
+                    row = row._replace(mtu_bytes=mtu)
                 if known is None or known.parameters != row:
                     type_ = NotificationType.PARAMETER if known else NotificationType.ADD
                     link.interfaces[family] = interface._replace(parameters=row)
