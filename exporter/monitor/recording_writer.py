@@ -25,6 +25,7 @@ class Recorder:
         self._on_error = on_error
         self._file: TextIO = open(path, "x", encoding="utf-8", buffering=1)  # noqa: SIM115
         self._bytes = 0
+        self._failed = False
         #: Notifications written.
         self.lines = 0
         #: Why writing ended early.
@@ -53,13 +54,20 @@ class Recorder:
             raise
 
     def close(self) -> None:
-        """Close the file; it is complete."""
-        self._file.close()
+        """Close the file; it is complete, or a write has failed. Raises OSError."""
+        try:
+            self._file.close()
+        except OSError as error:  # it tries to write the rest
+            if not self._failed:
+                raise self._named(error) from error
 
     def _write(self, line: str) -> None:
         try:
             self._file.write(line)
         except OSError as error:
-            reason = f"{error.strerror} after byte {self._bytes}"
-            raise OSError(error.errno, reason, self._path) from error
+            self._failed = True
+            raise self._named(error) from error
         self._bytes += len(line)  # JSON in ASCII
+
+    def _named(self, error: OSError) -> OSError:
+        return OSError(error.errno, f"{error.strerror} after byte {self._bytes}", self._path)

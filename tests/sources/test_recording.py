@@ -6,7 +6,6 @@ import json
 import resource
 import tempfile
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -488,7 +487,10 @@ def test_a_file_gives_one_page_however_it_is_scraped(
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """When nothing more can be written, the error says to which file, and how far it came."""
+    """When nothing more can be written, the error says to which file, and how far it came.
+
+    Closing the file, which tries to write the rest, puts no other error in its place.
+    """
     path = tmp_path / "r"
     recorder = Recorder(str(path))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -496,10 +498,9 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     try:
         with pytest.raises(OSError, match="after byte") as caught:
             recorder.begin([row()], 99.0, 9.0)
+        recorder.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        with suppress(OSError):
-            recorder.close()
     assert caught.value.filename == str(path)
     assert str(caught.value.strerror).endswith(f"after byte {len(encode_start(99.0, 9.0))}")
 
