@@ -1,6 +1,7 @@
 """What .github and the other files for contributors say is so."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def test_every_flag_that_is_named_exists(file: Path) -> None:
     """A flag of the exporter is one of --help."""
     named = set(re.findall(r"--([a-z]+\.[a-z-]+)", file.read_text(encoding="utf-8")))
     assert named <= set(OPTIONS)
+
+
+def test_no_two_test_modules_have_the_same_name() -> None:
+    """The folders of the tests are no packages: pytest could import only one of the two."""
+    names = Counter(path.name for path in (PROJECT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_workflow_runs_what_is_run_here() -> None:
