@@ -41,6 +41,12 @@ def variables(dashboard: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
+def options(variable: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a variable's few values, by value."""
+    pairs = [option.split(" : ", 1) for option in re.split(r"(?<!\\),", variable["query"])]
+    return {value.replace(r"\,", ","): text for text, value in pairs}
+
+
 def used_variables(text: str) -> set[str]:
     """Return the names of the variables in a text."""
     return {match[1] or match[2] for match in _VARIABLE.finditer(text)}

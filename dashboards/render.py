@@ -31,6 +31,7 @@ from grafana import (
     Times,
     expand,
     load,
+    options,
     resolve,
     texts_of,
     values_of,
@@ -200,7 +201,7 @@ def shown(dashboard: Json, values: dict[str, str], choices: dict[str, str]) -> d
         if variable["type"] == "datasource":
             found[name] = "Prometheus"
         elif variable["type"] == "custom":
-            found[name] = variable["current"]["text"]
+            found[name] = options(variable)[values[name]]
         else:
             everything = variable["includeAll"] and name not in choices
             found[name] = "All" if everything else values[name].replace("\\", "")

@@ -78,6 +78,7 @@ def churn(board: dashboard.Dashboard) -> None:
                     f"topk(10, max by ({OF_HOST}) (increase({HOSTS.select(CHURN)}[{RANGE}])) > 0)",
                     COUNT,
                     0,
+                    wide=True,
                     bar=True,
                 )
             ],

@@ -55,7 +55,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             "When the last notification of a chosen interface came.",
             "dateTimeFromNow",
             now(f"1000 * max({HOST.select(LAST, INTERFACE)})", "last"),
-        ),
+        ).no_value("none"),
         figure(
             "Losses",
             "Notifications of this range known to be lost. The agent then read all interfaces "

@@ -38,7 +38,15 @@ def alerts(
             "Alerts of this project's rules that fire now on what is chosen. The runbooks in "
             "config/runbooks say what to do.",
             {"alertname": "Alert", "severity": "Severity", **labels},
-            [Column("Since", f"{since} and on ({which}) {firing(scope)}", "dateTimeFromNow")],
+            [
+                Column(
+                    "Since",
+                    f"{since} and on ({which}) {firing(scope)}",
+                    "dateTimeFromNow",
+                    # All alerts can be about whole jobs: then there are no hosts to fill the table.
+                    wide=True,
+                )
+            ],
             (20, 6),
             sort_by="Since",
             empty="No alert fires.",

@@ -30,7 +30,9 @@ class Column(NamedTuple):
     words: tuple[models.ValueMap | models.SpecialValueMap, ...] = ()
     #: Only the labels of the results are shown.
     labels_only: bool = False
-    #: A bar as long as the value stands before it.
+    #: Shares with the labels what the other columns leave.
+    wide: bool = False
+    #: Shows a bar as long as the value, too.
     bar: bool = False
 
     def properties(self) -> list[models.DynamicConfigValue]:
@@ -43,7 +45,7 @@ class Column(NamedTuple):
                 ("color", color(models.FieldColorModeId.CONTINUOUS_YL_RD).build()),
                 ("min", 0),
             ]
-        else:
+        if not self.wide:
             width = max(_width(_letters(self.title)), _width(self._longest()))
             shown.append(("custom.width", width))
         if self.decimals is not None:

@@ -79,9 +79,10 @@ export function States({ panel, frames, width, height }) {
       context.globalAlpha = panel.type === 'status-history' ? 1 : 0.8;
       for (const { from, to, value } of pieces(times, values.values, panel.options.mergeValues)) {
         context.fillStyle = theme.visualization.getColorByName(values.display(value).color);
+        const start = Math.max(left, place(from)); // the first step begins before the range
         context.fillRect(
-          place(from), (row + (1 - rowHeight) / 2) * tall,
-          Math.max(1, place(to) - place(from) - gap), rowHeight * tall
+          start, (row + (1 - rowHeight) / 2) * tall,
+          Math.max(1, place(to) - start - gap), rowHeight * tall
         );
       }
     });

@@ -3,7 +3,7 @@
 import pytest
 
 import render
-from grafana import NAMES, load
+from grafana import NAMES, load, variables
 
 NOTE = {"iconColor": "red"}
 
@@ -41,3 +41,12 @@ def test_neighbors_are_one_mark() -> None:
 def test_what_json_cannot_say_is_no_value() -> None:
     """NaN and infinity are gaps."""
     assert [render.number(text) for text in ("1.5", "NaN", "+Inf", None)] == [1.5, None, None, None]
+
+
+def test_what_is_chosen_stands_beside_its_name() -> None:
+    """A choice of few is shown by its text, also where its value has a comma."""
+    chosen = {"interfaces": "ip_interface_transitions_total", "by": "device, family"}
+    offered = dict.fromkeys(variables(load("host")), "one")
+    shown = render.shown(load("host"), offered | chosen, chosen)
+    assert (shown["interfaces"], shown["by"]) == ("All", "Device and family")
+    assert shown["instance"] == "one"
