@@ -36,6 +36,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         COUNT,
         # Both in one query, which looks at each interface of the fleet.
         now(f'sort_desc(count_values("connected", {connected}))', "{{connected}}"),
+        size=(5, 4),
     )
     # A number alone would not say which of the two it is.
     interfaces.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
@@ -53,6 +54,7 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
             now(f"sum({of_agents(missing)})", "down"),
             now(f"sum(1 - {HOSTS.select('ip_interface_exporter_source_up')})", "deaf"),
             limits=NONE_IS_GOOD,
+            size=(3, 4),
         ),
         interfaces,
         figure(
