@@ -15,6 +15,7 @@ settings.register_profile("long", deadline=None, max_examples=5000)
 
 
 processes.unwind_when_interrupted()
+processes.heed_ctrl_c()
 processes.adopt_orphans()
 
 

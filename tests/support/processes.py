@@ -35,6 +35,12 @@ def unwind_when_interrupted() -> None:
             signal.signal(number, interrupt)
 
 
+def heed_ctrl_c() -> None:
+    """Do not ignore SIGINT, as a shell has what it starts in the background do: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def adopt_orphans() -> None:
     """Become the parent of every process whose own parent ends, so that `children` shows it."""
     if sys.platform == "linux":
