@@ -107,7 +107,8 @@ class _Tracked:
         #: ``None``: filtered out.
         self.series: SeriesSet | None = None
         #: Start of the current outage: a notification showed it, and since then nobody switched
-        #: the interface off, and none about it was lost. Seconds, as `Notification.instant`.
+        #: the interface off, and no comparison found another status, which would mean that one
+        #: was lost. Seconds, as `Notification.instant`.
         self.outage: float | None = None
         #: ``None``: it has not changed.
         self.strip: Strip | None = None
@@ -303,7 +304,9 @@ class State:
                             self._infer_transition(tracked, series, difference.cause)
                         else:
                             self._count_transition(tracked, series, difference.cause, n, trace_id)
-                    elif inferred or difference.cause is _ADMINISTRATIVE:
+                    elif difference.cause is _ADMINISTRATIVE or (
+                        inferred and before.status != after.status
+                    ):
                         tracked.outage = None
                     if difference.shows:
                         latest.append((n, series.device, difference))

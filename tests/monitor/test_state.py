@@ -236,6 +236,31 @@ def test_an_inferred_transition_bounds_no_outage() -> None:
     assert only(state).disconnections == [0, 1, 0]
 
 
+@pytest.mark.parametrize("meanwhile", ["timer", "setting", "status"])
+def test_a_comparison_ends_an_outage_only_if_it_finds_another_status(meanwhile: str) -> None:
+    """The one of each minute finds new random timers, and settings that change without a message.
+
+    Another status without a notification means that one was lost: the outage may have ended.
+    """
+    state = State()
+    on, lost = interface(status=WORKING), interface(connected=False, status=NO_CARRIER)
+    state.load([on], 0.0)
+    found = {
+        "timer": interface(connected=False, status=NO_CARRIER, reachable_time_seconds=31.2),
+        "setting": interface(connected=False, status=NO_CARRIER, dad_transmits=2),
+        "status": interface(connected=False, status=LinkStatus(True, OperStatus.DORMANT, True)),
+    }[meanwhile]
+    type_ = NotificationType.PARAMETER if meanwhile == "setting" else NotificationType.REFRESH
+    state.apply(
+        [
+            notify(NotificationType.PARAMETER, lost, 10.0),
+            notify(type_, found, 60.0, inferred=True),
+            notify(NotificationType.PARAMETER, on, 400.0),
+        ]
+    )
+    assert state.outages[IPV4].sum == (0.0 if meanwhile == "status" else 390.0)
+
+
 def test_changed_members_are_counted_by_name() -> None:
     """Each changed member of the row counts once, and is born with its first change."""
     state = State()

@@ -274,7 +274,7 @@ class _Round(ExitStack):
             return len(self._listener.messages) == before + 1 and not unsettled(_listing())
 
         with suppress(AssertionError):
-            wait_until(quiet, 5.0)
+            wait_until(quiet, PATIENCE)
 
     def _heard(self) -> str:
         """Wait until the listener has all that was sent before. Returns the alias that says so."""
