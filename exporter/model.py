@@ -261,25 +261,25 @@ def format_luid(luid: int) -> str:
     return f"0x{luid:016x}"
 
 
-#: How many of a NET_LUID's 24 reserved bits hold the number of a link's life.
-_LIFE_BITS = 17
+#: How many of a NET_LUID's 24 reserved bits say how often its index was reused.
+_REUSE_BITS = 17
 
 
-def make_luid(interface_type: int, index: int, life: int = 0) -> int:
+def make_luid(interface_type: int, index: int, reuse: int = 0) -> int:
     """Make a NET_LUID from an IANA type (16 bits) and an interface index (31 bits).
 
     NET_LUID has 24 bits for the index, and 24 that are reserved. Those hold the high 7 bits of
-    the index, and in the other 17 the number of the life: 0 for the first link of this type and
-    index, 1 for the next one. Raises ValueError for an index beyond.
+    the index, and the other 17 say how often the index was reused before: 0 for the first link
+    of this type and index, 1 for the next one. Raises ValueError for an index beyond.
 
     Source: https://learn.microsoft.com/windows/win32/api/ifdef/ns-ifdef-net_luid_lh
     """
     if not 0 <= index < 1 << 31:
         raise ValueError(f"interface index {index} is not from 0 to 2^31-1")
     high, low = divmod(index, 1 << 24)
-    return interface_type << 48 | low << 24 | high << _LIFE_BITS | life % (1 << _LIFE_BITS)
+    return interface_type << 48 | low << 24 | high << _REUSE_BITS | reuse % (1 << _REUSE_BITS)
 
 
 def luid_index(luid: int) -> int:
     """Return the interface index that `make_luid` was given."""
-    return luid >> 24 & 0xFFFFFF | (luid >> _LIFE_BITS & 0x7F) << 24
+    return luid >> 24 & 0xFFFFFF | (luid >> _REUSE_BITS & 0x7F) << 24

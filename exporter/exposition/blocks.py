@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
 
-from exporter.exposition.cells import (
+from exporter.exposition.compression import GzipChunk
+from exporter.exposition.series_lines import (
     MOST_COMMON,
     SecondsText,
     cell,
@@ -20,7 +21,6 @@ from exporter.exposition.cells import (
     most_common_growth,
     time_cell,
 )
-from exporter.exposition.compression import GzipChunk
 from exporter.metrics.catalogue import SeriesMetric
 from exporter.model import Interface
 from exporter.monitor.series import Growth, SeriesSet

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from exporter.exposition import blocks
 from exporter.exposition.agent_lines import agent_lines, agent_samples
 from exporter.exposition.blocks import Block
-from exporter.exposition.cells import SecondsText
 from exporter.exposition.compression import GzipChunk, gzipped
 from exporter.exposition.negotiation import Format
+from exporter.exposition.series_lines import SecondsText
 from exporter.exposition.text_format import header
 from exporter.metrics.catalogue import EXPORTER_METRICS, HOST_METRICS, SeriesMetric
 from exporter.metrics.snapshot import Snapshot, snapshot

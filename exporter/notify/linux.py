@@ -1,8 +1,8 @@
 """The documented API on Linux: rtnetlink answers, with the documented codes.
 
 Each read asks on a socket of its own, so any thread may read at any time. What the calling
-thread sees is its network namespace. A LUID names the life of a link as far as the registrations
-of this process have heard (see `sources.linux.lives`).
+thread sees is its network namespace. The LUIDs of links that reuse an index depend on
+what the registrations of this process have heard (see `sources.linux.index_reuse`).
 
 Source: https://man7.org/linux/man-pages/man7/rtnetlink.7.html
 """
@@ -37,8 +37,8 @@ from exporter.model import (
 from exporter.notify.types import IfStackRow, InvertedIfStackRow, LinkEntry
 from exporter.sources import system_source
 from exporter.sources.contract import Source
+from exporter.sources.linux.index_reuse import index_reuse_of
 from exporter.sources.linux.link_state import LinkState
-from exporter.sources.linux.lives import lives_of
 from exporter.sources.linux.neighbor_timers import AF, timers_from
 from exporter.sources.linux.rows import (
     Key,
@@ -85,7 +85,7 @@ def _asking(function: str) -> Iterator[Requester]:
 
 
 class LinuxBackend:
-    """See `notify_types.Backend`."""
+    """See `types.Backend`."""
 
     def register(self, family: Family) -> Source:
         """Subscribe to the changes of the calling thread's network namespace."""
@@ -179,13 +179,13 @@ def _link_state(
     requester: Requester, message: nl.LinkMessage, timers: dict[Key, Timers]
 ) -> LinkState:
     own = {f: timers.get((f, message.ifindex), Timers()) for f in FAMILIES}
-    return LinkState(message, own, lives_of(requester.namespace_id))
+    return LinkState(message, own, index_reuse_of(requester.namespace_id))
 
 
 def _luid(requester: Requester, message: nl.LinkMessage) -> int:
     type_ = interface_type(message.hardware_type, message.name or b"")
-    life = lives_of(requester.namespace_id).current(type_, message.ifindex)
-    return make_luid(type_, message.ifindex, life)
+    reuse = index_reuse_of(requester.namespace_id).current(type_, message.ifindex)
+    return make_luid(type_, message.ifindex, reuse)
 
 
 def _find(requester: Requester, luid: int, index: int, function: str) -> tuple[int, nl.LinkMessage]:

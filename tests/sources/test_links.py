@@ -15,7 +15,7 @@ from support.messages import READY, RUNNING, UP
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
 from exporter.sources.linux import questions
-from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.rows import Key, Timers
 
@@ -612,7 +612,7 @@ def test_without_counters_nothing_is_proven() -> None:
     assert host.said == []
 
 
-# -- lives ------------------------------------------------------------------------------------
+# -- reused indexes ---------------------------------------------------------------------------
 
 
 def test_a_link_that_takes_over_an_index_has_a_luid_of_its_own() -> None:
@@ -624,21 +624,21 @@ def test_a_link_that_takes_over_an_index_has_a_luid_of_its_own() -> None:
         luids += sorted({n.luid for n in host.take()})
         host.del_link(50)
         assert {n.luid for n in host.take()} == {luids[-1]}
-    assert luids == [make_luid(6, 50, life) for life in range(3)]
+    assert luids == [make_luid(6, 50, reuse) for reuse in range(3)]
     host.add(50, hardware_type=772)
     assert {n.luid for n in host.take()} == {make_luid(24, 50)}, "of another type it is the first"
 
 
 def test_all_who_listen_agree_on_luids() -> None:
-    """Two registrations of one process count the lives of the same links alike, whoever lags."""
-    process = Lives()
-    quick, slow = Host(lives=Lives(process)), Host(lives=Lives(process))
+    """Two registrations of one process count the links of an index alike, whoever lags."""
+    process = IndexReuse()
+    quick, slow = Host(reuse=IndexReuse(process)), Host(reuse=IndexReuse(process))
     for host in (quick, slow):
         host.add(50)
     for _ in range(3):
         quick.del_link(50)
         quick.add(50)
-    late = Host(lives=Lives(process)).having(50)
+    late = Host(reuse=IndexReuse(process)).having(50)
     for _ in range(3):
         slow.del_link(50)
         slow.add(50)

@@ -840,7 +840,7 @@ def drained(listener: socket.socket) -> Iterator[bytes]:
             return
 
 
-# -- lives ------------------------------------------------------------------------------------
+# -- reused indexes ---------------------------------------------------------------------------
 
 
 def test_the_first_end_of_a_pair_stays_the_same_when_it_is_compared(

@@ -11,8 +11,8 @@ from typing import Any
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType
 from exporter.sources.contract import Health
+from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.lives import Lives
 from exporter.sources.linux.questions import Questions
 from exporter.sources.linux.transition_cache import TransitionCache
 from support import messages as build
@@ -91,9 +91,11 @@ class Kernel:
 class Host:
     """A table of links, and a kernel that tells it things and answers its questions."""
 
-    def __init__(self, families: Collection[Family] = FAMILIES, lives: Lives | None = None) -> None:
+    def __init__(
+        self, families: Collection[Family] = FAMILIES, reuse: IndexReuse | None = None
+    ) -> None:
         self.kernel = Kernel()
-        self.table = LinkTable(families, lives)
+        self.table = LinkTable(families, reuse)
         self.table.opening = False
         self.health = Health()
         self.cache = TransitionCache(self.table)

@@ -1,6 +1,6 @@
 """Finds the flaps that no notification showed, from the kernel's own carrier counters.
 
-The kernel merges carrier changes before it tells anyone: a link that goes down and up
+The kernel merges carrier changes before it sends a message: a link that goes down and up
 again within one run of its linkwatch worker gives one message that looks like no change.
 But it counts them all (IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT). What the
 counters grew by, less the transitions that messages showed, was unobserved.
@@ -45,7 +45,7 @@ class CarrierTracker:
         self.restart(counters, follows=follows)
 
     def restart(self, counters: Counters, *, follows: bool) -> None:
-        """Begin anew: the interface `follows` the carrier again, or no longer."""
+        """Start again from these counters; `follows`: the carrier connects the interface."""
         #: Whether the carrier connects the interface.
         self.follows = follows
         self._counters = counters
@@ -53,7 +53,7 @@ class CarrierTracker:
         self._early_up = self._early_down = 0  # transitions that were seen before their growth
 
     def transition(self, *, connected: bool, carrier: bool) -> None:
-        """Take a change of Connected that a message without counters showed.
+        """Process a change of Connected that a message without counters showed.
 
         `carrier` is that of the last message with counters: a carrier that was there is counted.
         """
@@ -73,7 +73,7 @@ class CarrierTracker:
         carrier: bool,
         enabled: bool = True,
     ) -> int:
-        """Take the counters of a link message, which showed `transition` (or ``None``).
+        """Process the counters of a link message, which showed `transition` (or ``None``).
 
         Returns the number of unobserved flaps (one connect and one disconnect each).
         `connected` and `carrier` (LOWER_UP) are those of the same message; `enabled` tells whether
@@ -106,6 +106,6 @@ class CarrierTracker:
         return counters == self._counters
 
     def restore(self, pending: tuple[bool, int, int, int], counters: Counters) -> None:
-        """Take back an earlier `pending`, with the counters of now."""
+        """Restore an earlier `pending`, with the present counters."""
         self.follows, self._up, self._early_up, self._early_down = pending
         self._counters = counters

@@ -10,7 +10,7 @@ from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, Interface, InterfaceRow, LinkStatus, make_luid
 from exporter.sources.linux import rows
 from exporter.sources.linux.carrier import CarrierTracker, Counters, have_fallen
-from exporter.sources.linux.lives import Lives
+from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.rows import Naming, Timers, naming_fields
 
 _IPV6_MIN_MTU = 1280
@@ -62,17 +62,17 @@ class LinkState:
 
     __slots__ = (
         *_CHANGING, "_cached_states", "arrived", "cached_state", "counters", "ifindex",
-        "interfaces", "life", "luid", "messages_seen", "stale", "timers", "trackers", "type",
+        "interfaces", "luid", "messages_seen", "reuse", "stale", "timers", "trackers", "type",
     )  # fmt: skip
 
     def __init__(
-        self, message: nl.LinkMessage, timers: dict[Family, Timers], lives: Lives | None = None
+        self, message: nl.LinkMessage, timers: dict[Family, Timers], reuse: IndexReuse | None = None
     ) -> None:
         self.ifindex = message.ifindex
         # Frozen, with the LUID, which must not change when a device changes its mode.
         self.type = rows.interface_type(message.hardware_type, message.name or b"")
-        self.life = 0 if lives is None else lives.current(self.type, message.ifindex)
-        self.luid = make_luid(self.type, message.ifindex, self.life)
+        self.reuse = 0 if reuse is None else reuse.current(self.type, message.ifindex)
+        self.luid = make_luid(self.type, message.ifindex, self.reuse)
         self.timers = timers
         self.naming = Naming._make(naming_fields(message))
         self.facts = rows.link_facts(self.naming, self.type)
@@ -100,7 +100,7 @@ class LinkState:
     def update(
         self, message: nl.LinkMessage, *, reply: bool = False, operational: bool = True
     ) -> bool:
-        """Take the attributes of an AF_UNSPEC link message. Returns whether `facts` changed.
+        """Update the link by an AF_UNSPEC link message. Return whether `facts` changed.
 
         A `reply` shows everything as it is, where a notification may show an operation half done.
         Without `operational` only its settings are taken, and not the carrier and what
@@ -127,7 +127,7 @@ class LinkState:
         return self.facts is not facts and self.facts != facts
 
     def update_inet6(self, message: nl.LinkMessage, *, operational: bool = True) -> None:
-        """Take the attributes of IPv6 from any link message."""
+        """Update the attributes of IPv6 by a link message of any family."""
         if operational:
             self.flags6 = message.flags & rows.ROW_FLAGS
             self.status6 = rows.link_status(message, self.naming.kind)
@@ -144,7 +144,7 @@ class LinkState:
             )
 
     def set_forwarding(self, family: Family, value: int) -> None:
-        """Take the setting that a netconf message tells, be it the only one that is known."""
+        """Set what a netconf message has, be it the only setting that is known."""
         if family is Family.IPV4:
             conf = self.inet_conf or _NO_CONF
             self.inet_conf = nl.with_conf_value(conf, nl.IPV4_FORWARDING, value)

@@ -19,15 +19,15 @@ from exporter.model import (
     NotificationType,
 )
 from exporter.sources.linux.carrier import CarrierTracker
+from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.link_state import Arrival, LinkState
-from exporter.sources.linux.lives import Lives
 from exporter.sources.linux.rows import Key, Timers, interface_type, ipv6_disabled
 
 
 class LinkTable:
     """All links of a network namespace, kept current by messages. Not thread-safe."""
 
-    def __init__(self, families: Collection[Family], lives: Lives | None = None) -> None:
+    def __init__(self, families: Collection[Family], reuse: IndexReuse | None = None) -> None:
         self.families = frozenset(families)
         #: The notifications so far; see `drain`.
         self.out: list[Notification] = []
@@ -38,7 +38,7 @@ class LinkTable:
         self.opening = True
         #: Notifications were lost, and not everything was listed since.
         self.doubtful = False
-        self._lives = lives or Lives()
+        self._reuse = reuse or IndexReuse()
         self._links: dict[int, LinkState] = {}
         self._timers: dict[Key, Timers] = {}
         #: IP interfaces whose link is yet unknown: its first NEWLINK is still to come.
@@ -97,9 +97,9 @@ class LinkTable:
         index = message.ifindex
         if self.doubtful:
             type_ = interface_type(message.hardware_type, message.name or b"")
-            self._lives.catch_up(type_, index)
+            self._reuse.catch_up(type_, index)
         timers = {family: self._timers_of(family, index) for family in FAMILIES}
-        link = self._links[index] = LinkState(message, timers, self._lives)
+        link = self._links[index] = LinkState(message, timers, self._reuse)
         return link
 
     def announce(self, family: Family, index: int) -> None:
@@ -216,7 +216,7 @@ class LinkTable:
         link = self._links.pop(index, None)
         if link is not None:
             link.cached_state = None
-            self._lives.end(link.type, index, link.life)
+            self._reuse.end(link.type, index, link.reuse)
         self._announced.pop(index, None)
         self.questions.pop(index, None)
 

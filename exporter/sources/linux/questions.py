@@ -156,7 +156,7 @@ class Questions:
         return port == self._port and 0 < ((sequence - self._first) & 0xFFFFFFFF) <= self._last
 
     def receive(self, data: nl.Buffer, size: int, time: float, instant: float) -> None:
-        """Take a datagram that answers."""
+        """Apply a datagram that answers."""
         for message in nl.messages(data, size):
             request = (message.sequence - self._first) & 0xFFFFFFFF
             if request == self._dump:

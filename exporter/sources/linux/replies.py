@@ -1,4 +1,4 @@
-"""Maps replies to RTM_GETLINK: one link more or less, what changed, what no notification told.
+"""Applies replies to RTM_GETLINK to a table of links: links that came, went or changed.
 
 A reply that comes through the socket that listens has its place among the notifications: it is
 made, and queued, under the lock under which they are. So it is one more message, newer than
@@ -39,7 +39,7 @@ class Replies:
         self._dumped.clear()
 
     def dump_part(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
-        """Take one link of a dump, which was asked for with this request."""
+        """Apply one link of a dump, the answer to `request`."""
         index = message.ifindex
         self._dumped.add(index)
         if self._table.mentioned_since(request, index):
@@ -53,12 +53,12 @@ class Replies:
             self._table.questions[index] = True
 
     def link(self, message: nl.LinkMessage, time: float, instant: float) -> None:
-        """Take the answer to a question."""
+        """Apply the answer about one link."""
         inferred = self._table.questions.pop(message.ifindex, True)
         self._apply(message, time, instant, inferred=inferred)
 
     def no_link(self, index: int, request: int, time: float, instant: float) -> None:
-        """Take the answer that there is no such link."""
+        """Apply the answer that there is no such link."""
         table = self._table
         if table.mentioned_since(request, index) and index in table.indexes():
             return  # asked again

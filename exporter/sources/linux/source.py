@@ -40,8 +40,8 @@ from exporter.clock import SYSTEM, Clock
 from exporter.logs import event
 from exporter.model import FAMILIES, Family, Interface, Notification, NotificationType
 from exporter.sources.contract import Health, SourceClosed
+from exporter.sources.linux.index_reuse import IndexReuse, index_reuse_of
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.lives import Lives, lives_of
 from exporter.sources.linux.neighbor_timers import TimerReader
 from exporter.sources.linux.questions import Questions
 from exporter.sources.linux.trace import traced
@@ -146,7 +146,8 @@ class LinuxSource:
             self._poll = select.poll()
             for file in (listener, self._timers, wake):
                 self._poll.register(file, select.POLLIN)
-            self._table = LinkTable(self._families, Lives(lives_of(namespace_id(listener))))
+            reuse = IndexReuse(index_reuse_of(namespace_id(listener)))
+            self._table = LinkTable(self._families, reuse)
             self._cache = TransitionCache(self._table)
             self._questions = Questions(listener, self._table, self.health, size)
             self._list_first(listener)
@@ -212,7 +213,7 @@ class LinuxSource:
         )
 
     def _turn(self, listener: socket.socket) -> None:
-        """Take what is queued, then ask what has to be asked."""
+        """Apply what is queued, then ask what must be asked."""
         self._empty = self._drain(listener)
         self._receive_timers()
         now = self._clock.monotonic()
@@ -276,7 +277,7 @@ class LinuxSource:
         return count
 
     def _apply(self, data: memoryview, size: int, time: float, instant: float) -> None:
-        """Take a datagram that the cache does not know."""
+        """Apply a datagram that the cache does not know."""
         for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
             if name is not None and not self._questions.is_answer(message.sequence, message.port):
@@ -382,7 +383,7 @@ class LinuxSource:
         self._lose()
 
     def _lose(self) -> None:
-        """Know that messages are missing: all answers are void, and everything is to be listed."""
+        """Note that messages are missing: all answers are void, and everything must be listed."""
         self._must_list, self._listing = True, False
         self._table.lose()
         self._questions.forget()

@@ -1,4 +1,4 @@
-"""Logs each message of the system, and what it amounts to, at --log.level=debug."""
+"""Logs each message of the system, with its notifications, at --log.level=debug."""
 
 from __future__ import annotations
 

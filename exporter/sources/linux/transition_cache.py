@@ -1,6 +1,6 @@
 """Caches the state transitions of links that keep returning to the same states.
 
-A link that flaps goes round a handful of states. What a message amounts to depends on the
+A link that flaps goes round a handful of states. What a message leads to depends on the
 state of its link and on the message, and on nothing else; so each transition is worked out once,
 by `notifications`, and cached at the state it began in. The next time it costs a comparison
 and a look-up: 2 µs instead of 30 (tests/bench/decode.py).

@@ -1,9 +1,9 @@
-"""Numbers the lives of links, so that a LUID names one of them.
+"""Counts how often links reuse an index, so that a LUID names one of them.
 
 The kernel gives the index of a deleted link to another that asks for it: a veth that is moved
 between network namespaces keeps its index where that is free. A LUID made of type and index
-alone would name both. The number of the life tells them apart: 0 for the first link of a type
-and index, 1 for the one that takes them over, and so on (see `model.make_luid`).
+alone would name both. A number tells them apart: 0 for the first link of a type and index, 1
+for the one that takes them over, and so on (see `model.make_luid`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _REMEMBERED = 4096
 _Key = tuple[int, int]
 
 
-class Lives:
+class IndexReuse:
     """Counts the links of one network namespace by type and index. Thread: any.
 
     `shared` knows what other observers of the same namespace have seen; it is told, too.
     """
 
-    def __init__(self, shared: Lives | None = None) -> None:
+    def __init__(self, shared: IndexReuse | None = None) -> None:
         self._shared = shared
         self._lock = threading.Lock()
-        #: The number of the next life, oldest deletion first.
+        #: The number of the next link, oldest deletion first.
         self._next: dict[_Key, int] = {}
         # Of those that are no longer remembered: none had a larger index, and none of their
         # successors has a larger number.
@@ -64,9 +64,9 @@ class Lives:
                     self._next[type_, index] = number
 
 
-_namespaces: dict[int, Lives] = {}
+_namespaces: dict[int, IndexReuse] = {}
 
 
-def lives_of(namespace: int) -> Lives:
+def index_reuse_of(namespace: int) -> IndexReuse:
     """Return what this process has heard of a network namespace (`namespace_id`)."""
-    return _namespaces.setdefault(namespace, Lives())
+    return _namespaces.setdefault(namespace, IndexReuse())
