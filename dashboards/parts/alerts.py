@@ -47,7 +47,7 @@ def alerts(
                     wide=True,
                 )
             ],
-            (20, 6),
+            (20, 7),
             sort_by="Since",
             empty="No alert fires.",
             links=links,
@@ -62,6 +62,6 @@ def alerts(
             # Of any host: one with nothing to watch has none of its own.
             now(f"(count({WATCHED}) > bool 0) or vector(0)", "rules"),
             words=RULES,
-            size=(4, 6),
+            size=(4, 7),
         ),
     )

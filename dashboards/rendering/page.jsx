@@ -8,6 +8,9 @@ import { GlobalStyles, PortalContainer } from '@grafana/ui';
 import { prepare, theme } from './fields.js';
 import { Panel } from './panels.jsx';
 
+// What is so long ago is so at the end of the range, whenever it is drawn.
+Date.now = () => window.PICTURE.range[1];
+
 const { dashboard, answers, chosen, width, cell, header } = window.PICTURE;
 const column = (width - 16) / 24;
 
