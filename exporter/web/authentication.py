@@ -12,7 +12,7 @@ import base64
 import hashlib
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 
 import bcrypt
@@ -54,7 +54,8 @@ class Authenticator:
         """`max_waiting`: the limit of requests that wait for a comparison."""
         self._max_waiting = max_waiting
         self._guesses = _Guesses(monotonic)
-        self._waiting = 0
+        #: Requests that wait for a comparison, by client.
+        self._waiting: Counter[str] = Counter()
         self._lock = asyncio.Lock()
         # Two caches, so that wrong passwords cannot evict the right ones.
         self._right, self._wrong = _RecentKeys(), _RecentKeys()
@@ -78,11 +79,14 @@ class Authenticator:
         admitted = self._cached(key)
         if admitted is not None:
             return admitted
-        if self._guesses.exhausted(client):
+        guesses = self._guesses.count(client)
+        if guesses >= MAX_GUESSES:
             raise GuessingError
-        if self._waiting >= self._max_waiting:
+        # What waits may be wrong, too.
+        crowding = client != "" and guesses + self._waiting[client] >= MAX_GUESSES
+        if crowding or self._waiting.total() >= self._max_waiting:
             raise BusyError
-        self._waiting += 1
+        self._waiting[client] += 1
         try:
             async with self._lock:
                 admitted = self._cached(key)  # cached by a request that waited before this one
@@ -93,7 +97,8 @@ class Authenticator:
                         self._guesses.add(client)
                 return admitted
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
+            self._waiting = +self._waiting  # keeps those above 0
 
     def _cached(self, key: _Key) -> bool | None:
         if key in self._right:
@@ -109,8 +114,8 @@ class _Guesses:
         #: By client: when its count began, and the count; the oldest first.
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def exhausted(self, client: str) -> bool:
-        return self._count(client)[1] >= MAX_GUESSES
+    def count(self, client: str) -> int:
+        return self._count(client)[1]
 
     def add(self, client: str) -> None:
         if not client:  # its address is not known

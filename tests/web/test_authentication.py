@@ -235,6 +235,26 @@ def test_guesses_of_a_client_are_bounded(compared: list[bytes]) -> None:
     asyncio.run(attack())
 
 
+def test_guesses_at_once_are_bounded_like_guesses_one_by_one(compared: list[bytes]) -> None:
+    """Who sends many passwords at once leaves room for the comparisons of others."""
+    authenticator = Authenticator(10)
+
+    async def attack() -> None:
+        guesses = [basic(b"alice", b"%d" % i) for i in range(100)]
+        tasks = [
+            asyncio.create_task(_tried(authenticator.admits(USERS, guess, "192.0.2.1")))
+            for guess in guesses
+        ]
+        await asyncio.sleep(0)
+        assert await authenticator.admits(USERS, RIGHT, "192.0.2.2")
+        assert await asyncio.gather(*tasks) == [False] * MAX_GUESSES + ["busy"] * 95
+        with pytest.raises(GuessingError):
+            await authenticator.admits(USERS, guesses[-1], "192.0.2.1")
+        assert len(compared) == MAX_GUESSES + 1
+
+    asyncio.run(attack())
+
+
 def test_the_guesses_of_many_clients_take_little_memory(compared: list[bytes]) -> None:
     """A crowd with more addresses than are remembered is counted as far as there is room."""
     authenticator = Authenticator(10)
@@ -280,12 +300,13 @@ def test_a_crowd_does_not_keep_a_known_scraper_waiting(
         crowd = [threading.Thread(target=attack, args=(n,), name="crowd") for n in range(30)]
         for attacker in crowd:
             attacker.start()
-        wait_until(lambda: len(tried) == 20, message="ten wait, the others are sent away")
+        sent_away = 30 - MAX_GUESSES
+        wait_until(lambda: len(tried) == sent_away, message="five wait, the others are sent away")
         assert [site.get(**ALICE)[0] for _ in range(50)] == [200] * 50
         allowed.set()
         for attacker in crowd:
             attacker.join()
-    assert tried == [503] * 20 + [401] * 10
+    assert tried == [503] * sent_away + [401] * MAX_GUESSES
 
 
 def test_a_comparison_delays_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
