@@ -144,7 +144,7 @@ def _settled(agent: Agent) -> Metrics:
         )
 
     try:
-        return wait_until(settled)
+        return wait_until(settled, pause=0.5)
     except AssertionError:
         raise AssertionError(f"too many or missing, and connected: {seen}") from None
 
@@ -204,7 +204,7 @@ def _pushed(agent: Agent, namespace: Namespace, trouble: Trouble, figures: Figur
         return items if all(each[0] == sum(each[1:]) for each in items.values()) else None
 
     with namespace.enter(), trouble.receiver():
-        items = wait_until(done, message="nothing of the push is in flight")
+        items = wait_until(done, message="nothing of the push is in flight", pause=0.5)
     for signal, counts in items.items():
         arrived = trouble.arrived[signal]
         told = ", ".join(f"{n:,.0f} {word}" for n, word in zip(counts, results, strict=True))

@@ -23,9 +23,9 @@ from support.otlp_receiver import HttpReceiver
 
 PAIRS = 10
 WAVE = 25
-#: Seconds for which the OTLP receiver is there and then away, the longest beyond the time limit
-#: of a batch.
-THERE, AWAY = 3.0, (1.0, 2.0, 15.0)
+#: Seconds for which the OTLP receiver is there, longer than a pause between two tries, and then
+#: away, the longest beyond the time limit of a batch.
+THERE, AWAY = 10.0, (1.0, 2.0, 15.0)
 #: In a namespace every port is free.
 OTLP_PORT = 4318
 CROWD = 100  # a third of which takes no answer: less than may be in flight
@@ -72,7 +72,7 @@ class Trouble:
     def going_on(self) -> Iterator[None]:
         """All of it, for the length of the block."""
         jobs: list[tuple[Callable[[], None], float]] = [
-            (self._flap, 0),
+            (self._flap, 0.05),
             (self._wave, 0.2),
             (self._guests, 0.3),
             (self._reload, 0.5),
