@@ -29,6 +29,17 @@ DATAGRAM_BYTES = 65536
 _DUMP_TRIES = 5
 
 
+def open_socket() -> socket.socket:
+    """Open a socket of rtnetlink, not bound. Raises OSError, which names what may forbid it."""
+    try:
+        return socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES):
+            raise
+        allow = "allow AF_NETLINK: RestrictAddressFamilies= of a systemd unit, seccomp profile"
+        raise OSError(error.errno, f"netlink socket: {error.strerror}; {allow}") from None
+
+
 def dropped(listener: socket.socket) -> int | None:
     """Read how many messages the kernel could not queue on this socket, since it was made.
 
@@ -61,7 +72,7 @@ def subscribe(groups: Iterable[int], receive_buffer_bytes: int) -> tuple[socket.
     then SO_RCVBUF, which the kernel caps at net.core.rmem_max. The kernel doubles the figure
     to account for its own overhead; the doubled, usable one is returned. Raises OSError.
     """
-    listener = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+    listener = open_socket()
     _listeners.add(listener)
     try:
         listener.settimeout(0)
@@ -176,7 +187,7 @@ class Requester:
     TIMEOUT = 10.0
 
     def __init__(self) -> None:
-        self._socket = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+        self._socket = open_socket()
         self._socket.settimeout(self.TIMEOUT)
         self._socket.bind((0, 0))
         self._sequence = 0

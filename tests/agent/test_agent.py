@@ -1,6 +1,7 @@
 """The whole agent against the real kernel, in namespaces of its own, seen over HTTP."""
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -431,6 +432,46 @@ def test_the_agent_of_this_machine_starts_without_any_flag_but_a_port() -> None:
         assert page.sum("process_open_fds") > 0
         assert agent.get("/nothing").status == 404
         assert os.getpid() != agent.process.pid
+
+
+#: A seccomp filter as systemd's RestrictAddressFamilies= makes it: socket(AF_NETLINK, …) fails.
+WITHOUT_NETLINK = """
+import ctypes, errno, platform, struct, sys
+number = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+program = b"".join(struct.pack("HBBI", *instruction) for instruction in (
+    (0x20, 0, 0, 0),  # load the number of the system call
+    (0x15, 0, 3, number),
+    (0x20, 0, 0, 16),  # load its first argument
+    (0x15, 0, 1, 16),
+    (0x06, 0, 0, 0x00050000 | errno.EAFNOSUPPORT),  # SECCOMP_RET_ERRNO
+    (0x06, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+loaded = Program(len(program) // 8, program)
+assert libc.prctl(22, 2, ctypes.byref(loaded), 0, 0) == 0  # PR_SET_SECCOMP, a filter
+from exporter.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--web.listen-address=127.0.0.1:0"], ["list"], ["watch"]])
+def test_a_unit_without_netlink_is_told_what_it_lacks(arguments: list[str]) -> None:
+    """The error names netlink, and where it may be forbidden."""
+    require(platform.machine() in ("x86_64", "aarch64"), "a machine whose system calls we know")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NETLINK, *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "netlink socket: Address family not supported by protocol" in last
+    assert "RestrictAddressFamilies=" in last
 
 
 def test_user_0_of_a_user_namespace_is_not_root() -> None:

@@ -6,11 +6,10 @@ Source: https://man7.org/linux/man-pages/man7/arp.7.html (base_reachable_time_ms
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 
 from exporter.bindings import rtnetlink as nl
-from exporter.bindings.rtnetlink_socket import AF_NETLINK, DATAGRAM_BYTES, NETLINK_ROUTE
+from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, open_socket
 from exporter.model import FAMILIES, Family
 from exporter.sources.linux.rows import Key, Timers, path_mtu_timeout
 
@@ -38,7 +37,7 @@ class TimerReader:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
+        self._socket = open_socket()
         self._socket.settimeout(0)
         self._socket.bind((0, 0))
         self._sequence = 0
