@@ -151,19 +151,19 @@ class Draft:
     def _facts(self) -> list[str]:
         name = self._seed.choice((self._link(), self._link(), "lo"))
         number = self._seed.randint(1, 3)
-        return [
-            "link set "
-            + self._seed.choice((
-                f"{name} alias text{number}",
-                f"{name} txqueuelen {500 + number}",
-                f"{self._link()} address 02:00:00:00:00:{number:02x}",
-                f"{self._link()} promisc {self._seed.choice(('on', 'off'))}",
-                f"{self._link()} arp {self._seed.choice(('on', 'off'))}",
-                f"{self._link()} multicast {self._seed.choice(('on', 'off'))}",
-                f"{self._link()} addrgenmode {self._seed.choice(('none', 'eui64'))}",
-                f"{self._link()} carrier {self._seed.choice(('on', 'off'))}",
-            ))
-        ]  # fmt: skip
+        fact = self._seed.choice((
+            f"{name} alias text{number}",
+            f"{name} txqueuelen {500 + number}",
+            f"{self._link()} address 02:00:00:00:00:{number:02x}",
+            f"{self._link()} promisc {self._seed.choice(('on', 'off'))}",
+            f"{self._link()} arp {self._seed.choice(('on', 'off'))}",
+            f"{self._link()} multicast {self._seed.choice(('on', 'off'))}",
+            f"{self._link()} addrgenmode {self._seed.choice(('none', 'eui64'))}",
+            f"{self._link()} carrier {self._seed.choice(('on', 'off'))}",
+        ))  # fmt: skip
+        if "addrgenmode" in fact:
+            self.silent.add(fact.split()[0])
+        return [f"link set {fact}"]
 
     def _mtu(self) -> list[str]:
         name = self._link()

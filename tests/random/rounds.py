@@ -34,6 +34,22 @@ _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 PATIENCE = 30.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
 
 
+class ComparingAgent(Agent):
+    """An agent that compares everything with the kernel all the time."""
+
+    _PROGRAM = """
+from exporter.cli import main
+from exporter.sources.linux import source
+source.RECONCILE_SECONDS = 0.1
+raise SystemExit(main())
+"""
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__(*arguments)
+        place = self.command.index("-m")
+        self.command[place : place + 2] = ["-c", self._PROGRAM]
+
+
 @dataclass
 class Outcome:
     """What became of a round."""
@@ -109,7 +125,8 @@ class _Round(ExitStack):
         self._settle()
         (self._folder / "agent.yml").write_text(self._setup.config)
         recording = ["record", str(self._folder / "recording.jsonl")]
-        agent = self._agent = Agent(
+        program = ComparingAgent if self._setup.compared else Agent
+        agent = self._agent = program(
             *(recording if self._setup.recorded or always_record else []),
             f"--config.file={self._folder}/agent.yml",
             *self._setup.flags,

@@ -32,6 +32,8 @@ class Setup:
     reloaded: bool = False
     #: It starts in the middle of everything.
     storm: bool = False
+    #: It compares everything with the kernel all the time, instead of once a minute.
+    compared: bool = False
     #: It records, and the recording is replayed.
     recorded: bool = False
     excluded_devices: str = ""
@@ -44,7 +46,9 @@ class Setup:
     def draw(cls, seed: random.Random) -> "Setup":
         """A random one: plain, or with up to three hardships, and in half of them a filter."""
         setup = cls(flags=["--collector.retention=1h"])
-        hardships = ("stopped", "slow_sender", "busy", "scraped", "storm", "small_buffer")
+        hardships = (
+            "stopped", "slow_sender", "busy", "scraped", "storm", "compared", "small_buffer",
+        )  # fmt: skip
         for hardship in seed.sample(hardships, seed.choice((0, 1, 1, 2, 2, 3))):
             if hardship == "small_buffer":
                 setup.flags.append(f"--collector.receive-buffer={seed.choice((4, 32, 128))}KiB")
@@ -95,7 +99,7 @@ class Setup:
         words = [
             name
             for name in ("stopped", "slow_sender", "busy", "scraped", "reloaded", "storm",
-                         "recorded")
+                         "compared", "recorded")
             if getattr(self, name)
         ]  # fmt: skip
         words += [flag.removeprefix("--collector.") for flag in self.flags[1:]]
