@@ -18,9 +18,8 @@ HOST_UID = "ip-interfaces-host"
 AGENT = "ip_interface_exporter_build_info"
 
 #: What a link to the host dashboard passes on from either dashboard, besides job and instance.
-_KEPT = (
-    "${datasource:queryparam}&${cluster:queryparam}&${interfaces:queryparam}&${__url_time_range}"
-)
+_CHOSEN = "${datasource:queryparam}&${cluster:queryparam}&${interfaces:queryparam}"
+_KEPT = f"{_CHOSEN}&${{__url_time_range}}"
 #: The host dashboard of a table's row, or of a series.
 ROW_HOST = (
     f"/d/{HOST_UID}?{_KEPT}&var-job=${{__data.fields.job}}&var-instance=${{__data.fields.instance}}"
@@ -80,7 +79,9 @@ def frame(
     """
     name, other = companion
     way = dashboard.DashboardLink(name).type(models.DashboardLinkType.LINK).icon("dashboard")
-    way.url(f"/d/{other}").tooltip(f"Open {name}").keep_time(True).include_vars(True)
+    # All hosts, or several, are no value for one host: Grafana would keep it, and find nothing.
+    url = f"/d/{other}?{_CHOSEN}" if many else f"/d/{other}"
+    way.url(url).tooltip(f"Open {name}").keep_time(True).include_vars(not many)
     source = dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
     # `.*`: where there is one cluster, the targets have no such label.
     cluster = choice("cluster", "Cluster", f"label_values({AGENT}, cluster)")

@@ -12,6 +12,7 @@ import sys
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import promql_parser as promql
@@ -247,13 +248,32 @@ def all_links(name: str) -> list[str]:
     return [json.loads(f'"{url}"') for url in re.findall(r'"url": "([^"]+)"', text)]
 
 
-@every_dashboard
-def test_the_dashboards_lead_to_each_other_and_keep_all_that_is_chosen(name: str) -> None:
-    """The link to the other dashboard passes on the time range and every variable."""
-    (other,) = set(NAMES) - {name}
-    (link,) = [link for link in load(name)["links"] if link["url"] == f"/d/{load(other)['uid']}"]
-    assert link["includeVars"] is True
+def link_between(name: str, other: str) -> tuple[dict[str, Any], str]:
+    """The link in the head of a dashboard to the other one, and the arguments in its URL."""
+    uid = load(other)["uid"]
+    (link,) = [link for link in load(name)["links"] if link["url"].startswith(f"/d/{uid}")]
     assert link["keepTime"] is True
+    return link, link["url"].partition("?")[2]
+
+
+def test_the_host_leads_to_the_fleet_and_keeps_all_that_is_chosen() -> None:
+    """The link passes on the time range and every variable."""
+    link, arguments = link_between("host", "fleet")
+    assert link["includeVars"] is True
+    assert not arguments
+
+
+def test_the_fleet_leads_to_a_host_and_keeps_what_one_host_can_have() -> None:
+    """Not the jobs and instances: All, or several, would leave the dashboard of one host empty.
+
+    Grafana keeps a value from a URL, also one that a variable does not offer.
+    """
+    link, arguments = link_between("fleet", "host")
+    assert link["includeVars"] is False
+    host = variables(load("host"))
+    shared = {name for name, v in variables(load("fleet")).items() if v.get("hide") != HIDDEN}
+    kept = shared & host.keys() - {"job", "instance"}
+    assert arguments.split("&") == [f"${{{n}:queryparam}}" for n in host if n in kept]
 
 
 def test_links_to_what_is_pushed_open_explore_on_this_host() -> None:
