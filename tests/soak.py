@@ -251,7 +251,7 @@ def main() -> int:
     """The command."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=5.0, help="default: 5")
     figures = soak(parser.parse_args().minutes * 60)
     print(figures)
     return 1 if figures.wrong else 0

@@ -3,8 +3,10 @@
 ``python dashboards/pictures/live_page.py`` needs root, iproute2, chromium and the extra ``dev``.
 """
 
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,7 +73,6 @@ def main(launcher: Path) -> None:
 
 
 if __name__ == "__main__":
-    import tempfile
-
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and remove what was made
     with tempfile.TemporaryDirectory() as folder:
         main(Path(folder, "chromium"))

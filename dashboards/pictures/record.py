@@ -67,4 +67,5 @@ def record() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and remove what was made
     record()

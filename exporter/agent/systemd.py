@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, MutableMapping
 
 from exporter.errors import SettingsError
+from exporter.logs import event
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +65,14 @@ class Notifier:
         reason = hung()
         if reason:
             if not self._hung_reason:
-                log.error("Watchdog pings to systemd suspended: %s", reason)
+                event(log, logging.ERROR, "Watchdog pings to systemd suspended", reason=reason)
                 self._notify(f"STATUS={reason}")
             self._hung_reason = reason
             return min(_HUNG_POLL_SECONDS, self.watchdog_seconds)
         if self._hung_reason:
-            log.warning("Watchdog pings to systemd resumed after: %s", self._hung_reason)
+            event(
+                log, logging.WARNING, "Watchdog pings to systemd resumed", after=self._hung_reason
+            )
             self._notify(f"STATUS={self._status}")
             self._hung_reason = ""
         self._notify("WATCHDOG=1")
@@ -102,7 +105,7 @@ class Notifier:
                 sock.settimeout(1.0)  # systemd may be too busy to empty its queue
                 sock.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
         except OSError as error:
-            log.warning("Sending %s to systemd failed: %s", lines[0], error)
+            event(log, logging.WARNING, "Notifying systemd failed", state=lines[0], error=error)
 
 
 def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[socket.socket]:

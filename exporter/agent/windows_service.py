@@ -224,7 +224,7 @@ class WindowsService(win32serviceutil.ServiceFramework):
             except IpHelperError as error:
                 if error.winerror not in _TEMPORARY or time.monotonic() > deadline:
                     raise
-                log.warning("Starting failed, trying again: %s", error)
+                logs.event(log, logging.WARNING, "Starting failed, trying again", error=error)
             else:
                 return
             self._requests = SignalQueue()  # the agent has closed the last one

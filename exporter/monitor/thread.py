@@ -119,7 +119,7 @@ class Monitor:
             self._observe_lag(batch)
         except Exception:
             health.count_error("apply")
-            log.exception("Counting failed, notifications=%d", len(received))
+            log.exception("Counting failed", extra={"fields": {"notifications": len(received)}})
             return
         if health.up:
             self.ready.set()
@@ -128,7 +128,7 @@ class Monitor:
                 observer(batch, deltas)
             except Exception:
                 health.count_error("observe")
-                log.exception("An observer failed, observer=%r", observer)
+                log.exception("An observer failed", extra={"fields": {"observer": observer}})
 
     def _observe_lag(self, batch: Sequence[Notification]) -> None:
         now = self._clock.monotonic()

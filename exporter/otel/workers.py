@@ -80,7 +80,8 @@ class Worker:
             self._run()
             self.sender.shutdown()
         except Exception:
-            log.exception("OTLP push of %s ended", self.sender.destination.signal)
+            signal = self.sender.destination.signal
+            log.exception("OTLP push ended by an error", extra={"fields": {"signal": signal}})
 
     def _run(self) -> None:
         raise NotImplementedError

@@ -114,9 +114,9 @@ def receive_forever(
             batch = source.receive(timeout())
         except SourceClosed:
             return
-        except Exception as error:
+        except Exception:
             on_error()
-            log.error("Receiving notifications failed, trying again: %s", error, exc_info=True)
+            log.exception("Receiving notifications failed, trying again")
             stop.wait(RETRY_SECONDS)
             continue
         yield batch

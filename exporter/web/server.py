@@ -111,7 +111,7 @@ class WebServer:
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout)
         if self._thread.is_alive():
-            _log.warning("The web server did not stop within %g s", timeout)
+            event(_log, logging.WARNING, "The web server did not stop in time", seconds=timeout)
 
     def answers(self, timeout: float) -> bool:
         """Return whether the event loop reacts within `timeout` seconds."""

@@ -221,7 +221,7 @@ def test_registration_that_is_never_confirmed(
     assert not source.health.up
     (record,) = caplog.records
     assert (record.levelno, record.name) == (logging.WARNING, "exporter.sources.windows.source")
-    assert "has not confirmed it" in record.getMessage()
+    assert "has not confirmed the registration" in record.getMessage()
 
 
 def test_confirmed_in_time_is_no_warning(
@@ -321,7 +321,7 @@ def test_the_systems_own_library(
         source.receive(1.0)
         if hasattr(ctypes.CDLL("ntdll.dll"), "wine_get_version"):
             assert not source.health.up
-            assert "has not confirmed it" in caplog.text
+            assert "has not confirmed the registration" in caplog.text
             assert (source.interfaces(), source.interface(Family.IPV4, make_luid(24, 1))) == (
                 [],
                 None,

@@ -4,6 +4,7 @@
 own apt configuration and signature checks. Tests look them up with `program`.
 """
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -55,4 +56,9 @@ def fetch(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    fetch(sys.argv[1:] or list(PACKAGES))
+    parser = argparse.ArgumentParser(prog="python tests/support/debian.py", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(PACKAGES)}; default: all")
+    names = parser.parse_args().name or list(PACKAGES)
+    if unknown := set(names) - set(PACKAGES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    fetch(names)

@@ -283,10 +283,12 @@ class WindowsSource:
         self._compared = self._clock.monotonic()
         if not self._warned:
             self._warned = True
-            log.warning(
-                "The system accepted the registration for changes of IP interfaces but has not "
-                "confirmed it within %g s: no change will be seen. Wine behaves like this.",
-                CONFIRM_SECONDS,
+            event(
+                log,
+                logging.WARNING,
+                "The system has not confirmed the registration, so no change will be seen "
+                "(Wine never confirms it)",
+                seconds=CONFIRM_SECONDS,
             )
         return []
 
@@ -301,10 +303,12 @@ class WindowsSource:
         self._contradicted = False
         lost, registration.lost = registration.lost, False  # a later loss is another one
         if lost:
-            log.warning(
-                "Notifications lost: the queue of %d overflowed. All interfaces are read again. "
-                "--collector.receive-buffer sets the size of the queue.",
-                registration.capacity,
+            event(
+                log,
+                logging.WARNING,
+                "Queue overflowed, notifications lost; reading everything again "
+                "(--collector.receive-buffer enlarges it)",
+                notifications=registration.capacity,
             )
         try:
             after = self._list()
