@@ -110,7 +110,9 @@ def _check_proxy(endpoint: str) -> None:
 
 
 def _grpc(destination: Destination) -> Exporter:
-    if importlib.util.find_spec("grpc") is None:  # it has no wheel for Windows on ARM64
+    # grpcio has no wheel for Windows on ARM64.
+    needed = "grpc", "opentelemetry.exporter.otlp.proto.grpc"
+    if any(importlib.util.find_spec(name) is None for name in needed):
         raise SettingsError(
             "the OTLP protocol grpc needs the package opentelemetry-exporter-otlp-proto-grpc, "
             "which is not installed: pip install it, or use http/protobuf"

@@ -130,9 +130,10 @@ def test_a_proxy_that_cannot_be_used_is_named(
     assert "secret" not in str(raised.value)
 
 
-def test_grpc_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["grpc", "opentelemetry.exporter.otlp.proto.grpc"])
+def test_grpc_that_is_not_installed_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows on ARM64 has no grpcio: HTTP works, and gRPC says what is missing."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else name)
     make_exporter(Destination("traces", "http://receiver:4318/v1/traces", HTTP))
     with pytest.raises(SettingsError, match="opentelemetry-exporter-otlp-proto-grpc"):
         make_exporter(Destination("traces", "http://receiver:4317", GRPC))

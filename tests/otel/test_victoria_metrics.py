@@ -164,8 +164,9 @@ def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path)
             assert abs(pushed[name, labels] - value) < DEADLINE
 
 
+@pytest.mark.parametrize("own", [{}, {"instance": "host7:blue"}], ids=["alone", "one_of_several"])
 def test_dashboards_and_rules_work_with_what_is_pushed_alone(
-    namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: dict[str, str], namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the Collector's attributes, a pushed series has job and instance like a scraped one.
 
@@ -174,16 +175,18 @@ def test_dashboards_and_rules_work_with_what_is_pushed_alone(
     binary = program("victoria-metrics", "victoria-metrics")
     require(binary, "victoria-metrics: python tests/support/debian.py victoria-metrics")
     assert binary is not None
-    resource = {"service.name": "ip-interface-exporter", "host.name": "host7"}
+    resource = {"service.name": "ip-interface-exporter", "host.name": "host7"} | own
     config = yaml.safe_load((PROJECT / "config" / "otel-collector" / "config.yml").read_text())
     for action in config["processors"]["resource/identity"]["attributes"]:
-        resource[action["key"]] = resource[action["from_attribute"]]
+        if action["action"] == "upsert" or action["key"] not in resource:
+            resource[action["key"]] = resource[action["from_attribute"]]
     attributes = ",".join(f"{key}={value}" for key, value in resource.items())
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
     namespace.ip("link set lo up")
     flags = (f"--otlp.endpoint=http://{STORE}/opentelemetry", "--otlp.metrics-interval=500ms")
     query = urlencode({"query": 'sum by (job, instance) (ip_interfaces_connected{job!="agent"})'})
-    expected = {"job": "ip-interface-exporter", "instance": "host7"}
+    expected = {"job": "ip-interface-exporter", "instance": own.get("instance", "host7")}
+    assert resource["service.instance.id"] == expected["instance"]
     with Store(binary, namespace, tmp_path) as store, Agent(*flags, namespace=namespace):
 
         def found() -> list[dict[str, str]]:
