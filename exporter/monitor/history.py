@@ -119,6 +119,7 @@ class Strip:
 
     def __init__(self, device: str, family: str, first: Shown, owner: Owner | None = None) -> None:
         self.owner = owner
+        #: The name of the link, also where it shares a series set with others.
         self.device = device
         self.family = family
         #: The state before the first of the `changes`.
@@ -162,6 +163,14 @@ class Strip:
         for passed in range(max(self._minute, minute - MINUTES) + 1, minute + 1):
             counts[passed % MINUTES] = 0
         self._minute = max(minute, self._minute)
+
+    @property
+    def earliest(self) -> float:
+        """The instant of the first change it has; of a folded one, the begin of its minute."""
+        folded = [60.0 * minute for minute, _ in self.counts(0.0)[:1]]
+        marks = [instant for instant, _ in self.unobserved]
+        exact = [instant for instant, _ in self.changes[:1]]
+        return min([*folded, *exact, *marks], default=math.inf)
 
     @property
     def latest(self) -> float:

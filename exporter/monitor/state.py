@@ -309,7 +309,7 @@ class State:
                     ):
                         tracked.outage = None
                     if difference.shows:
-                        latest.append((n, series.device, difference))
+                        latest.append((n, after.link.name, difference))
                         if difference.shifts:
                             strip = tracked.strip or self._strip(tracked, before)
                             strip.instants.append(received)
@@ -347,7 +347,7 @@ class State:
         if tracked.series is not None:
             self._strip(tracked, before).add(n.instant, began)
             shift = PlainShift(shown(before), began)
-            self.history.latest.append((n, tracked.series.device, shift))
+            self.history.latest.append((n, strip.device, shift))
 
     def _remember_unobserved(
         self, n: Notification, tracked: _Tracked, before: Interface | None
@@ -355,16 +355,17 @@ class State:
         """Add flaps that no notification showed to the history."""
         if before is None or tracked.series is None:
             return
-        self._strip(tracked, before).unobserved.append((n.instant, n.unobserved_disconnects))
+        strip = self._strip(tracked, before)
+        strip.unobserved.append((n.instant, n.unobserved_disconnects))
         state = shown(before)
         if n.interface is None or shown(n.interface) is state:  # else it is added with the change
-            self.history.latest.append((n, tracked.series.device, PlainShift(state, state)))
+            self.history.latest.append((n, strip.device, PlainShift(state, state)))
 
     def _strip(self, tracked: _Tracked, before: Interface | None) -> Strip:
-        series = tracked.series
-        assert series is not None
+        interface = tracked.interface
+        assert interface is not None
         return tracked.strip or self.history.strip(
-            series.device, series.family.label, shown(before), tracked
+            interface.link.name, interface.family.label, shown(before), tracked
         )
 
     def _count_transition(
@@ -453,6 +454,8 @@ class State:
     def _follow_link(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
         """Label an interface by the new name and index of its link, or move it elsewhere."""
         series = tracked.series
+        if tracked.strip is not None:
+            tracked.strip.device = interface.link.name
         if not self.series_sets.belongs(series, interface):
             self._move(key, tracked, interface)
         elif series is not None and not series.shared:

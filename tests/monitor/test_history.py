@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,7 @@ from exporter.monitor.history import (
     disconnections,
 )
 from exporter.monitor.state import State
+from exporter.settings.selection import Group, Selection
 
 
 def interface(index: int = 3, *, connected: bool = True, enabled: bool = True) -> Interface:
@@ -81,6 +84,21 @@ def test_what_people_see_is_remembered() -> None:
     assert [shift.began for _, _, shift in state.history.latest] == [
         began for _, began in strip.changes
     ]
+
+
+def test_a_strip_follows_the_name_of_its_link() -> None:
+    """Also in a group, whose interfaces share a series set, and after a rename."""
+    state = State(Selection(groups=(Group("cables", match=re.compile("eth.*")),)))
+    state.load([interface()], 0.0)
+    state.count([notification(interface(connected=False), 1.0)])
+    (strip,) = state.history.strips
+    assert strip.device == state.history.latest[-1][1] == "eth3"
+    renamed = interface()._replace(link=Link("lan0", type=6))
+    state.count([notification(renamed, 2.0)])
+    assert state.history.strips == [strip]
+    assert strip.device == state.history.latest[-1][1] == "lan0"
+    state.count([notification(renamed, 3.0, NotificationType.DELETE)])
+    assert strip.device == state.history.latest[-1][1] == "lan0"
 
 
 def test_what_has_not_changed_has_no_strip() -> None:
