@@ -1,4 +1,4 @@
-"""Takes the picture of the live page: an agent and a minute of churn, in a namespace of their own.
+"""Takes the picture of the live page: an agent and ten minutes of churn, in its own namespace.
 
 ``python dashboards/pictures/live_page.py`` needs root, iproute2, chromium and the extra ``dev``.
 """
@@ -25,21 +25,28 @@ def ip(arguments: str) -> None:
 
 
 def churn() -> None:
-    """Let a cable flap, a second one fail for a while, and a container come and go."""
+    """Ten minutes: a loose contact, an outage, a link switched off, containers, a new MTU."""
     for name in ("eth0", "eth1", "eth2", "wan0"):
         ip(f"link add {name} type veth peer name peer-{name}")
         ip(f"link set {name} up")
         ip(f"link set peer-{name} up")
-    for step in range(150):
-        if step % 3 == 0 and step < 90:
-            ip(f"link set peer-eth2 {'down' if step % 2 else 'up'}")
-        if step in (30, 80):
-            ip(f"link set peer-eth1 {'down' if step == 30 else 'up'}")
-        if step in (50, 70):
-            ip(f"link set wan0 {'down' if step == 50 else 'up'}")
-        if step in (20, 60):
-            ip("link add veth7 type veth peer name pod7" if step == 20 else "link del veth7")
-        time.sleep(0.4)
+    planned = [
+        *((250 + 1.5 * n, f"link set peer-eth2 {('down', 'up')[n % 2]}") for n in range(60)),
+        *((560 + 9 * n, f"link set peer-eth2 {('down', 'up')[n % 2]}") for n in range(4)),
+        *((150, "link set peer-eth1 down"), (230, "link set peer-eth1 up")),
+        *((330, "link set wan0 down"), (450, "link set wan0 up"), (500, "link set wan0 mtu 1400")),
+    ]
+    for begin in (60, 260, 400, 520):
+        planned += [
+            (begin, "link add veth7 type veth peer name pod7"),
+            (begin + 1, "link set veth7 up"),
+            (begin + 1.3, "link set pod7 up"),
+            (begin + 70, "link del veth7"),
+        ]
+    began = time.monotonic()
+    for at, change in sorted(planned):
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        ip(change)
 
 
 def main(launcher: Path) -> None:

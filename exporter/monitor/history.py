@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -85,15 +85,31 @@ def disconnections(before: Shown, changes: Iterable[tuple[float, Shown]]) -> lis
 
 def _by_minute(
     before: Shown, instants: Sequence[float], states: Sequence[Shown]
-) -> Mapping[int, int]:
-    """Return the disconnections by minute; a state began at each instant."""
-    minute = int(instants[0] // 60)
-    if int(instants[-1] // 60) != minute:
-        changes = zip(instants, states, strict=True)
-        return Counter([int(instant // 60) for instant in disconnections(before, changes)])
-    # A storm: each state that is connected, but for the last, ends with a disconnection.
-    connected = states.count(Shown.CONNECTED) + (before is Shown.CONNECTED)
-    return {minute: connected - (states[-1] is Shown.CONNECTED)}
+) -> list[tuple[int, int, Shown]]:
+    """Return (minute, disconnections, last state) of the minutes in which something changed.
+
+    A state began at each instant.
+    """
+    minute, last = int(instants[0] // 60), states[-1]
+    if int(instants[-1] // 60) == minute:
+        # A storm: each state that is connected, but for the last, ends with a disconnection.
+        connected = states.count(Shown.CONNECTED) + (before is Shown.CONNECTED)
+        return [(minute, connected - (last is Shown.CONNECTED), last)]
+    changes = list(zip(instants, states, strict=True))
+    counts = Counter([int(instant // 60) for instant in disconnections(before, changes)])
+    ends = {int(instant // 60): state for instant, state in changes}
+    return [(minute, counts[minute], state) for minute, state in ends.items()]
+
+
+class Minute(NamedTuple):
+    """What folded changes are counted by."""
+
+    #: Since the clock of the notifications stood at 0.
+    minute: int
+    #: 255 stands for any larger number.
+    disconnections: int
+    #: The state at its end.
+    state: Shown
 
 
 class Owner(Protocol):
@@ -107,11 +123,13 @@ class Strip:
 
     __slots__ = (
         "_counts",
+        "_ends",
         "_minute",
         "device",
         "family",
         "first",
         "instants",
+        "origin",
         "owner",
         "states",
         "unobserved",
@@ -122,16 +140,17 @@ class Strip:
         #: The name of the link, also where it shares a series set with others.
         self.device = device
         self.family = family
-        #: The state before the first of the `changes`.
-        self.first = first
+        #: The states before the first of the minutes that are counted, and of the `changes`.
+        self.origin = self.first = first
         #: The latest changes: when, and the state that began; to `fold` when there are too many.
         #: Two lists, because a tuple for each change costs the garbage collector time.
         self.instants: list[float] = []
         self.states: list[Shown] = []
         #: The latest flaps that no notification showed: when, and how many.
         self.unobserved: deque[tuple[float, int]] = deque(maxlen=EXACT_CHANGES)
-        #: Disconnections by minute of the folded changes, a ring, and the minute of the last.
-        self._counts = b""
+        #: Rings of the folded changes by minute: disconnections, and the last state, counted
+        #: from 1; 0: nothing changed. Then the minute of the last.
+        self._counts = self._ends = b""
         self._minute = 0
 
     @property
@@ -150,27 +169,32 @@ class Strip:
         """Count the oldest changes by the minute instead of keeping them."""
         instants, states = self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
         del self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
-        counts = bytearray(self._counts or MINUTES)
-        for minute, count in _by_minute(self.first, instants, states).items():
-            self._advance(minute, counts)
+        counts, ends = bytearray(self._counts or MINUTES), bytearray(self._ends or MINUTES)
+        for minute, count, state in _by_minute(self.first, instants, states):
+            self._advance(minute, counts, ends)
             at = minute % MINUTES
             counts[at] = min(255, counts[at] + count)
+            ends[at] = state + 1
         self.first = states[-1]
-        self._counts = bytes(counts)
+        self._counts, self._ends = bytes(counts), bytes(ends)
 
-    def _advance(self, minute: int, counts: bytearray) -> None:
-        """Forget the counts of the minutes that the ring has no room for any more."""
+    def _advance(self, minute: int, counts: bytearray, ends: bytearray) -> None:
+        """Forget the minutes that the rings have no room for any more."""
+        if self._minute < minute - MINUTES and any(ends):
+            self.origin = self.minutes()[-1].state  # all of them
         for passed in range(max(self._minute, minute - MINUTES) + 1, minute + 1):
-            counts[passed % MINUTES] = 0
+            at = passed % MINUTES
+            if ends[at]:
+                self.origin = Shown(ends[at] - 1)
+            counts[at] = ends[at] = 0
         self._minute = max(minute, self._minute)
 
     @property
     def earliest(self) -> float:
         """The instant of the first change it has; of a folded one, the begin of its minute."""
-        folded = [60.0 * minute for minute, _ in self.counts(0.0)[:1]]
+        folded = [60.0 * m.minute for m in self.minutes()[:1]]
         marks = [instant for instant, _ in self.unobserved]
-        exact = [instant for instant, _ in self.changes[:1]]
-        return min([*folded, *exact, *marks], default=math.inf)
+        return min([*folded, *self.instants[:1], *marks], default=math.inf)
 
     @property
     def latest(self) -> float:
@@ -178,24 +202,26 @@ class Strip:
         unobserved = (instant for instant, _ in self.unobserved)
         return max([*self.instants[-1:], *unobserved], default=0.0)
 
-    def counts(self, since: float) -> list[tuple[int, int]]:
-        """Return (minute, disconnections) of the folded changes from `since` on.
-
-        255 stands for any larger number.
-        """
-        if not self._counts:
+    def minutes(self) -> list[Minute]:
+        """Return the minutes of the folded changes, the oldest first."""
+        if not self._ends:
             return []
-        oldest = max(self._minute - MINUTES + 1, int(since // 60), 0)
-        minutes = range(oldest, self._minute + 1)
-        counts = ((minute, self._counts[minute % MINUTES]) for minute in minutes)
-        return [(minute, count) for minute, count in counts if count]
+        counts, ends, last = self._counts, self._ends, self._minute
+        found = [
+            Minute(last - (last - at) % MINUTES, counts[at], Shown(end - 1))
+            for at, end in enumerate(ends)
+            if end
+        ]
+        found.sort()
+        return found
 
     def copy(self) -> Strip:
         """Copy it, to be read without the lock."""
         new = Strip(self.device, self.family, self.first)
         new.instants, new.states = self.instants.copy(), self.states.copy()
         new.unobserved = self.unobserved.copy()
-        new._counts, new._minute = self._counts, self._minute
+        new._counts, new._ends, new._minute = self._counts, self._ends, self._minute
+        new.origin = self.origin
         return new
 
 
@@ -206,7 +232,8 @@ class History:
         self.strips: list[Strip] = []
         #: The instant from which on the states are known.
         self.since = math.inf
-        #: As plain tuples, which take a fifth of the time to make.
+        #: As plain tuples, which take a fifth of the time to make: the notification, a name for
+        #: one without an interface, and what changed.
         self.latest: deque[tuple[Notification, str, Shift]] = deque(maxlen=LATEST_CHANGES)
 
     def strip(self, device: str, family: str, first: Shown, owner: Owner) -> Strip:

@@ -309,7 +309,7 @@ class State:
                     ):
                         tracked.outage = None
                     if difference.shows:
-                        latest.append((n, after.link.name, difference))
+                        latest.append((n, series.device, difference))
                         if difference.shifts:
                             strip = tracked.strip or self._strip(tracked, before)
                             strip.instants.append(received)
@@ -345,7 +345,8 @@ class State:
     ) -> None:
         """Add an appearance or a disappearance to the history."""
         if tracked.series is not None:
-            self._strip(tracked, before).add(n.instant, began)
+            strip = self._strip(tracked, before)
+            strip.add(n.instant, began)
             shift = PlainShift(shown(before), began)
             self.history.latest.append((n, strip.device, shift))
 

@@ -94,13 +94,12 @@ class Terminal:
         self.resize(columns, lines)
         inherited = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
         self.process = subprocess.Popen(
-            command,
+            ["setsid", "--ctty", *command],
             cwd=PROJECT,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
             env={**inherited, "TERM": "xterm-256color", **(environment or {})},
-            start_new_session=True,
         )
         os.close(terminal)
         self._reader = threading.Thread(target=self._read, name="terminal output", daemon=True)
@@ -119,6 +118,10 @@ class Terminal:
         self.process.wait(DEADLINE)
         self._reader.join(DEADLINE)
         os.close(self._master)
+
+    def press_ctrl_c(self) -> None:
+        """Let the terminal interrupt the program."""
+        os.write(self._master, b"\x03")
 
     def resize(self, columns: int, lines: int = 24) -> None:
         """Change the size of the window."""

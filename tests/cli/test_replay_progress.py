@@ -70,7 +70,7 @@ def test_ctrl_c_gives_the_cursor_back(recording: Path) -> None:
     with Terminal(*REPLAY, "--replay.pace=recorded", str(recording), columns=60) as terminal:
         terminal.wait_for(b" lines, recorded")
         terminal.resize(120)
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.press_ctrl_c()
         code, output = terminal.end()
     assert code == 0
     assert output.count(b"\x1b[?25l") == output.count(b"\x1b[?25h") == 1

@@ -1,6 +1,7 @@
 """The command watch shows each change as it happens."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -66,12 +67,49 @@ def test_a_recording_is_shown_to_its_end() -> None:
     assert result.stdout.count("disconnected") > 0
 
 
+def test_a_recording_is_shown_at_its_pace(tmp_path: Path) -> None:
+    """With --replay.pace=recorded the next line comes when it came; else all come at once."""
+    lines = RECORDING.read_text().splitlines()
+    first, last = (json.loads(line) for line in (lines[0], lines[-1]))
+    later = {key: last[key] + 10_000.0 for key in ("time", "instant") if key in last}
+    recording = tmp_path / "recording.jsonl"
+    recording.write_text("\n".join([*lines, json.dumps(last | later)]) + "\n")
+    shown = run("watch", "--json", str(recording)).stdout.splitlines()
+    assert json.loads(shown[-1])["time"] == later["time"] > first["time"]
+    paced = ["--json", "--replay.pace=recorded", str(recording)]
+    with Watch(*paced) as watch:
+        watch.wait_for(lambda seen: len(seen) == len(shown) - 1)
+        assert watch.process.poll() is None, "it waits for the last"
+        assert watch.stop()[0] == 0
+    assert watch.lines == shown[:-1]
+
+
 def test_the_filters_of_the_agent_count(namespace: Namespace) -> None:
     """What is excluded is not shown."""
     with started(namespace, "--collector.exclude=we.*") as watch:
         namespace.ip("link add west type veth peer name east")
         watch.wait_for(lambda lines: [s for s in lines if " east " in s])
         assert not [line for line in watch.lines if " west " in line]
+
+
+def test_a_storm_on_a_terminal_that_is_resized(namespace: Namespace) -> None:
+    """Each line is whole, for the terminal to wrap; Ctrl-C ends the command in the middle of it."""
+    command = [*inside(namespace), *PROGRAM, "watch", "--initial"]
+    with Terminal(*command, columns=40, environment={"NO_COLOR": "1"}) as terminal:
+        terminal.wait_for(b" lo ")
+        namespace.ip("link add west type veth peer name east")
+        namespace.ip("link set west up")
+        for columns in (120, 20, 80):
+            terminal.resize(columns)
+            namespace.batch(f"link set east {state}" for state in ("up", "down") * 50)
+        namespace.ip("link set west mtu 1400")
+        terminal.wait_for(b"mtu 1500 \xe2\x86\x92 1400\r\n")
+        terminal.press_ctrl_c()
+        code, output = terminal.end()
+    assert code == 0
+    lines = output.removesuffix(b"^C").decode().splitlines()
+    assert not [line for line in lines if not re.match(r"20..-..-.. ..:..:..\.... ipv[46] ", line)]
+    assert sum("connected → disconnected, cause " in line for line in lines) >= 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -19,6 +19,7 @@ from exporter.model import (
     make_luid,
 )
 from exporter.monitor.history import (
+    EXACT_CHANGES,
     LATEST_CHANGES,
     MAX_STRIPS,
     MINUTES,
@@ -57,7 +58,7 @@ def test_a_strip_loses_no_disconnection(steps: list[tuple[float, Shown]]) -> Non
         every.append((now, state))
         strip.add(now, state)
     expected = disconnections(Shown.GONE, every)
-    folded = sum(count for _, count in strip.counts(0.0))
+    folded = sum(m.disconnections for m in strip.minutes())
     forgotten = [at for at in expected if at // 60 <= now // 60 - MINUTES]
     kept = folded + len(disconnections(strip.first, strip.changes))
     assert len(expected) - len(forgotten) <= kept <= len(expected)
@@ -92,13 +93,35 @@ def test_a_strip_follows_the_name_of_its_link() -> None:
     state.load([interface()], 0.0)
     state.count([notification(interface(connected=False), 1.0)])
     (strip,) = state.history.strips
-    assert strip.device == state.history.latest[-1][1] == "eth3"
+    assert strip.device == "eth3"
     renamed = interface()._replace(link=Link("lan0", type=6))
     state.count([notification(renamed, 2.0)])
     assert state.history.strips == [strip]
-    assert strip.device == state.history.latest[-1][1] == "lan0"
+    assert strip.device == "lan0"
     state.count([notification(renamed, 3.0, NotificationType.DELETE)])
     assert strip.device == state.history.latest[-1][1] == "lan0"
+
+
+def test_folded_changes_keep_the_state_at_the_end_of_each_minute() -> None:
+    """What an interface was between two storms, and before the first, is known for six hours."""
+    strip = Strip("eth0", "ipv4", Shown.SWITCHED_OFF)
+    now = 0.0
+    for minute, last in ((10, Shown.CONNECTED), (20, Shown.GONE), (400, Shown.CONNECTED)):
+        storm = [Shown.CONNECTED, Shown.DISCONNECTED] * 100 + [last]
+        for step, state in enumerate(storm):
+            now = minute * 60.0 + step / 10
+            strip.add(now, state)
+        if minute < 400:
+            for n in range(EXACT_CHANGES + 1):  # so that all of the storm before it is folded
+                strip.add(now + 60.0 + n, last)
+            strip.fold()
+        if minute == 20:
+            assert strip.origin is Shown.SWITCHED_OFF
+            ends = {m.minute: m.state for m in strip.minutes()}
+            assert ends[10] is Shown.CONNECTED
+            assert ends[20] is Shown.GONE
+    assert strip.origin is Shown.GONE, "the end of what is forgotten"
+    assert [m.minute for m in strip.minutes()] == [400]
 
 
 def test_what_has_not_changed_has_no_strip() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from requirements_here import require
 from support.agent import Agent
@@ -31,9 +33,9 @@ def lively(namespace: Namespace) -> Namespace:
     return namespace
 
 
-def agent(namespace: Namespace) -> Agent:
+def agent(namespace: Namespace, *arguments: str) -> Agent:
     """An agent whose address stays the same."""
-    return Agent(namespace=namespace, listen=f"127.0.0.1:{PORT}")
+    return Agent(*arguments, namespace=namespace, listen=f"127.0.0.1:{PORT}")
 
 
 @pytest.fixture
@@ -56,14 +58,14 @@ def browser(lively: Namespace, tmp_path: Path) -> Iterator[Any]:
             browser.close()
 
 
-def opened(browser: Any, **options: Any) -> tuple[Any, list[str]]:
+def opened(browser: Any, url: str = URL, **options: Any) -> tuple[Any, list[str]]:
     """The page in a tab of its own, and what the browser complains of."""
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(DEADLINE * 1000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(URL)
+    page.goto(url)
     return page, complaints
 
 
@@ -91,10 +93,90 @@ def test_the_page_says_that_it_has_lost_the_agent(lively: Namespace, browser: An
         page.wait_for_selector("#timeline p")
     page.wait_for_selector("#lost:visible")
     assert "No answer from the agent since" in page.inner_text("#lost")
+    page.wait_for_selector("body.stale")
     with agent(lively):
         page.wait_for_selector("#lost", state="hidden")
+        page.wait_for_selector("body:not(.stale)")
         lively.ip("link set east down")
         page.wait_for_selector("#timeline rect.down")
+
+
+BAR = "#timeline .bars li:has-text('{}') svg"
+
+
+def test_the_pointer_and_the_keyboard_show_exact_times(lively: Namespace, browser: Any) -> None:
+    """A part under the pointer says what it is; with a focus, the arrow keys go through them."""
+    with agent(lively):
+        lively.ip("link set east down")
+        lively.ip("link set east up")
+        page, complaints = opened(browser)
+        page.hover(BAR.format("west") + " rect.unknown", force=True)
+        page.wait_for_selector("#tip:visible")
+        assert "not known, before the start" in page.inner_text("#tip")
+        page.mouse.move(0, 0)
+        page.wait_for_selector("#tip", state="hidden")
+        page.focus(BAR.format("west"))
+        page.wait_for_selector("#tip:has-text('connected since')")
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_selector("#tip:has-text('disconnected for')")
+        assert re.fullmatch(
+            r"disconnected for [0-9.]+\sm?s, [0-9:.]{12} to [0-9:.]{12}", page.inner_text("#tip")
+        )
+        page.keyboard.press("Home")
+        page.wait_for_selector("#tip:has-text('not known')")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#tip", state="hidden")
+        assert complaints == []
+
+
+def test_an_update_changes_nothing_else(lively: Namespace, browser: Any) -> None:
+    """The focus, its tip, what is unfolded, and scrolling stay while the page follows a storm."""
+    with agent(lively):
+        lively.ip("link set east down")
+        page, complaints = opened(browser, viewport={"width": 320, "height": 500})
+        page.focus(BAR.format("west"))
+        page.keyboard.press("Home")
+        page.click("#quiet summary")
+        page.focus(BAR.format("west"))
+        page.keyboard.press("Home")
+        page.evaluate("document.querySelector('#interfaces .scroll').scrollLeft = 40")
+        top = page.evaluate("scrollY")
+        lively.ip("link add north type veth peer name south")
+        lively.batch(f"link set north {state}" for state in ("up", "down") * 20)
+        page.wait_for_selector(BAR.format("north"))
+        assert page.evaluate("document.activeElement.ariaLabel").startswith("west: ")
+        assert "not known" in page.inner_text("#tip")
+        assert page.evaluate("document.querySelector('#interfaces .scroll').scrollLeft") == 40
+        assert page.evaluate("scrollY") == top
+        assert page.query_selector("#quiet[open]")
+        assert complaints == []
+
+
+def test_the_clock_runs_only_with_the_agent(lively: Namespace, browser: Any) -> None:
+    """Times run on between two changes; once the agent is lost, they stand still."""
+    clock = "document.getElementById('clock').textContent"
+    with agent(lively):
+        page, _ = opened(browser)
+        began = page.evaluate(clock)
+        wait_until(lambda: page.evaluate(clock) > began, message="the clock runs")
+    page.wait_for_selector("body.stale")
+    stopped = page.evaluate(clock)
+    page.wait_for_timeout(2500)
+    assert page.evaluate(clock) == stopped
+
+
+def test_it_works_with_a_password(lively: Namespace, browser: Any, tmp_path: Path) -> None:
+    """Also with one in the address, which a script may not ask; what is refused is said."""
+    web = tmp_path / "web.yml"
+    password = "$2b$04$" + bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()[7:]
+    web.write_text(f"basic_auth_users: {{ops: '{password}'}}")
+    with agent(lively, f"--web.config.file={web}"):
+        page, complaints = opened(browser, URL.replace("//", "//ops:secret@"))
+        lively.ip("link set east down")
+        page.wait_for_selector(BAR.format("west") + " rect.down")
+        page.route("**/*", lambda route: route.fulfill(status=429))
+        page.wait_for_selector("#lost:has-text('The agent answers with HTTP status 429 since')")
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
 
 
 def test_nothing_is_asked_while_nobody_looks(lively: Namespace, browser: Any) -> None:
@@ -142,5 +224,6 @@ def test_without_javascript_it_is_the_same_page(lively: Namespace, browser: Any)
     with agent(lively):
         lively.ip("link set east down")
         page, _ = opened(browser, java_script_enabled=False)
-        assert page.locator("#timeline .bars li").count() == 2
+        assert page.locator("#timeline .bars .name").count() == 2
+        assert "switched off since" in page.text_content(BAR.format("east"))
         assert "switched off" in page.inner_text("#interfaces")

@@ -7,7 +7,7 @@ import pytest
 from support.landing import FixedLanding
 
 from exporter.exposition.negotiation import Format
-from exporter.site.landing import LandingData
+from exporter.site.landing_data import LandingData
 from exporter.site.routes import Routes
 from exporter.web.message import Request, Response, path_of
 

@@ -1,6 +1,6 @@
 """A landing page whose data stays as it is."""
 
-from exporter.site.landing import LandingData
+from exporter.site.landing_data import LandingData
 
 
 class FixedLanding:

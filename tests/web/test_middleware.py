@@ -17,7 +17,7 @@ from support.landing import FixedLanding
 from support.waiting import DEADLINE, wait_until
 
 from exporter.errors import SettingsError
-from exporter.site.landing import LandingData
+from exporter.site.landing_data import LandingData
 from exporter.site.routes import Routes
 from exporter.web.configuration import RateLimit
 from exporter.web.live_configuration import LiveWebConfig, _read
