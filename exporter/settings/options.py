@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from exporter.errors import SettingsError, cited
 from exporter.settings.regex import Regex
+from exporter.settings.units import parse_duration
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -79,6 +80,23 @@ def option(
     )
 
 
+def choice_option(
+    flag: str, default: str, values: Mapping[str, T], help: str, *, in_file: bool = True
+) -> T:
+    """Declare an option whose value is one of the words in `values`."""
+    return option(flag, default, choice(values), "|".join(values), help, in_file=in_file)
+
+
+def duration_option(flag: str, default: str, minimum: str, maximum: str, help: str) -> float:
+    """Declare an option whose value is a duration within two limits. Unit: seconds."""
+    return option(flag, default, between(parse_duration, minimum, maximum), "DURATION", help)
+
+
+def switch_option(flag: str, help: str) -> bool:
+    """Declare a switch, which is off by default."""
+    return option(flag, "false", choice({"true": True, "false": False}), "", help)
+
+
 def options_of(settings: type[Any]) -> dict[str, Option]:
     """Return the options that a dataclass declares, by field name."""
     fields = dataclasses.fields(settings)
@@ -86,11 +104,6 @@ def options_of(settings: type[Any]) -> dict[str, Option]:
 
 
 # -- parsers: str to value; ValueError if the text is invalid -----------------------------
-
-
-def switch(text: str) -> bool:
-    """Parse ``true`` or ``false``."""
-    return choice({"true": True, "false": False})(text)
 
 
 def choice(values: Mapping[str, T]) -> Callable[[str], T]:
@@ -104,9 +117,9 @@ def choice(values: Mapping[str, T]) -> Callable[[str], T]:
     return parse
 
 
-def words(*values: str) -> Callable[[str], str]:
-    """Make a parser of words, each its own value."""
-    return choice({value: value for value in values})
+def words(*values: str) -> dict[str, str]:
+    """Return words for `choice`, each its own value."""
+    return {value: value for value in values}
 
 
 def whole_number(text: str) -> int:

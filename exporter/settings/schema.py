@@ -18,11 +18,13 @@ from exporter.settings.listen_address import parse_listen_address
 from exporter.settings.options import (
     between,
     choice,
+    choice_option,
+    duration_option,
     names,
     option,
     optional_regex,
     options_of,
-    switch,
+    switch_option,
     whole_number,
     words,
 )
@@ -69,7 +71,7 @@ def _optional_interval(text: str) -> float | None:
 
 
 def _optional_protocol(text: str) -> str:
-    return words(*OTLP_PROTOCOLS)(text) if text else text
+    return choice(words(*OTLP_PROTOCOLS))(text) if text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,8 @@ class WebSettings:
         "format of all Prometheus exporters. It is reloaded when it changes. In the "
         "configuration file, its path is relative to that file.",
     )
-    systemd_socket: bool = option(
+    systemd_socket: bool = switch_option(
         "web.systemd-socket",
-        "false",
-        switch,
-        "",
         "Listen on the sockets passed by systemd instead of listen addresses. Linux only.",
     )
     max_requests: int = option(
@@ -118,11 +117,8 @@ class WebSettings:
         "N",
         "Maximum number of simultaneous requests; further ones are answered with 503. 0: no limit.",
     )
-    disable_exporter_metrics: bool = option(
+    disable_exporter_metrics: bool = switch_option(
         "web.disable-exporter-metrics",
-        "false",
-        switch,
-        "",
         "Leave out the metrics of the exporter's own process (process_*, python_*).",
     )
 
@@ -165,18 +161,17 @@ class CollectorSettings:
         "Maximum number of IP interfaces with their own series; the rest are summed under "
         'device="other".',
     )
-    retention_seconds: float = option(
+    retention_seconds: float = duration_option(
         "collector.retention",
         "10m",
-        between(parse_duration, "0", "7d"),
-        "DURATION",
+        "0",
+        "7d",
         "Time for which the counters of a deleted interface stay.",
     )
-    all_parameters: bool = option(
+    all_parameters: bool = choice_option(
         "collector.parameters",
         "core",
-        choice({"core": False, "all": True}),
-        "core|all",
+        {"core": False, "all": True},
         "Members of the interface row to publish: the core ones, or all.",
     )
     # The kernel doubles the value, in an int.
@@ -188,11 +183,10 @@ class CollectorSettings:
         "Size of the queue of notifications: on Linux the receive buffer of the netlink "
         "socket, on Windows a queue in the exporter.",
     )
-    family: Family = option(
+    family: Family = choice_option(
         "collector.family",
         "unspec",
-        choice(_FAMILIES),
-        "unspec|inet|inet6",
+        _FAMILIES,
         "Address family to watch: both, IPv4 or IPv6.",
     )
     #: In the configuration file only.
@@ -228,11 +222,10 @@ class OtlpSettings:
         "Protocol of the push. It overrides OTEL_EXPORTER_OTLP_PROTOCOL and the variables of "
         f"the signals. If none is set: {OTLP_PROTOCOLS[0]}.",
     )
-    events: str = option(
+    events: str = choice_option(
         "otlp.events",
         "spans",
         words("spans", "logs", "both"),
-        "spans|logs|both",
         "Form of the notifications: span events, log events, or both.",
     )
     metrics_interval_seconds: float | None = option(
@@ -243,11 +236,11 @@ class OtlpSettings:
         "Time between two pushes of the metrics. It overrides OTEL_METRIC_EXPORT_INTERVAL. If "
         "neither is set: 1m.",
     )
-    max_retry_seconds: float = option(
+    max_retry_seconds: float = duration_option(
         "otlp.max-retry-time",
         "15m",
-        between(parse_duration, "0", "1d"),
-        "DURATION",
+        "0",
+        "1d",
         "Time for which notifications wait for a receiver that does not answer; the oldest are "
         "given up first.",
     )
@@ -260,18 +253,18 @@ class EpisodeSettings:
     title: ClassVar[str] = "episode"
     description: ClassVar[str] = "Bursts of notifications, each pushed as one trace."
 
-    quiet_seconds: float = option(
+    quiet_seconds: float = duration_option(
         "episode.quiet",
         "5s",
-        between(parse_duration, "100ms", "1h"),
-        "DURATION",
+        "100ms",
+        "1h",
         "Time without a notification after which an episode ends.",
     )
-    max_duration_seconds: float = option(
+    max_duration_seconds: float = duration_option(
         "episode.max-duration",
         "1m",
-        between(parse_duration, "100ms", "1d"),
-        "DURATION",
+        "100ms",
+        "1d",
         "Maximum length of an episode; a longer burst continues in a linked one.",
     )
 
@@ -283,18 +276,16 @@ class LogSettings:
     title: ClassVar[str] = "log"
     description: ClassVar[str] = "What is written to standard error."
 
-    level: str = option(
+    level: str = choice_option(
         "log.level",
         "info",
         words("debug", "info", "warn", "error"),
-        "debug|info|warn|error",
         "Minimum level to log. debug: also each system message, request and push.",
     )
-    format: str = option(
+    format: str = choice_option(
         "log.format",
         "logfmt",
         words("logfmt", "json"),
-        "logfmt|json",
         "Log format.",
     )
 
@@ -306,11 +297,10 @@ class ReplaySettings:
     title: ClassVar[str] = "replay"
     description: ClassVar[str] = "Only with the commands replay and watch."
 
-    pace: str = option(
+    pace: str = choice_option(
         "replay.pace",
         "none",
         words("none", "recorded"),
-        "none|recorded",
         "Pace of the replay: as fast as possible, or with the recorded pauses.",
         in_file=False,
     )
