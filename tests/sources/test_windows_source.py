@@ -31,6 +31,7 @@ from exporter.clock import SYSTEM, Clock
 from exporter.model import (
     Cause,
     Family,
+    Interface,
     InterfaceRow,
     Link,
     LinkStatus,
@@ -89,6 +90,13 @@ def collect(source: Source, wanted: int) -> list[Notification]:
 def confirm(source: Source) -> None:
     """Receive the initial notification."""
     wait_until(lambda: source.receive(0.5) and source.health.up, TIMEOUT)
+
+
+def read(source: Source, family: Family, index: int) -> Interface:
+    """An interface, which must exist, as the source reads it now."""
+    interface = source.interface(family, make_luid(6, index))
+    assert interface is not None
+    return interface
 
 
 def summary(batch: list[Notification]) -> list[tuple[NotificationType, Family, int]]:
@@ -538,8 +546,7 @@ def test_read(standin: Standin, open_source: Open) -> None:
     source = open_source()
     standin.add(3, NlMtu=1400)
     standin.put(AF_INET, 3, NlMtu=1300)
-    interface = source.interface(Family.IPV4, make_luid(6, 3))
-    assert interface is not None
+    interface = read(source, Family.IPV4, 3)
     assert (interface.family, interface.luid, interface.ifindex) == (
         Family.IPV4,
         make_luid(6, 3),
@@ -591,8 +598,7 @@ def test_why_it_is_disconnected(
     standin.put_link(3, "Ethernet", **status)
     source = open_source()
     standin.put(AF_INET, 3, Connected=0)
-    interface = source.interface(Family.IPV4, make_luid(6, 3))
-    assert interface is not None
+    interface = read(source, Family.IPV4, 3)
     assert (interface.status.cause, interface.status.cause_label) == (cause, label)
     assert interface.status.enabled is {1: True, 2: False}.get(admin)
 
@@ -614,8 +620,7 @@ def test_read_that_fails(standin: Standin, open_source: Open) -> None:
     source = open_source()
     standin.put(AF_INET, 3, NlMtu=1300)
     standin.fail("GetIpInterfaceEntry", winerror.ERROR_NOT_ENOUGH_MEMORY, times=2)
-    interface = source.interface(Family.IPV4, make_luid(6, 3))
-    assert interface is not None
+    interface = read(source, Family.IPV4, 3)
     assert interface.parameters.mtu_bytes == 1400
     assert source.interface(Family.IPV6, make_luid(6, 3)) is None
     assert source.health.errors == {"read": 2}
@@ -628,8 +633,7 @@ def test_link_that_is_gone_first(standin: Standin, open_source: Open) -> None:
     source = open_source()
     standin.put(AF_INET6, 3)
     standin.fail("GetIfEntry2Ex", winerror.ERROR_FILE_NOT_FOUND)
-    interface = source.interface(Family.IPV6, make_luid(6, 3))
-    assert interface is not None
+    interface = read(source, Family.IPV6, 3)
     assert interface.link.name == "Ethernet"
     assert source.health.errors == {}
 
@@ -639,8 +643,7 @@ def test_link_that_nobody_ever_saw(standin: Standin, open_source: Open) -> None:
     source = open_source()
     standin.put(AF_INET, 3)
     standin.fail("GetIfEntry2Ex", winerror.ERROR_NOT_ENOUGH_MEMORY)
-    interface = source.interface(Family.IPV4, make_luid(6, 3))
-    assert interface is not None
+    interface = read(source, Family.IPV4, 3)
     assert interface.link == Link("0x0006000003000000")
     assert source.health.errors == {"read": 1}
 
