@@ -82,8 +82,8 @@ class Draft:
 
     def _draw(self) -> list[Step]:
         kind = self._seed.choices(
-            ("single", "burst", "storm", "wave", "sysctl", "attach", "move"),
-            (4, 5, 4, 2, 3, 2, 1),
+            ("single", "burst", "storm", "wave", "sysctl", "attach", "move", "outage"),
+            (4, 5, 4, 2, 3, 2, 1, 2),
         )[0]
         if kind == "single":
             return [Ip(tuple(self._one()))]
@@ -98,7 +98,9 @@ class Draft:
             return self._sysctls()
         if kind == "attach":
             return self._attach_some()
-        return self._move()
+        if kind == "move":
+            return self._move()
+        return self._outage()
 
     # -- one operation, as lines of ``ip -batch`` ---------------------------------------------
 
@@ -221,6 +223,10 @@ class Draft:
         times = self._seed.choice((3, 10, 30, 100)) // (1 + len(names) // 4)
         if "alias" in pattern[0]:  # the cheapest change
             times *= 10
+        if names == ["lo"] and "mtu" in pattern[0]:
+            # A loopback too small for IPv6 keeps it, unready, and no message says so.
+            self.disabled6.add("lo")
+            self.silent.add("lo")
         return Ip(
             tuple(
                 "link set " + command.format(name)
@@ -295,3 +301,15 @@ class Draft:
         self._links.pop(name, None)
         self._away.append(name)
         return [Ip((f"link set {name} netns {AWAY}",))]
+
+    def _outage(self) -> list[Step]:
+        """A link goes down, and up again; meanwhile the kernel draws random timers for all.
+
+        No message tells of those, but a comparison finds them: with the same base they are no
+        change.
+        """
+        name = self._seed.choice((self._link(), self._link("veth")))
+        path = "ipv4/neigh/{}/base_reachable_time_ms"
+        timers = [Sysctl(path.format(other), 30000) for other in self._links]
+        pause = Pause(0.3 * self._seed.random())
+        return [Ip((f"link set {name} down",)), *timers, pause, Ip((f"link set {name} up",))]

@@ -136,11 +136,6 @@ class Setup:
         return "luid" in labels if self.reloaded else bool(self.limit and labels.get("luid"))
 
     @property
-    def counts_everything(self) -> bool:
-        """Every IP interface is counted, in whichever series."""
-        return not (self.excluded_devices or self.excluded_kinds or self.reloaded)
-
-    @property
     def counts_each_life(self) -> bool:
         """Every IP interface that is published has a series of its own for its life."""
         return not (self.shares or self.reloaded)
