@@ -102,8 +102,9 @@ def test_a_system_that_never_confirms_is_not_believed() -> None:
 
 
 def test_the_windows_tests_pass_on_windows() -> None:
-    """Bindings and source pass the same tests on Windows Python, against the stand-in DLL."""
+    """Clock, bindings and source pass the same tests on Windows Python, over the stand-in DLL."""
     suites = (
+        "bindings/test_clock.py",
         "bindings/test_netioapi.py",
         "bindings/test_iphlpapi.py",
         "sources/test_windows_source.py",
