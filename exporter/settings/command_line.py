@@ -92,7 +92,7 @@ def parse(argv: Sequence[str] | None = None) -> Invocation:
     if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         import argcomplete
 
-        argcomplete.autocomplete(parser)
+        argcomplete.autocomplete(parser, always_complete_options=False)
     flags = vars(parser.parse_intermixed_args(argv))
     command, *arguments = flags.pop("arguments") or ["agent"]
     switches = frozenset(name for name in SWITCHES if flags.pop(name, False))
@@ -161,9 +161,12 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
         if option.environment:
             help_text += f" Environment: {option.environment}"
         help_text = help_text.replace("%", "%%")
-        group.add_argument(
+        argument = group.add_argument(
             flag, action="append", dest=option.flag, metavar=option.metavar, help=help_text
         )
+        words = option.metavar.split("|")
+        if len(words) > 1:  # read by argcomplete; other values are completed as files
+            argument.completer = lambda **_: words  # type: ignore[attr-defined]
         return
     # A switch is stored as the text "true" or "false", like every other value.
     for name, text, help_ in (

@@ -119,9 +119,13 @@ class Terminal:
         self._reader.join(DEADLINE)
         os.close(self._master)
 
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
     def press_ctrl_c(self) -> None:
         """Let the terminal interrupt the program."""
-        os.write(self._master, b"\x03")
+        self.type(b"\x03")
 
     def resize(self, columns: int, lines: int = 24) -> None:
         """Change the size of the window."""
