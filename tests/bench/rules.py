@@ -90,9 +90,14 @@ def record(
     waiting = [rule for rule in every if rule.recorded]
     while waiting:
         missing = {rule.name for rule in waiting}
+        # A rule may look back on what itself recorded: of that there is nothing at first.
         ready = [
-            r for r in waiting if not missing & {name for name, _ in _looks_back(r.expression)}
+            rule
+            for rule in waiting
+            if not {name for name, _ in _looks_back(rule.expression)} & missing - {rule.name}
         ]
+        if not ready:
+            raise ValueError(f"these rules build on each other: {', '.join(sorted(missing))}")
         file = folder / "recorded.txt"
         samples = 0
         for rule in ready:
