@@ -9,7 +9,17 @@ from fleet.labels import HOST, TO_HOST
 from parts.frame import AGENT, closed_row
 from parts.looks import CONFIRMED, COUNT, LOADED, NONE_IS_GOOD, UP, nothing
 from parts.panels import MINUTE, bars, graph, over_time
-from parts.promql import HOSTS, OF_HOST, RANGE, RATE, UNOBSERVED, by, ever
+from parts.promql import (
+    DISCONNECTED,
+    HOSTS,
+    IPV4,
+    OF_HOST,
+    RANGE,
+    RATE,
+    UNOBSERVED,
+    by,
+    ever,
+)
 from parts.tables import Column, listing
 
 INFERRED = "ip_interface_exporter_inferred_notifications_total"
@@ -82,11 +92,11 @@ def agents(board: dashboard.Dashboard) -> None:
         bars(
             graph(
                 "What notifications did not show",
-                "A minute, on all hosts. Unobserved: changes of connection that only the system's "
-                "own counters prove. Inferred: changes found by reading the interfaces again. "
-                "Dropped: notifications known to be lost.",
+                "A minute, on all hosts. Unobserved: disconnections of devices that only the "
+                "system's own counters prove. Inferred: changes found by reading the interfaces "
+                "again. Dropped: notifications known to be lost.",
                 "cpm",
-                over_time(f"sum({HOSTS.per_minute(UNOBSERVED)})", "unobserved"),
+                over_time(f"sum({HOSTS.per_minute(UNOBSERVED, IPV4, DISCONNECTED)})", "unobserved"),
                 over_time(f"sum({HOSTS.per_minute(INFERRED)})", "inferred"),
                 over_time(f"sum({HOSTS.per_minute(DROPPED)})", "dropped"),
             ).interval("5m")

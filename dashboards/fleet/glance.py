@@ -10,7 +10,7 @@ from fleet.labels import CHURN, RECENTLY_LOST, most_together
 from parts.frame import AGENT, row
 from parts.looks import COUNT, NONE_IS_GOOD
 from parts.panels import figure, now
-from parts.promql import HOSTS, OF_DEVICE, OF_HOST, RANGE
+from parts.promql import HOSTS, IPV4, NOT_IPV6, OF_DEVICE, OF_HOST, RANGE
 
 OVERRUNS = "ip_interface_exporter_source_overruns_total"
 DROPPED = "ip_interface_exporter_dropped_notifications_total"
@@ -24,15 +24,15 @@ def of_agents(expression: str) -> str:
 def at_a_glance(board: dashboard.Dashboard) -> None:
     """Add agents, connections, churn and losses."""
     connected = (
-        f"max by ({OF_DEVICE}) ({HOSTS.select('ip_interface_connected')}) "
-        f"and on ({OF_DEVICE}) {HOSTS.select('$interfaces')}"
+        f"max by ({OF_DEVICE}) ({HOSTS.select('ip_interface_connected', IPV4)}) "
+        f"and on ({OF_DEVICE}) {HOSTS.select('$interfaces', NOT_IPV6)}"
     )
     missing = f"1 - {HOSTS.select('up')}"
     lost = f"max_over_time({HOSTS.select(RECENTLY_LOST)}[{RANGE}]) > 0"
     interfaces = figure(
         "Interfaces",
-        "Devices that are connected now, in IPv4 or IPv6, and those that exist but are not: "
-        "unused ports too.",
+        "Devices that are connected now, by their IPv4, and those that exist but are not: unused "
+        "ports too.",
         COUNT,
         # Both in one query, which looks at each interface of the fleet.
         now(f'sort_desc(count_values("connected", {connected}))', "{{connected}}"),
