@@ -155,6 +155,7 @@
       lost.hidden = false;
     }
     body.classList.toggle("stale", !lost.hidden);
+    if (picked) pick(picked); // it may have moved
     asking = false;
   };
   const start = () => {

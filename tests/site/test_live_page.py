@@ -94,6 +94,7 @@ def test_the_page_says_that_it_has_lost_the_agent(lively: Namespace, browser: An
     page.wait_for_selector("#lost:visible")
     assert "No answer from the agent since" in page.inner_text("#lost")
     page.wait_for_selector("body.stale")
+    assert not page.is_visible("text=The system reports every change"), "nobody knows"
     with agent(lively):
         page.wait_for_selector("#lost", state="hidden")
         page.wait_for_selector("body:not(.stale)")
