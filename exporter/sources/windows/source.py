@@ -15,36 +15,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from ctypes import byref
 
 from exporter.bindings import iphlpapi
-from exporter.bindings.netioapi import MIB_IPINTERFACE_ROW
-from exporter.bindings.winerror import (
-    ERROR_FILE_NOT_FOUND,
-    ERROR_NOT_FOUND,
-    ERROR_NOT_SUPPORTED,
-    IpHelperError,
-)
+from exporter.bindings.winerror import ERROR_NOT_SUPPORTED, IpHelperError
 from exporter.clock import SYSTEM, Clock
 from exporter.logs import event
 from exporter.model import (
     FAMILIES,
     Family,
     Interface,
-    Link,
-    LinkStatus,
     Notification,
     NotificationType,
     changes,
     format_luid,
 )
 from exporter.sources.contract import Health, SourceClosed
+from exporter.sources.windows.reader import InterfaceReader, Key
 from exporter.sources.windows.registration import RECORD_BYTES, Record, Registration
-from exporter.sources.windows.rows import interface_from, read_link
 
 log = logging.getLogger(__name__)
 
-Key = tuple[Family, int]
 Batch = list[Notification]
 
 #: Notifications in a batch. With more, a scrape would not see the progress of a storm.
@@ -56,8 +46,6 @@ RESYNC_SECONDS = 1.0
 #: The time between two comparisons without a loss. Seconds.
 RECONCILE_SECONDS = 60.0
 
-#: The interface does not exist (any more), or has no such family.
-_GONE = (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND)
 _TYPES = {
     int(type_): type_
     for type_ in (
@@ -101,10 +89,6 @@ class WindowsSource:
         self._lifecycle = threading.Lock()
         self._closed = self._warned = False
         self._registration: Registration | None = None
-        #: Every interface as last read, to compare listings with.
-        self._interfaces: dict[Key, Interface] = {}
-        #: Notifications of the other family of renamed links, for the next `receive`.
-        self._renamed: Batch = []
         #: An interface still exists although the system has notified its deletion.
         self._contradicted = False
         #: When the source was opened, and last compared. Seconds of `clock.monotonic`.
@@ -119,9 +103,10 @@ class WindowsSource:
             with self._lifecycle:
                 if self._closed:
                     raise SourceClosed
-                self._api = iphlpapi.load(self._path)
+                api = iphlpapi.load(self._path)
+                self._reader = InterfaceReader(api, self._family, self.health)
                 self._opened = self._compared = self._clock.monotonic()
-                registration = Registration(self._api, self._capacity, self._clock, self.health)
+                registration = Registration(api, self._capacity, self._clock, self.health)
                 registration.register(self._family)
                 self._registration = registration
             self.interfaces()
@@ -138,9 +123,8 @@ class WindowsSource:
         while self._registration is not None and not self._closed:
             due = self._next_check()
             until = due if deadline is None else min(due, deadline)
-            if self._renamed:
-                renamed, self._renamed = self._renamed, []
-                return renamed
+            if self._reader.renamed:
+                return self._renamed()
             batch = self._drain(self._registration, max(0.0, until - now()))
             if not batch and now() >= due:
                 self._registration.mark_busy(now())
@@ -160,32 +144,18 @@ class WindowsSource:
 
     def interface(self, family: Family, luid: int) -> Interface | None:
         """Read an interface. If the call fails, count it and return the last row."""
-        row = MIB_IPINTERFACE_ROW(Family=family)
-        row.InterfaceLuid.Value = luid
-        try:
-            self._api.GetIpInterfaceEntry(byref(row))
-        except IpHelperError as error:
-            if error.winerror in _GONE:
-                return None
-            self._report("read", error)
-            return self._interfaces.get((family, luid))
-        interface = interface_from(row, *self._link(luid))
-        if log.isEnabledFor(logging.DEBUG):
-            self._log_changes(interface)
-        self._interfaces[family, luid] = interface
-        self._rename_others(interface)
-        return interface
+        return self._reader.interface(family, luid)
 
     def interfaces(self, family: Family = Family.UNSPEC) -> list[Interface]:
         """List the interfaces. Where the system cannot, count it and return none (Wine)."""
         try:
-            listed = self._list()
+            listed = self._reader.interfaces()
         except IpHelperError as error:
             if error.winerror != ERROR_NOT_SUPPORTED:
                 raise
-            self._report("list", error)
+            self._reader.report("list", error)
             return []
-        self._interfaces = listed
+        self._reader.known = listed
         return [i for i in listed.values() if family in (Family.UNSPEC, i.family)]
 
     def close(self) -> None:
@@ -199,7 +169,7 @@ class WindowsSource:
                 try:
                     self._registration.cancel()
                 except OSError as error:
-                    self._report("cancel", error)
+                    self._reader.report("cancel", error)
             self.health.up = False
 
     # -- notifications ------------------------------------------------------------------
@@ -239,7 +209,7 @@ class WindowsSource:
         # A deleted interface has no name any more, so the notification carries its last row.
         deleted = None
         if type_ is NotificationType.DELETE:
-            deleted = self._interfaces.pop((family, luid), None)
+            deleted = self._reader.known.pop((family, luid), None)
         return Notification(type_, family, luid, index, time, instant, deleted)
 
     def _check_deletions(self, batch: Batch) -> None:
@@ -250,23 +220,17 @@ class WindowsSource:
         """
         last = {(n.family, n.luid): n for n in batch}
         for (family, luid), n in last.items():
-            if n.type is NotificationType.DELETE and self._exists(family, luid):
+            if n.type is NotificationType.DELETE and self._reader.exists(family, luid):
                 self._contradicted = True
 
-    def _rename_others(self, interface: Interface) -> None:
-        """Rename the other family of a link, because the system may notify only one of them."""
-        for family in FAMILIES:
-            other = self._interfaces.get((family, interface.luid))
-            if other is not None and other.link != interface.link:
-                other = other._replace(link=interface.link)
-                self._interfaces[family, other.luid] = other
-                time, instant = self._clock.wall(), self._clock.monotonic()
-                self._renamed.append(
-                    Notification(
-                        NotificationType.REFRESH,
-                        *(family, other.luid, other.ifindex, time, instant, other),
-                    )
-                )
+    def _renamed(self) -> Batch:
+        """Return notifications of the other family of renamed links."""
+        renamed, self._reader.renamed = self._reader.renamed, []
+        time, instant = self._clock.wall(), self._clock.monotonic()
+        return [
+            Notification(NotificationType.REFRESH, i.family, i.luid, i.ifindex, time, instant, i)
+            for i in renamed
+        ]
 
     def _next_check(self) -> float:
         """Return the monotonic time of the next `_check`."""
@@ -311,9 +275,9 @@ class WindowsSource:
                 notifications=registration.capacity,
             )
         try:
-            after = self._list()
+            after = self._reader.interfaces()
         except IpHelperError as error:
-            self._report("list", error)
+            self._reader.report("list", error)
             registration.lost |= lost
             return []
         if lost:
@@ -322,12 +286,12 @@ class WindowsSource:
         # The listing may or may not include changes that were notified meanwhile, so these are
         # left to their notifications.
         queued = self._drain(registration, 0, registration.capacity + 1)
-        before = self._interfaces
+        before = self._reader.known
         for n in queued:
             after.pop((n.family, n.luid), None)
             if (n.family, n.luid) in before:
                 after[n.family, n.luid] = before[n.family, n.luid]
-        self._interfaces = after
+        self._reader.known = after
         differences = _differences(before, after)
         changed = len(differences)
         event(log, logging.DEBUG, "Interfaces compared", interfaces=len(after), changed=changed)
@@ -336,59 +300,6 @@ class WindowsSource:
             Notification(type_, i.family, i.luid, i.ifindex, time, instant, i, inferred=True)
             for type_, i in differences
         ]
-
-    # -- reads --------------------------------------------------------------------------
-
-    def _list(self) -> dict[Key, Interface]:
-        """Return all interfaces of the registered family. Raises OSError."""
-        try:
-            rows = self._api.rows("GetIpInterfaceTable", self._family)
-        except IpHelperError as error:
-            if error.winerror != ERROR_NOT_FOUND:
-                raise
-            rows = []
-        links = {luid: self._link(luid) for luid in {row.InterfaceLuid.Value for row in rows}}
-        interfaces = [interface_from(row, *links[row.InterfaceLuid.Value]) for row in rows]
-        return {(i.family, i.luid): i for i in interfaces}
-
-    def _exists(self, family: Family, luid: int) -> bool:
-        row = MIB_IPINTERFACE_ROW(Family=family)
-        row.InterfaceLuid.Value = luid
-        try:
-            self._api.GetIpInterfaceEntry(byref(row))
-        except IpHelperError as error:
-            if error.winerror not in _GONE:
-                self._report("read", error)
-            return False
-        return True
-
-    def _link(self, luid: int) -> tuple[Link, LinkStatus]:
-        """Read a link; if it no longer exists, return its facts as last read."""
-        try:
-            return read_link(self._api, luid)
-        except IpHelperError as error:
-            if error.winerror not in _GONE:
-                self._report("read", error)
-            cached = (self._interfaces.get((family, luid)) for family in FAMILIES)
-            return next((i.link for i in cached if i), Link(format_luid(luid))), LinkStatus()
-
-    def _log_changes(self, interface: Interface) -> None:
-        before = self._interfaces.get((interface.family, interface.luid), interface)
-        changed = [c.parameter for c in changes(before.parameters, interface.parameters)]
-        event(
-            log,
-            logging.DEBUG,
-            "Interface read",
-            device=interface.link.name,
-            family=interface.family.label,
-            luid=format_luid(interface.luid),
-            changed=",".join(changed),
-        )
-
-    def _report(self, operation: str, error: OSError) -> None:
-        """Count and log a failed call."""
-        self.health.count_error(operation)
-        log.warning("IP Helper call failed: %s", error)
 
 
 def _differences(
