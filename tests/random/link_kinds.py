@@ -63,9 +63,10 @@ def available(namespace: Namespace) -> tuple[str, ...]:
 
 
 def _is_loaded(module: str) -> bool:
-    modules, built_in = Path("/proc/modules"), Path("/lib/modules", platform.release())
-    if not modules.exists() or not built_in.exists():
+    modules = Path("/proc/modules")
+    built_in = Path("/lib/modules", platform.release(), "modules.builtin")
+    if not (modules.exists() and built_in.exists()):
         return True  # nothing can be loaded
     names = [line.split()[0] for line in modules.read_text().splitlines()]
-    names += [Path(line).stem for line in (built_in / "modules.builtin").read_text().split()]
+    names += [Path(line).stem for line in built_in.read_text().split()]
     return module.replace("-", "_") in {name.replace("-", "_") for name in names}
