@@ -60,6 +60,20 @@ def queries(document: Path) -> list[str]:
     return [query for block in blocks for query in re.split(r"\n\s*\n", block.strip())]
 
 
+# -- promtool, which evaluates each group at each step ----------------------------------
+
+
+def at_their_intervals(file: Path) -> dict[str, Any]:
+    """A rule file in which what is recorded has samples at its group's interval only."""
+    document: dict[str, Any] = yaml.safe_load(file.read_text())
+    for group in document["groups"]:
+        seconds = int(group["interval"][:-1]) * {"m": 60, "h": 3600}[group["interval"][-1]]
+        for rule in group["rules"]:
+            if "record" in rule:
+                rule["expr"] = f"({rule['expr']}) and on () vector(time()) % {seconds} == 0"
+    return document
+
+
 # -- a clock that runs sixty times as fast ----------------------------------------------
 
 _DURATION = re.compile(r"\b(\d+)([mhd])\b")
