@@ -55,6 +55,9 @@ class Registration:
         self._number = next(_numbers)
         self._handle = c_void_p()
 
+    def __repr__(self) -> str:
+        return f"<Registration number={self._number} queue_length={self._queue.qsize()}>"
+
     def register(self, family: int) -> None:
         """Register for notifications, with an initial one. Raises OSError."""
         _registered[self._number] = self  # before the call: the first callback may come at once
