@@ -232,12 +232,15 @@ class State:
         series_sets, churn, differences = self.series_sets, self.churn, self._differences
         tracked_by_key, generation = self._tracked, self.series_sets.generation
         latest, trace_id_at = self.history.latest, self._trace_id
+        newest = -math.inf
         for n in batch:
             type_, family, luid, _, time, received, after, connects, disconnects, inferred = n
             if type_ is _INITIAL:
                 continue
-            if received > self._instant:
+            if received > newest:
+                newest = received
                 self._advance(received)
+                # Also if a scrape was shown this instant before: it must not change a count.
                 if received >= series_sets.due:
                     series_sets.expire(received)
             key = family, luid

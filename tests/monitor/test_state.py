@@ -652,6 +652,21 @@ def test_publishing_changes_no_number(
         assert books(scraped, now) == books(unscraped, now)
 
 
+def test_a_scrape_keeps_no_series_set_beyond_its_retention() -> None:
+    """A notification of the instant that was shown expires what is due, as without a scrape."""
+    scraped, unscraped = State(retention_seconds=150.0), State(retention_seconds=150.0)
+    with_row, gone = interface(), notify(NotificationType.DELETE, interface(), 1.0)
+    for state in (scraped, unscraped):
+        state.load([with_row], 0.0)
+        state.count([gone])
+    with scraped.lock:
+        scraped.pin(151.0)
+    for state in (scraped, unscraped):
+        state.count([notify(NotificationType.ADD, with_row, 151.0)])
+    assert only(unscraped).notifications == [0, 1, 0], "it is a new series set"
+    assert books(scraped, 200.0) == books(unscraped, 200.0)
+
+
 def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
     """What ended before a scrape but was heard after it ends with the scrape."""
     state = State()
