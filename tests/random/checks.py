@@ -68,14 +68,21 @@ class Kernel(NamedTuple):
         }
 
 
-def unsettled(listing: list[Message]) -> list[str]:
-    """The links whose carrier the kernel has not told of yet (net/core/link_watch.c)."""
+def unsettled(listing: list[Message], heard: list[Message]) -> list[str]:
+    """The links whose carrier the kernel has not told of yet (net/core/link_watch.c).
+
+    A carrier that was lost and came back meanwhile is told of, too: by the counters alone.
+    """
+    told = {m.index: m.carrier_counts for m in heard if m.type == NEWLINK and m.carrier_counts}
     return [
         message.name or ""
         for message in listing
         if message.type == NEWLINK
         and message.flags & UP
-        and bool(message.flags & RUNNING) != bool(message.flags & LOWER_UP)
+        and (
+            bool(message.flags & RUNNING) != bool(message.flags & LOWER_UP)
+            or told.get(message.index) not in (None, message.carrier_counts)
+        )
     ]
 
 

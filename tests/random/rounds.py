@@ -288,7 +288,8 @@ class _Round(ExitStack):
             self._heard()
             before = len(self._listener.messages)
             self._heard()
-            return len(self._listener.messages) == before + 1 and not unsettled(_listing())
+            heard = self._listener.messages
+            return len(heard) == before + 1 and not unsettled(_listing(), heard)
 
         with suppress(AssertionError):
             wait_until(quiet, PATIENCE)
