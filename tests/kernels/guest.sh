@@ -10,9 +10,6 @@ done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo guest > /proc/sys/kernel/hostname
 ip link set lo up
-# Tunnel modules, once loaded, otherwise put links into every new namespace: into those of all
-# tests that come later.
-echo 1 > /proc/sys/net/core/fb_tunnels_only_for_init_net
 modprobe tun # makes /dev/net/tun, which elsewhere udev does
 cd /project || exit
 mkdir /tmp/report
