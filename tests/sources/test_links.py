@@ -764,6 +764,13 @@ def test_a_replaced_link_is_another(other: dict[str, Any], told: bool) -> None:
     assert [n.unobserved_connects for n in host.take()] == [0, 0]
 
 
+def test_without_a_loss_no_list_replaces_a_link() -> None:
+    """Its deletion would have been heard: what is new in a list changed, or is told of later."""
+    host = Host().having(2, counts=(2, 3))
+    host.load(build.link(2, counts=(2, 3), address=b"\2\0\0\0\0\2"))
+    assert host.said == REFRESHED
+
+
 @pytest.mark.parametrize("changed", [{"name": b"lan0"}, {"alias": b"uplink"}])
 def test_a_link_that_was_renamed_is_the_same(changed: dict[str, bytes]) -> None:
     """A name that changed unseen is refreshed, not deleted and added."""

@@ -80,7 +80,7 @@ class Replies:
         table.begin(time, instant, inferred=inferred)
         self._resolve_departure(index, existing)
         link, announced = table.changing(index), []
-        if link is not None and link.is_another(message):
+        if link is not None and table.doubtful and link.is_another(message):
             table.remove_link(index, inferred=True)
             link = None
         if link is None:
