@@ -29,7 +29,7 @@ from exporter.site.routes import Routes
 from exporter.sources import namespace
 from exporter.sources.contract import Source
 from exporter.version import NAME, revision
-from exporter.web.message import Handler
+from exporter.web.http_message import Handler
 from exporter.web.server import WebServer
 from exporter.web.tls import Tls
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 
-from exporter.agent import memory
+from exporter.agent import memory_tuning
 from exporter.agent.agent import Agent, Load
 from exporter.agent.signals import RELOAD, SignalQueue
 from exporter.agent.systemd import Notifier
@@ -118,7 +118,7 @@ def _serve(
         try:
             agent.open()
             opened()
-            memory.tune()
+            memory_tuning.tune()
             agent.start(heartbeat_seconds)
             notifier.status(f"Listening on {', '.join(agent.addresses)}")
             serving()

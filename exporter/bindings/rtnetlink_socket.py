@@ -216,7 +216,7 @@ class Requester:
                 continue
             for message in nl.messages(data, len(data)):
                 if message.sequence != self._sequence:
-                    continue  # left over from a question that timed out
+                    continue  # left over from a request that timed out
                 if message.type in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
                     code = nl.error_code(data, message.start, message.end)
                     if code:

@@ -11,7 +11,7 @@ from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
 from exporter.site.landing import DEFAULT_RANGE, RANGES, render_page
 from exporter.site.landing import HEADERS as LANDING_HEADERS
 from exporter.site.landing_data import LandingData
-from exporter.web.message import Request, Response, text_response
+from exporter.web.http_message import Request, Response, text_response
 
 #: The smallest body that is compressed: a smaller one fits one packet anyway. Bytes.
 _MIN_COMPRESSED = 1400

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from exporter.web.http_message import Handler, Request, Response, text_response
 from exporter.web.log_limit import LogLimiter
-from exporter.web.message import Handler, Request, Response, text_response
 
 Task = asyncio.Task[None]
 

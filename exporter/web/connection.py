@@ -17,8 +17,8 @@ import h11
 
 from exporter.logs import event
 from exporter.web.admission import Admission
+from exporter.web.http_message import Request, Response, path_of, text_response
 from exporter.web.linger import linger
-from exporter.web.message import Request, Response, path_of, text_response
 from exporter.web.tls_stream import TlsStream
 
 _log = logging.getLogger(__name__)

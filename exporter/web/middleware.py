@@ -19,9 +19,9 @@ from exporter.web.authentication import (
     BusyError,
     GuessingError,
 )
+from exporter.web.http_message import Handler, Request, Response, text_response
 from exporter.web.live_configuration import LiveWebConfig
 from exporter.web.log_limit import LogLimiter
-from exporter.web.message import Handler, Request, Response, text_response
 from exporter.web.rate_limit import TokenBucket
 
 _log = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from typing import Any
 from exporter.logs import event
 from exporter.web.admission import Admission, Limits
 from exporter.web.connection import READ_BYTES, Connection
+from exporter.web.http_message import Handler
 from exporter.web.listening import Address, listen
 from exporter.web.log_limit import LimitedLogger
-from exporter.web.message import Handler
 from exporter.web.tls import Tls
 from exporter.web.tls_stream import HandshakeError, TlsStream
 

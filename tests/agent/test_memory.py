@@ -9,7 +9,7 @@ from requirements_here import require
 
 PROGRAM = """
 import resource, sys, threading
-from exporter.agent.memory import tune
+from exporter.agent.memory_tuning import tune
 
 def use():
     "Twice what a page of 1,000 links takes on its way: pieces, and chunks of them."

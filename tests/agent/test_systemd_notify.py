@@ -22,7 +22,7 @@ from exporter.agent.systemd import Notifier
 from exporter.model import Family, Interface, Notification, NotificationType
 from exporter.settings.schema import Settings, WebSettings
 from exporter.sources.contract import Health, SourceClosed
-from exporter.web.message import Request, Response, text_response
+from exporter.web.http_message import Request, Response, text_response
 from exporter.web.server import WebServer
 
 

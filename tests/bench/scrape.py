@@ -21,7 +21,7 @@ from support.debian import program
 from support.namespace import Namespace
 from support.waiting import wait_until
 
-from exporter.agent import memory
+from exporter.agent import memory_tuning
 from exporter.exposition.negotiation import Format
 from exporter.metrics.collector import CatalogueCollector
 from fleet import flapping, fleet
@@ -57,7 +57,7 @@ def run(size: Size) -> None:
 
 def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     world = World(links)
-    memory.tune()  # as the agent does
+    memory_tuning.tune()  # as the agent does
     first = _cpu(lambda: world.page.chunks(Format.TEXT))
     megabytes = sum(map(len, world.page.chunks(Format.TEXT))) / 1e6
     world.page.chunks(Format.TEXT, gzip=True)

@@ -429,7 +429,7 @@ def test_timers_of_one_interface_cost_no_parsing_of_others(
     assert requester.neighbor_parameters_of(nl.AF_INET, 4711) is None
 
 
-def test_a_refused_question_raises_the_kernels_errno(
+def test_a_refused_request_raises_the_kernels_errno(
     requester: Requester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only "no such device" means absence; the rest is an error."""

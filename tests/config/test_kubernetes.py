@@ -19,7 +19,7 @@ from support.prometheus import needed
 
 from exporter.settings.schema import Settings
 from exporter.site.routes import Routes
-from exporter.web.message import Request
+from exporter.web.http_message import Request
 
 FOLDER = CONFIG / "kubernetes"
 OBJECTS: list[dict[str, Any]] = [

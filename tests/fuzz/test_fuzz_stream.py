@@ -58,7 +58,7 @@ class Pipeline:
 
     def answer(self) -> None:
         """No link that is asked about exists any more."""
-        for index in [*self.table.questions, *(self.table.departing or ())[1:]]:
+        for index in [*self.table.requests, *(self.table.departing or ())[1:]]:
             self.replies.no_link(index, 1, 1.7e9 + self.now, self.now)
         self.apply()
 

@@ -9,7 +9,7 @@ from support.landing import FixedLanding
 from exporter.exposition.negotiation import Format
 from exporter.site.landing_data import LandingData
 from exporter.site.routes import Routes
-from exporter.web.message import Request, Response, path_of
+from exporter.web.http_message import Request, Response, path_of
 
 BIG = b"# HELP x y\n" * 1000
 OPENMETRICS = "application/openmetrics-text"

@@ -14,7 +14,7 @@ from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
-from exporter.sources.linux import questions
+from exporter.sources.linux import requests
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.rows import Key, Timers
@@ -446,7 +446,7 @@ def test_a_netconf_without_settings_is_asked_about() -> None:
 
 
 def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
-    """DELADDR is the only trace of disable_ipv6; however many, one question is enough."""
+    """DELADDR is the only trace of disable_ipv6; however many, one request is enough."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     for _ in range(3):
@@ -461,7 +461,7 @@ def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
 
 
 def test_an_answer_has_its_place_among_the_notifications() -> None:
-    """What was queued before a question is older than the answer: one change is told once."""
+    """What was queued before a request is older than the answer: one change is told once."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     for number in range(9):
@@ -478,7 +478,7 @@ def test_an_answer_has_its_place_among_the_notifications() -> None:
 
 
 @pytest.mark.parametrize(("flags", "family"), [(0, nl.AF_INET6), (RUNNING, nl.AF_INET)])
-def test_addresses_that_go_for_other_reasons_cost_no_question(flags: int, family: int) -> None:
+def test_addresses_that_go_for_other_reasons_cost_no_request(flags: int, family: int) -> None:
     """On a link that is down addresses go because of that, and IPv4's say nothing."""
     host = Host().having(2, b"eth0", flags)
     host.tell(nl.RTM_DELADDR, build.address(family, 2))
@@ -657,7 +657,7 @@ def test_what_exists_at_the_start_is_no_addition() -> None:
     host = Host()
     host.table.opening = True
     host.kernel.links = {2: build.link(2, b"old")}
-    host.questions.list_links(0.0)
+    host.requests.list_links(0.0)
     host.netconf(V4, 3)
     host.link(3, b"new", conf6=None)
     host.settle()
@@ -861,7 +861,7 @@ def test_no_such_device_may_be_older_than_the_notification_before_it(again: bool
         host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
 
     if again:
-        host.questions.list_links(host.now)
+        host.requests.list_links(host.now)
         host.drain()
         host.kernel.slip = make
     host.load(*host.kernel.links.values()) if not again else host.settle()
@@ -879,7 +879,7 @@ def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
         host.kernel.links = whole  # what is asked singly is there
 
     host.kernel.links = next(dumps)
-    host.questions.list_links(host.now)
+    host.requests.list_links(host.now)
     for links in dumps:
         host.drain()
         host.kernel.links = links
@@ -896,10 +896,10 @@ def test_dumps_that_are_always_interrupted_come_to_an_end() -> None:
     host.kernel.interruptions = 1000
     host.load(build.link(2), build.link(3))
     assert {n.ifindex for n in host.take()} == {2, 3}
-    assert host.kernel.requests == [None] * questions.DUMP_TRIES
+    assert host.kernel.requests == [None] * requests.DUMP_TRIES
 
 
-# -- questions --------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
@@ -910,43 +910,43 @@ def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     host.kernel.queue.clear()
     host.ask()
     assert host.kernel.requests == [2]
-    deadline = host.questions.next_deadline()
+    deadline = host.requests.next_deadline()
     assert deadline is not None
     host.now = deadline
     host.settle()
     assert host.kernel.requests == [2, 2]
-    assert host.questions.next_deadline() is None
+    assert host.requests.next_deadline() is None
 
 
-def test_an_answer_to_a_forgotten_question_is_nobodys() -> None:
+def test_an_answer_to_a_forgotten_request_is_nobodys() -> None:
     """After a loss everything is listed; what was asked before is no notification either."""
     host = Host().having(2, b"eth0", RUNNING)
     host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.ask()
     host.lose()
     (late,) = host.kernel.queue
-    assert host.questions.is_answer(*nl.reply_to(late))
+    assert host.requests.is_answer(*nl.reply_to(late))
     host.kernel.links[2] = build.link(2, b"eth0")
     host.drain()
     assert host.said == []
 
 
-def test_somebody_elses_request_is_no_question_of_ours() -> None:
+def test_somebody_elses_request_is_no_request_of_ours() -> None:
     """A notification carries port and sequence of whoever caused it: both must be ours."""
     host = Host()
-    host.questions.list_links(0.0)
+    host.requests.list_links(0.0)
     (sequence, port), *_ = (nl.reply_to(data) for data in host.kernel.queue)
-    assert host.questions.is_answer(sequence, port)
-    assert not host.questions.is_answer(sequence, port + 1)
-    assert not host.questions.is_answer(sequence + 1, port)
-    assert not host.questions.is_answer(sequence - 1, port)
-    assert not host.questions.is_answer(0, 0)
+    assert host.requests.is_answer(sequence, port)
+    assert not host.requests.is_answer(sequence, port + 1)
+    assert not host.requests.is_answer(sequence + 1, port)
+    assert not host.requests.is_answer(sequence - 1, port)
+    assert not host.requests.is_answer(0, 0)
 
 
-def test_few_questions_are_under_way_at_a_time() -> None:
+def test_few_requests_are_under_way_at_a_time() -> None:
     """The answers to all must not overrun a small receive buffer."""
     host = Host()
-    host.questions = questions.Questions(host.kernel, host.table, host.health, 4 * 2304 * 3)
+    host.requests = requests.Requests(host.kernel, host.table, host.health, 4 * 2304 * 3)
     for index in range(2, 12):
         host.having(index, b"eth%d" % index, RUNNING)
         host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, index))
@@ -957,8 +957,8 @@ def test_few_questions_are_under_way_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("failing", ["sending", "the answer"])
-def test_a_question_that_fails_is_counted_and_asked_again(failing: str) -> None:
-    """No memory for a question, or for its answer, stops nothing."""
+def test_a_request_that_fails_is_counted_and_asked_again(failing: str) -> None:
+    """No memory for a request, or for its answer, stops nothing."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
@@ -971,7 +971,7 @@ def test_a_question_that_fails_is_counted_and_asked_again(failing: str) -> None:
     host.ask()
     assert host.health.errors == {"read": 1}
     assert host.said == []
-    deadline = host.questions.next_deadline()
+    deadline = host.requests.next_deadline()
     assert deadline is not None
     host.now = deadline
     host.settle()
@@ -984,7 +984,7 @@ def test_a_dump_that_fails_says_why(failing: str) -> None:
     host = Host().having(2)
     if failing == "sending":
         host.kernel.errors.append(OSError(errno.ENOBUFS, "No buffer space available"))
-    host.questions.list_links(host.now)
+    host.requests.list_links(host.now)
     if failing == "the answer":
         sequence, port = nl.reply_to(host.kernel.queue[0])
         refusal = (nl.NLMSG_ERROR, build.error(errno.EBUSY))
@@ -993,15 +993,15 @@ def test_a_dump_that_fails_says_why(failing: str) -> None:
     elif failing == "silence":
         host.kernel.queue.clear()
         host.ask()
-        assert host.questions.error is None
-        deadline = host.questions.next_deadline()
+        assert host.requests.error is None
+        deadline = host.requests.next_deadline()
         assert deadline is not None
         host.now = deadline
         host.ask()
-    assert host.questions.error is not None
-    assert not host.questions.listing
+    assert host.requests.error is not None
+    assert not host.requests.listing
     host.list_links()
-    assert host.questions.error is None
+    assert host.requests.error is None
     assert host.said == []
 
 
@@ -1138,7 +1138,7 @@ class Flapping:
         if self.losing:
             self.losing = False
             self.host.lose()
-            self.host.questions.list_links(self.host.now)
+            self.host.requests.list_links(self.host.now)
         self.host.ask()
         self.count()
 
@@ -1147,7 +1147,7 @@ class Flapping:
         self.host.drain()
         if not self.losing:
             self.kernel.slip = self.linkwatch
-            self.host.questions.list_links(self.host.now)
+            self.host.requests.list_links(self.host.now)
             self.kernel.slip = lambda: None
         self.count()
 
@@ -1279,7 +1279,7 @@ def test_malformed_answers_never_raise(
     """Nor do answers that say anything at all, to whatever was asked."""
     host = Host().having(2, b"eth0", RUNNING)
     if dump:
-        host.questions.list_links(host.now)
+        host.requests.list_links(host.now)
     else:
         host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
         host.ask()

@@ -26,7 +26,7 @@ from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, Receiver, subscri
 from exporter.clock import Clock
 from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
 from exporter.sources.contract import SourceClosed
-from exporter.sources.linux import questions
+from exporter.sources.linux import requests
 from exporter.sources.linux import source as linux
 from exporter.sources.linux.neighbor_timers import TimerReader
 from exporter.sources.linux.source import LinuxSource
@@ -261,15 +261,15 @@ def test_nothing_falls_between_subscribing_and_listing(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What happens before the first list is complete is listed; after it, it is told."""
-    list_links = questions.Questions.list_links
+    list_links = requests.Requests.list_links
 
-    def early(self: questions.Questions, now: float) -> None:
-        monkeypatch.setattr(questions.Questions, "list_links", list_links)
+    def early(self: requests.Requests, now: float) -> None:
+        monkeypatch.setattr(requests.Requests, "list_links", list_links)
         namespace.ip("link add name early type ifb")
         list_links(self, now)
         namespace.ip("link add name meanwhile type ifb")
 
-    monkeypatch.setattr(questions.Questions, "list_links", early)
+    monkeypatch.setattr(requests.Requests, "list_links", early)
     with opened(namespace) as source:
         listener = Listener(namespace, source)
         assert {"early", "meanwhile"} < {i.link.name for i in source.interfaces()}
@@ -585,14 +585,14 @@ def test_what_is_told_during_a_resync_is_not_inferred(
     connected_pairs(namespace, 1)
     with opened(namespace, buffer_bytes=1 << 16) as source:
         listener = Listener(namespace, source)
-        list_links = questions.Questions.list_links
+        list_links = requests.Requests.list_links
 
-        def disturbed(self: questions.Questions, now: float) -> None:
-            monkeypatch.setattr(questions.Questions, "list_links", list_links)
+        def disturbed(self: requests.Requests, now: float) -> None:
+            monkeypatch.setattr(requests.Requests, "list_links", list_links)
             list_links(self, now)
             namespace.ip("link add name late type ifb")
 
-        monkeypatch.setattr(questions.Questions, "list_links", disturbed)
+        monkeypatch.setattr(requests.Requests, "list_links", disturbed)
         namespace.batch(flaps("a0", 100))
         listener.until(lambda: source.health.resyncs, "the resync")
         listener.finish()
@@ -642,15 +642,15 @@ def test_an_overrun_during_a_list_begins_it_again(
     with opened(namespace, buffer_bytes=8192) as source:
         transitions = Transitions(source, namespace)
         listener = Listener(namespace, source)
-        list_links = questions.Questions.list_links
+        list_links = requests.Requests.list_links
         storms = [flaps("a0", 50), flaps("a1", 50)]
 
-        def overrun(self: questions.Questions, now: float) -> None:
+        def overrun(self: requests.Requests, now: float) -> None:
             list_links(self, now)
             if storms:
                 namespace.batch(storms.pop())
 
-        monkeypatch.setattr(questions.Questions, "list_links", overrun)
+        monkeypatch.setattr(requests.Requests, "list_links", overrun)
         namespace.batch(flaps("a0", 50))
         listener.until(lambda: source.health.resyncs, "the resync")
         settled(listener, transitions, names)
@@ -705,7 +705,7 @@ def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
         agree(source, namespace)
 
 
-# -- questions --------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------
 
 
 def test_a_comparison_that_fails_is_counted_and_made_again(
@@ -1154,7 +1154,7 @@ def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
     collector.join()
 
 
-@pytest.mark.parametrize("failing", ["subscribe", "TimerReader", "Receiver", "Questions"])
+@pytest.mark.parametrize("failing", ["subscribe", "TimerReader", "Receiver", "Requests"])
 def test_an_open_that_fails_leaves_nothing_open(
     inside: Namespace, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

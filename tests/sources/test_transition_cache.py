@@ -74,7 +74,7 @@ class Twins:
         said = self.quick.drain()
         assert said == self.plain.drain()
         assert self.quick.interfaces() == self.plain.interfaces()
-        assert self.quick.questions == self.plain.questions
+        assert self.quick.requests == self.plain.requests
         return said
 
     def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
@@ -186,15 +186,15 @@ def test_two_looks_of_a_link_are_told_apart() -> None:
 
 
 def test_a_lost_address_has_the_link_asked_about_each_time() -> None:
-    """What raises a question is no transition, however often it came without consequence."""
+    """What raises a request is no transition, however often it came without consequence."""
     twins = having(3)
     for _ in range(8):
         twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
         twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
         twins.take()
-        assert twins.quick.questions == {3: False}
+        assert twins.quick.requests == {3: False}
         twins.answer(build.link(3, flags=RUNNING))
-        assert twins.quick.questions == {}
+        assert twins.quick.requests == {}
     twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
     twins.answer(build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1)))
     lost = twins.take()[-1]

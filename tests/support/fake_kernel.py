@@ -1,4 +1,4 @@
-"""A kernel that tells of links and answers questions about them, all into one queue.
+"""A kernel that tells of links and answers requests about them, all into one queue.
 
 What is in the queue is bytes, as rtnetlink has them. A test says what the kernel tells, and
 when the queue is emptied.
@@ -13,7 +13,7 @@ from exporter.model import FAMILIES, Family, Notification, NotificationType
 from exporter.sources.contract import Health
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.questions import Questions
+from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 from support import messages as build
 
@@ -33,13 +33,13 @@ class Kernel:
         #: Every link as an answer shows it: the body of its RTM_NEWLINK.
         self.links: dict[int, bytes] = {}
         self.queue: list[bytes] = []
-        #: The index of each question about a link; ``None`` for a dump.
+        #: The index of each request about a link; ``None`` for a dump.
         self.requests: list[int | None] = []
         #: How many of the next dumps are interrupted.
         self.interruptions = 0
         #: Raised by the next requests.
         self.errors: list[OSError] = []
-        #: The errno that answers the next questions about links.
+        #: The errno that answers the next requests about links.
         self.refusals: list[int] = []
         #: Called between the moment for which a dump or a "no such device" is true and the
         #: moment in which it is queued.
@@ -89,7 +89,7 @@ class Kernel:
 
 
 class Host:
-    """A table of links, and a kernel that tells it things and answers its questions."""
+    """A table of links, and a kernel that tells it things and answers its requests."""
 
     def __init__(
         self, families: Collection[Family] = FAMILIES, reuse: IndexReuse | None = None
@@ -99,7 +99,7 @@ class Host:
         self.table.opening = False
         self.health = Health()
         self.cache = TransitionCache(self.table)
-        self.questions = Questions(self.kernel, self.table, self.health, 1 << 20)
+        self.requests = Requests(self.kernel, self.table, self.health, 1 << 20)
         self.now = 0.0
 
     # -- what the source does ---------------------------------------------------------------
@@ -112,8 +112,8 @@ class Host:
             data, size = datagram + _ROOM, len(datagram)
             self.now += MOMENT
             times = 1000 + self.now, self.now
-            if self.questions.is_answer(*nl.reply_to(data)):
-                self.questions.receive(data, size, *times)
+            if self.requests.is_answer(*nl.reply_to(data)):
+                self.requests.receive(data, size, *times)
             elif not self.cache.repeat(data, size, *times):
                 for message in nl.messages(data, size):
                     if message.type in nl.MESSAGE_NAMES:
@@ -121,28 +121,28 @@ class Host:
 
     def ask(self) -> None:
         """Ask what is to be asked."""
-        self.questions.ask(self.now)
+        self.requests.ask(self.now)
 
     def settle(self) -> None:
-        """Ask and take the answers until there are no more questions."""
+        """Ask and take the answers until there are no more requests."""
         for _ in range(100):
             self.ask()
             self.drain()
-            if not (self.table.questions or self.questions.listing or self.table.departing):
+            if not (self.table.requests or self.requests.listing or self.table.departing):
                 self.ask()
                 return
-        raise AssertionError(f"still to ask: {self.table.questions}")
+        raise AssertionError(f"still to ask: {self.table.requests}")
 
     def list_links(self) -> None:
         """List all links, and end what was left open."""
-        self.questions.list_links(self.now)
+        self.requests.list_links(self.now)
         self.settle()
         self.table.opening = self.table.doubtful = False
 
     def lose(self) -> None:
         """The receive buffer overflowed."""
         self.table.lose()
-        self.questions.forget()
+        self.requests.forget()
 
     def take(self) -> list[Notification]:
         """What it amounted to since the last time."""

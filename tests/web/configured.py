@@ -12,8 +12,8 @@ from support import certificates
 from support.waiting import DEADLINE
 
 from exporter.web.admission import Limits
+from exporter.web.http_message import Handler
 from exporter.web.live_configuration import LiveWebConfig
-from exporter.web.message import Handler
 from exporter.web.middleware import WebConfigMiddleware
 from exporter.web.server import WebServer
 

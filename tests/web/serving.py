@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from support.waiting import DEADLINE
 
 from exporter.web.admission import Limits
-from exporter.web.message import Handler, Request, Response
+from exporter.web.http_message import Handler, Request, Response
 from exporter.web.server import WebServer
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,7 +14,7 @@ from support.agent import Agent
 from support.waiting import wait_until
 
 from exporter.web.admission import Limits
-from exporter.web.message import Request, Response
+from exporter.web.http_message import Request, Response
 from exporter.web.server import WebServer
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"

@@ -20,9 +20,9 @@ from exporter.errors import SettingsError
 from exporter.site.landing_data import LandingData
 from exporter.site.routes import Routes
 from exporter.web.configuration import RateLimit
+from exporter.web.http_message import Request, Response
 from exporter.web.live_configuration import LiveWebConfig, _read
 from exporter.web.log_limit import LogLimiter
-from exporter.web.message import Request, Response
 from exporter.web.rate_limit import TokenBucket
 
 USERS = f"basic_auth_users: {{alice: {HASH_4}}}\n"

@@ -19,8 +19,8 @@ from support.namespace import Namespace
 from support.waiting import DEADLINE, wait_until
 
 from exporter.web.admission import Limits
+from exporter.web.http_message import Request, Response
 from exporter.web.listening import Address, ListenError
-from exporter.web.message import Request, Response
 from exporter.web.server import WebServer
 
 

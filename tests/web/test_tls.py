@@ -22,7 +22,7 @@ from support.waiting import DEADLINE, NEVER, wait_until, without_waiting
 
 from exporter.errors import SettingsError
 from exporter.web.admission import Limits
-from exporter.web.message import Request, Response
+from exporter.web.http_message import Request, Response
 
 V = ssl.TLSVersion
 CLIENT_AUTH = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"

@@ -2,7 +2,7 @@
 
 `notifications` and `replies` say which change a message is; here it is made. An IP interface is
 the kernel's per-family object on a link (in_device, inet6_dev). What is to be asked stands in
-`LinkTable.questions`.
+`LinkTable.requests`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LinkTable:
         self.out: list[Notification] = []
         #: Links to ask about. True: what the answer shows is inferred, because no notification
         #: told of it.
-        self.questions: dict[int, bool] = {}
+        self.requests: dict[int, bool] = {}
         #: Until everything was listed once: what is found was so before, and is not counted.
         self.opening = True
         #: Notifications were lost, and not everything was listed since.
@@ -71,7 +71,7 @@ class LinkTable:
 
     def resolved_link(self, index: int) -> LinkState | None:
         """Return a link, to read only, unless something about it is still pending."""
-        if self.departing is not None or index in self.questions:
+        if self.departing is not None or index in self.requests:
             return None
         return self._links.get(index)
 
@@ -149,7 +149,7 @@ class LinkTable:
         """Note an IP interface on a known link, to add once a message describes its settings."""
         link.arrived[family] = Arrival(link.connected, link.mtu, [forwarding])
         link.trackers[family] = CarrierTracker(link.counters)
-        self.questions.setdefault(link.ifindex, False)
+        self.requests.setdefault(link.ifindex, False)
 
     def _add_arrived(self, link: LinkState, message: nl.LinkMessage | None) -> None:
         """Add what arrived, as it was then, if the message describes it.
@@ -218,7 +218,7 @@ class LinkTable:
             link.cached_state = None
             self._reuse.end(link.type, index, link.reuse)
         self._announced.pop(index, None)
-        self.questions.pop(index, None)
+        self.requests.pop(index, None)
 
     def set_timers(self, timers: dict[Key, Timers], time: float, instant: float) -> None:
         """Update the neighbor timers of all IP interfaces, which are read beside the stream."""

@@ -68,7 +68,7 @@ class Notifications:
                 known = table.link(address[1])
                 # On a link that is down, addresses go because it went down.
                 if known is not None and (known.cached_state or known).flags6 & nl.IFF_UP:
-                    table.questions.setdefault(address[1], False)
+                    table.requests.setdefault(address[1], False)
 
     def _link_message(self, type_: int, message: nl.LinkMessage) -> None:
         table, index = self._table, message.ifindex
@@ -113,4 +113,4 @@ class Notifications:
         elif netconf.forwarding is not None:
             table.set_forwarding(link, family, netconf.forwarding)
         elif family is Family.IPV6 and not netconf.attributes:
-            table.questions.setdefault(index, False)
+            table.requests.setdefault(index, False)

@@ -43,18 +43,18 @@ class Replies:
         index = message.ifindex
         self._dumped.add(index)
         if self._table.mentioned_since(request, index):
-            self._table.questions[index] = True
+            self._table.requests[index] = True
         else:
             self._apply(message, time, instant, inferred=True)
 
     def end_dump(self) -> None:
         """Ask about the links that are known and were in no dump since `begin_dump`."""
         for index in self._table.indexes() - self._dumped:
-            self._table.questions[index] = True
+            self._table.requests[index] = True
 
     def link(self, message: nl.LinkMessage, time: float, instant: float) -> None:
         """Apply the answer about one link."""
-        inferred = self._table.questions.pop(message.ifindex, True)
+        inferred = self._table.requests.pop(message.ifindex, True)
         self._apply(message, time, instant, inferred=inferred)
 
     def no_link(self, index: int, request: int, time: float, instant: float) -> None:

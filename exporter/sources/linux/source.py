@@ -2,7 +2,7 @@
 
 Subscribe, then list, then go on receiving: in any other order a change falls between. The
 list is asked for through the socket that listens, so that each answer has its place among the
-notifications (see `questions` and `replies`). Nothing is read ahead of them or behind.
+notifications (see `requests` and `replies`). Nothing is read ahead of them or behind.
 
 Loss is possible and is never silent. When the socket's buffer overflows, the next receive
 fails with ENOBUFS, once; until the queue is *empty* the kernel drops everything that comes,
@@ -42,9 +42,9 @@ from exporter.model import FAMILIES, Family, Interface, Notification, Notificati
 from exporter.sources.contract import Health, SourceClosed
 from exporter.sources.linux.index_reuse import IndexReuse, index_reuse_of
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.message_trace import traced
 from exporter.sources.linux.neighbor_timers import TimerReader
-from exporter.sources.linux.questions import Questions
-from exporter.sources.linux.trace import traced
+from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 
 assert sys.platform == "linux"  # for mypy: the rest does not exist elsewhere
@@ -149,7 +149,7 @@ class LinuxSource:
             reuse = IndexReuse(index_reuse_of(namespace_id(listener)))
             self._table = LinkTable(self._families, reuse)
             self._cache = TransitionCache(self._table)
-            self._questions = Questions(listener, self._table, self.health, size)
+            self._requests = Requests(listener, self._table, self.health, size)
             self._list_first(listener)
             self._table.drain()  # what exists at the start is not an addition
             self._listener, self._wake = listener, wake
@@ -224,7 +224,7 @@ class LinuxSource:
                 self._list_links(now)
         elif now >= self._next_reconcile:
             self._list_links(now)
-        self._questions.ask(now)
+        self._requests.ask(now)
 
     def _drain(self, listener: socket.socket) -> bool:
         """Apply what is queued; True when the queue is empty, False after a full batch."""
@@ -252,18 +252,18 @@ class LinuxSource:
             delay = self.health.receive_delay_seconds or 0.0
             self.health.receive_delay_seconds = delay + instant - self._looked - LOOK_SECONDS
         self._looked = instant
-        repeat, messages, questions = self._cache.repeat, self.health.messages, self._questions
-        asked = questions.outstanding
+        repeat, messages, requests = self._cache.repeat, self.health.messages, self._requests
+        asked = requests.outstanding
         if log.isEnabledFor(logging.DEBUG):
-            datagrams = traced(datagrams, self._table.out, questions.is_answer)
+            datagrams = traced(datagrams, self._table.out, requests.is_answer)
         count = 0
         try:
             for data, size, sender in datagrams:
                 count += 1
                 if sender:  # only the kernel (0) speaks for the kernel
                     self.health.count_error("foreign_message")
-                elif asked and size <= DATAGRAM_BYTES and questions.is_answer(*nl.reply_to(data)):
-                    questions.receive(data, size, time, instant)
+                elif asked and size <= DATAGRAM_BYTES and requests.is_answer(*nl.reply_to(data)):
+                    requests.receive(data, size, time, instant)
                 elif name := repeat(data, size, time, instant):
                     messages[name] += 1
                 elif size > DATAGRAM_BYTES:
@@ -280,7 +280,7 @@ class LinuxSource:
         """Apply a datagram that the cache does not know."""
         for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
-            if name is not None and not self._questions.is_answer(message.sequence, message.port):
+            if name is not None and not self._requests.is_answer(message.sequence, message.port):
                 self.health.messages[name] += 1
                 self._cache.apply(message, data, size, time, instant)
 
@@ -290,7 +290,7 @@ class LinuxSource:
         dues = (
             now + LOOK_SECONDS,
             self._next_resync if self._must_list else self._next_reconcile,
-            self._questions.next_deadline(),
+            self._requests.next_deadline(),
             deadline,
         )
         until = max(now, min(due for due in dues if due is not None))
@@ -319,8 +319,8 @@ class LinuxSource:
             self._turn(listener)
             if self._closed:
                 raise SourceClosed
-            if self._questions.error is not None:
-                raise self._questions.error
+            if self._requests.error is not None:
+                raise self._requests.error
             if not self._table.opening:
                 return
             if self._empty:
@@ -331,7 +331,7 @@ class LinuxSource:
         """Ask for all links and timers."""
         self._must_list, self._listing = False, True  # a loss from here on asks for the next list
         self._next_resync, self._next_reconcile = now + RESYNC_SECONDS, now + RECONCILE_SECONDS
-        self._questions.list_links(now)
+        self._requests.list_links(now)
         try:
             self._timers.ask()
         except OSError as error:
@@ -339,12 +339,12 @@ class LinuxSource:
 
     def _check_list(self, now: float) -> None:
         """End the listing when everything was answered, or was not."""
-        error = self._questions.error
+        error = self._requests.error
         if error is not None:
             self._listing, self._must_list = False, True
             self.health.count_error("list")
             event(log, logging.WARNING, "Listing the interfaces failed, trying again", error=error)
-        elif not self._questions.listing and (self._timed or not self._table.opening):
+        elif not self._requests.listing and (self._timed or not self._table.opening):
             self._listing = False
             if self._table.doubtful:
                 self.health.resyncs = (self.health.resyncs or 0) + 1
@@ -386,4 +386,4 @@ class LinuxSource:
         """Note that messages are missing: all answers are void, and everything must be listed."""
         self._must_list, self._listing = True, False
         self._table.lose()
-        self._questions.forget()
+        self._requests.forget()

@@ -4,7 +4,7 @@ Whoever asks on another socket gets an answer that is ahead of the notifications
 or behind; nobody can say which. An answer in the same queue has its place (see `replies`).
 
 The kernel answers at once, into the queue. Only an overrun loses an answer; a deadline has the
-question repeated. Few questions are under way at a time, so that the answers do not overrun the
+request repeated. Few requests are under way at a time, so that the answers do not overrun the
 queue themselves; a dump never does, because the kernel goes on with it as the queue is emptied.
 
 Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_netlink.c
@@ -35,7 +35,7 @@ _MOST_UNDER_WAY = 64
 _REPLY_BYTES = 2304
 
 
-class Questions:
+class Requests:
     """Keeps what was asked, and hands the answers to a table of links. Thread: one."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Questions:
         # and in another network namespace a socket may have this one's port.
         self._first = int.from_bytes(os.urandom(4))
         self._last = 0  # the number of the latest request
-        #: Questions about one link under way: index and deadline by the number of the request.
+        #: Requests about one link under way: index and deadline by the number of the request.
         self._under_way: dict[int, tuple[int, float]] = {}
         self._asked: set[int] = set()
         #: The number of the dump under way; 0: none.
@@ -72,8 +72,8 @@ class Questions:
 
     @property
     def listing(self) -> bool:
-        """Whether a dump is under way, or questions that it has raised."""
-        return bool(self._dump or self._again) or any(self._table.questions.values())
+        """Whether a dump is under way, or requests that it has raised."""
+        return bool(self._dump or self._again) or any(self._table.requests.values())
 
     def next_deadline(self) -> float | None:
         """Return when to call `ask` again, at the latest."""
@@ -98,10 +98,10 @@ class Questions:
                 self._forget(request)
         if self._again:
             self._begin_dump(now)
-        questions = self._table.questions
+        requests = self._table.requests
         if self._table.departing is not None:
-            questions.setdefault(self._table.departing[1], False)
-        for index in questions:
+            requests.setdefault(self._table.departing[1], False)
+        for index in requests:
             if len(self._asked) >= self._most:
                 break
             if index not in self._asked:
@@ -152,7 +152,7 @@ class Questions:
     # -- answers ----------------------------------------------------------------------------
 
     def is_answer(self, sequence: int, port: int) -> bool:
-        """Whether a message with these numbers answers a question, be it a forgotten one."""
+        """Whether a message with these numbers answers a request, be it a forgotten one."""
         return port == self._port and 0 < ((sequence - self._first) & 0xFFFFFFFF) <= self._last
 
     def receive(self, data: nl.Buffer, size: int, time: float, instant: float) -> None:
