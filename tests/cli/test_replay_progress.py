@@ -102,7 +102,7 @@ def test_a_long_replay_is_logged_now_and_then(
     source = ReplaySource(str(recording), recorded_pace=True)
     source.open()
     with module.replay_progress(source):
-        source.receive(None)
+        source.receive(0)
         wait_until(lambda: len(caplog.records) >= 3)
         source.close()
     told = caplog.records[-1]

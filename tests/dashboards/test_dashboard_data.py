@@ -358,6 +358,14 @@ def test_tables_merge(world: World, name: str, by: str) -> None:
         assert set().union(*found) <= columns, panel["title"]
 
 
+def once(value: float) -> bool:
+    """Whether 28 events were counted once, and not for each family.
+
+    increase() extrapolates: by how much depends on when a busy machine was scraped.
+    """
+    return 27 <= value < 1.5 * 28
+
+
 @every_store
 def test_the_fleet_shows_what_happened(world: World, store: str) -> None:
     """The numbers are those of the churn: which devices, how many hosts together, what was lost."""
@@ -377,9 +385,9 @@ def test_the_fleet_shows_what_happened(world: World, store: str) -> None:
     # Agents of one host, though there are three of them.
     assert last("Hosts at once")[0].value == 1
     worst = last("Most disconnections")
-    # Its peer was switched off and on 28 times; and what increase() extrapolates beyond.
+    # Its peer was switched off and on 28 times.
     assert devices(worst) == {"b0"}
-    assert all(27 <= row.value <= 32 for row in worst)
+    assert all(once(row.value) for row in worst)
     worst = last("Most disconnections", interfaces=ALL)
     # c0 is switched off first each time, which does not count here; d0 then loses its carrier.
     assert devices(worst) >= {"b0", "d0"}
@@ -413,8 +421,8 @@ def test_the_host_shows_what_happened(world: World, store: str) -> None:
         assert 0 < last("Figures by interface", "B")[device,] < 1
     # Somebody switched a0 off and on, 28 times; so its peer lost its carrier as often.
     lost, off = last("Figures by interface", "D"), last("Figures by interface", "E")
-    assert 27 <= lost["b0",] <= 32, "one cable, one event"
-    assert 27 <= off["a0",] <= 32
+    assert once(lost["b0",]), "one cable, one event"
+    assert once(off["a0",])
     assert lost["a0",] == off["b0",] == 0
     both = last("Figures by interface", "D", by=EACH_FAMILY)
     assert both["b0", "ipv4"] == pytest.approx(lost["b0",], abs=2)
