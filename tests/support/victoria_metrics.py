@@ -26,6 +26,8 @@ class VictoriaMetrics(PrometheusApi):
                 f"-httpListenAddr=127.0.0.1:{self.port}",
                 # Otherwise the newest half minute is hidden.
                 "-search.latencyOffset=0s",
+                # A scrape that comes late on a busy machine is no gap.
+                "-search.minStalenessInterval=10s",
             ],
             stdout=self.log,
             stderr=self.log,
