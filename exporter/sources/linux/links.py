@@ -92,6 +92,18 @@ class LinkTable:
             link.leave_cached_state()
         return link
 
+    def changing_by(self, message: nl.LinkMessage) -> LinkState | None:
+        """Return the link that a message describes, which is about to change, if it is known.
+
+        After a loss another link may have taken over the index of a known one, which is then
+        deleted. Without a loss, its deletion would have been heard.
+        """
+        link = self.changing(message.ifindex)
+        if link is not None and self.doubtful and link.is_another(message):
+            self.remove_link(message.ifindex, inferred=True)
+            return None
+        return link
+
     def adopt(self, message: nl.LinkMessage) -> LinkState:
         """Add a new link, as yet without IP interfaces."""
         index = message.ifindex

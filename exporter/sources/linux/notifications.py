@@ -85,16 +85,13 @@ class Notifications:
             self._new_link(message)
 
     def _new_link(self, message: nl.LinkMessage) -> None:
-        table, index = self._table, message.ifindex
-        link = table.changing(index)
-        if link is not None and table.doubtful and link.is_another(message):
-            table.remove_link(index, inferred=True)
-            link = None
+        table = self._table
+        link = table.changing_by(message)
         if link is not None:
             table.describe(link, message)
         else:
             link = table.adopt(message)
-            for family in table.pop_announced(index):
+            for family in table.pop_announced(message.ifindex):
                 table.add(link, family)
 
     def _new_netconf(self, family: Family, netconf: nl.NetconfMessage) -> None:

@@ -79,10 +79,7 @@ class Replies:
         existing = [f for f in FAMILIES if confs[f] is not None and f in table.families]
         table.begin(time, instant, inferred=inferred)
         self._resolve_departure(index, existing)
-        link, announced = table.changing(index), []
-        if link is not None and table.doubtful and link.is_another(message):
-            table.remove_link(index, inferred=True)
-            link = None
+        link, announced = table.changing_by(message), []
         if link is None:
             link, announced = table.adopt(message), table.pop_announced(index)
         else:
