@@ -107,7 +107,7 @@ def _run(
     def enough() -> bool:
         passed = time.monotonic() - began
         done = passed >= seconds and len(uses) >= SAMPLES
-        return done and (_growth(uses) <= TOLERANCE or passed >= PATIENCE * seconds)
+        return done and (not _grew(uses) or passed >= PATIENCE * seconds)
 
     with trouble.going_on():
         while not enough() and agent.process.poll() is None:
@@ -137,11 +137,7 @@ def _settled(agent: Agent) -> Metrics:
         page = agent.scrape()
         # A group that is no longer configured keeps its counters.
         seen[:] = [(page.devices() ^ devices) - {"waves"}, page.sum("ip_interfaces_connected")]
-        return (
-            page
-            if not seen[0] and page.sum("ip_interfaces_connected") == 2 * len(devices)
-            else None
-        )
+        return page if seen == [set(), 2 * len(devices)] else None
 
     try:
         return wait_until(settled, pause=0.5)
@@ -215,18 +211,26 @@ def _pushed(agent: Agent, namespace: Namespace, trouble: Trouble, figures: Figur
             figures.wrong.append(f"{signal}: {counts[2]} failed")
 
 
-def _growth(uses: list[Use]) -> float:
-    """MiB by which the median of the last third exceeds that of the middle one."""
+def _thirds(uses: list[Use]) -> tuple[list[Use], list[Use]]:
+    """The middle third and the last."""
     third = len(uses) // 3
-    middle = statistics.median(use.rss for use in uses[third : 2 * third])
-    return statistics.median(use.rss for use in uses[2 * third :]) - middle
+    return uses[third : 2 * third], uses[2 * third :]
+
+
+def _memory(uses: list[Use]) -> tuple[float, float]:
+    """The median memory of the middle third and of the last. Unit: MiB."""
+    middle, last = _thirds(uses)
+    return statistics.median(use.rss for use in middle), statistics.median(use.rss for use in last)
+
+
+def _grew(uses: list[Use]) -> bool:
+    middle, last = _memory(uses)
+    return last - middle > TOLERANCE
 
 
 def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     """Compare the middle third with the last, and the end with the beginning."""
-    third = len(uses) // 3
-    middle, last = uses[third : 2 * third], uses[2 * third :]
-    rss = [statistics.median(use.rss for use in part) for part in (middle, last)]
+    middle, last = _thirds(uses)
     threads = [max(use.threads for use in part) for part in (middle, last)]
     open_now = [max(use.descriptors for use in part) for part in (middle, last)]
     kept = quiet.descriptors + SIGNALS
@@ -234,12 +238,12 @@ def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     end = Use.of(agent)
     figures.add(
         "RSS, MiB: alone, then in the middle and last third",
-        *(f"{v:.1f}" for v in (quiet.rss, *rss)),
+        *(f"{v:.1f}" for v in (quiet.rss, *_memory(uses))),
     )
     figures.add("RSS, MiB, at the end alone again", f"{end.rss:.1f}")
     figures.add("threads", quiet.threads, *threads, end.threads)
     figures.add("file descriptors", quiet.descriptors, *open_now, end.descriptors)
-    if _growth(uses) > TOLERANCE:
+    if _grew(uses):
         figures.wrong.append("memory grew")
     if {*threads, end.threads} != {quiet.threads}:
         figures.wrong.append("the number of threads changed")
