@@ -602,6 +602,29 @@ def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("flags", "port", "told"),
+    [
+        (RUNNING, {}, False),
+        (UP, {}, True),
+        (RUNNING | nl.IFF_SLAVE, {"master": 9, "slave_kind": b"bond"}, True),
+    ],
+    ids=["soon ready", "no carrier", "port of a bond"],
+)
+def test_ipv6_that_is_switched_on_is_told_unless_it_is_ready_soon(
+    flags: int, port: dict[str, Any], told: bool
+) -> None:
+    """The row tells of it in a moment where the link works and nothing keeps IPv6 out."""
+    host = Host().having(2, b"eth0", flags & ~RUNNING, flags6=0, **port)
+    host.link(2, b"eth0", flags, flags6=0, **port)
+    (v6,) = [n for n in host.take() if n.family is V6] or [None]
+    assert (v6 is not None) is told
+    for i in host.table.interfaces():
+        assert i.status.enabled is (i.family is V4 or told), i
+    host.link(2, b"eth0", UP, flags6=0)
+    assert all(i.status.enabled for i in host.table.interfaces())
+
+
 def test_without_counters_nothing_is_proven() -> None:
     """Kernels before 4.16 count no carriers; that is not the same as none."""
     host = Host().having(2, b"eth0", RUNNING, counts=None)

@@ -115,7 +115,6 @@ def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
             (NotificationType.PARAMETER, Family.IPV4),
             (NotificationType.PARAMETER, Family.IPV6),
             (NotificationType.PARAMETER, Family.IPV4),
-            (NotificationType.REFRESH, Family.IPV6),  # switched on, but not ready yet
             (NotificationType.PARAMETER, Family.IPV6),
         ]
     assert twins.looked_up - seen == 96 * 5

@@ -262,11 +262,12 @@ class LinkTable:
         known = link.interfaces[family]
         before, after = known.parameters, link.row(family)
         status = link.status_of(family)
-        # Why it is disconnected matters only while it is and its link does not work: otherwise
+        follows = link.follows_carrier(family)
+        # Why it is disconnected matters only while it is, and not where its link works: there
         # the row will say the rest in a moment.
-        status_changed = status != known.status and (
-            status.enabled != known.status.enabled or not (after.connected or status.works)
-        )
+        same = status.enabled == known.status.enabled
+        row_follows = status.works if same else follows and link.connected
+        status_changed = status != known.status and not (after.connected or row_follows)
         beside = renamed or status_changed
         type_, transition = (NotificationType.REFRESH if beside else None), None
         if after is not before and after != before:
@@ -276,7 +277,6 @@ class LinkTable:
                 transition = after.connected
         flaps = 0
         tracker = link.trackers[family]
-        follows = link.follows_carrier(family)
         carrier = bool(link.flags & nl.IFF_LOWER_UP)
         if not (follows and tracker.follows):
             tracker.restart(link.counters, follows=follows)
