@@ -1,16 +1,24 @@
 """ip-interface-exporter: counts every change of a computer's IP interfaces and publishes it.
 
-A notification goes down this list, one package a step; imports go the other way only::
+The route of a notification::
+
+    Linux, Windows → bindings → sources → monitor → metrics → exposition → site → web → a scrape
+                                             │         └────→ otel → an OTLP receiver
+                                             └─ observers: otel (events), a recording
 
     bindings    the systems' own names: iphlpapi.dll, rtnetlink
     sources     notifications from Windows, Linux or a recording
     monitor     from notifications to exact counts
     metrics     every metric, declared once, and the snapshot it is read from
-    exposition  the scrape page (or `otel`: what is pushed)
-    site, web   the routes and the landing page; the HTTP server below them
+    exposition  the scrape page
+    site        the routes, and the landing page
+    web         an HTTP server that knows no metric
+    otel        what is pushed: notifications as events, and the metrics
 
-`agent` assembles the parts and runs them, `cli` has the commands. Beside the route: `notify`,
-the documented Windows API for Python programs; `settings`, the flags and files.
+Beside the route: `agent` assembles these parts and runs them, `cli` has the commands, `settings`
+the flags and files. `notify` is the documented Windows API for Python programs; it has sources of
+its own. Imports go against the arrows, but for those of `web`, which `site` imports: pyproject.toml
+has the layers.
 
 Public are `watch`, `exporter.notify` (with the types of `exporter.model`) and the command line;
 everything else is internal. Glossary:
@@ -40,7 +48,7 @@ from typing import TYPE_CHECKING
 from exporter.version import __version__
 
 if TYPE_CHECKING:
-    from exporter.metrics.standalone import Watch
+    from exporter.metrics.watch import Watch
 
 __all__ = ["__version__", "watch"]
 
@@ -74,7 +82,7 @@ def watch(
     Raises ValueError for an invalid argument, and OSError where there is no source. The entry
     raises OSError if the system refuses.
     """
-    from exporter.metrics.standalone import Watch, settings_of  # keeps the import of exporter cheap
+    from exporter.metrics.watch import Watch, settings_of  # keeps the import of exporter cheap
 
     return Watch(
         settings_of(

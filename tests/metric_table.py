@@ -1,4 +1,4 @@
-"""The README's tables of metrics, from the catalogue.
+"""The README's tables of metrics, from the catalog.
 
 ``python tests/metric_table.py --update`` writes them into README.md.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from exporter.metrics.catalogue import (  # noqa: E402 - found by the line above
+from exporter.metrics.catalog import (  # noqa: E402 - found by the line above
     CORE_PARAMETERS,
     EXPORTER_METRICS,
     HOST_METRICS,
@@ -46,7 +46,7 @@ def table(metrics: Iterable[Metric]) -> str:
 
 
 def updated(text: str) -> str:
-    """README.md with its tables as the catalogue has them. Raises LookupError."""
+    """README.md with its tables as the catalog has them. Raises LookupError."""
     for name, metrics in TABLES.items():
         begin, end = f"<!-- metrics: {name} -->\n", f"\n<!-- end of metrics: {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)

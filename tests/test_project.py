@@ -1,5 +1,6 @@
 """What .github and the other files for contributors say is so."""
 
+import ast
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,10 @@ from exporter.settings.schema import OPTIONS
 
 GITHUB = PROJECT / ".github"
 DOCUMENTS = sorted(GITHUB.glob("*.md"))
+EXPORTER = PROJECT / "exporter"
+PACKAGES = sorted(path.parent for path in EXPORTER.rglob("__init__.py"))
+#: The modules below all packages say what they are by their names.
+GROUND = {"clock", "errors", "logs", "model", "version"}
 
 
 def document(path: Path) -> Any:
@@ -39,6 +44,20 @@ def test_every_flag_that_is_named_exists(file: Path) -> None:
     """A flag of the exporter is one of --help."""
     named = set(re.findall(r"--([a-z]+\.[a-z-]+)", file.read_text(encoding="utf-8")))
     assert named <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_the_caption_of_a_package_names_its_modules(package: Path) -> None:
+    """Who reads the start of a package learns of each module, under the name that it has."""
+    caption = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
+    assert caption
+    words = set(re.findall(r"\b[a-z_]+\b", caption))
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert (modules | packages) - words - GROUND == set()
+    known = {path.stem for path in EXPORTER.rglob("*.py")} | {path.name for path in PACKAGES}
+    named = {name for word in re.findall(r"`([a-z_.]+)`", caption) for name in word.split(".")}
+    assert named - known - {"exporter", "watch"} == set()
 
 
 def test_no_two_test_modules_have_the_same_name() -> None:

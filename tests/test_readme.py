@@ -19,8 +19,8 @@ TEXT = metric_table.README.read_text(encoding="utf-8")
 HELP = (metric_table.PROJECT / "tests/settings/data/help.txt").read_text(encoding="utf-8")
 
 
-def test_the_metric_tables_are_the_catalogue() -> None:
-    """Each metric of the catalogue stands in README.md, with its type, labels and meaning."""
+def test_the_metric_tables_are_the_catalog() -> None:
+    """Each metric of the catalog stands in README.md, with its type, labels and meaning."""
     assert metric_table.updated(TEXT) == TEXT, "run: python tests/metric_table.py --update"
 
 

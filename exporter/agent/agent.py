@@ -18,7 +18,7 @@ from exporter.errors import SettingsError
 from exporter.exposition.page import Page
 from exporter.exposition.process_metrics import ProcessMetrics
 from exporter.logs import event
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer

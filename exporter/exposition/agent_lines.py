@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.exposition.negotiation import Format
 from exporter.exposition.text_format import exemplar_text, header, labels, sample
-from exporter.metrics.catalogue import AgentMetric, HistogramMetric
+from exporter.metrics.catalog import AgentMetric, HistogramMetric
 from exporter.metrics.snapshot import Snapshot
 from exporter.monitor.series import Exemplar
 

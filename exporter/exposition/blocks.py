@@ -21,7 +21,7 @@ from exporter.exposition.series_lines import (
     most_common_growth,
     time_cell,
 )
-from exporter.metrics.catalogue import SeriesMetric
+from exporter.metrics.catalog import SeriesMetric
 from exporter.model import Interface
 from exporter.monitor.series import Growth, SeriesSet
 
@@ -65,7 +65,7 @@ class Block:
 
     def __init__(self, metrics: int) -> None:
         #: By position of the metric. A metric that depends on time has a template there, see
-        #: `cells.time_cell`, and its lines from `time_lines`.
+        #: `series_lines.time_cell`, and its lines from `time_lines`.
         self.columns = [Column() for _ in range(metrics)]
         #: The interface as it was rendered last, by slot: its labels come from it, too.
         self._rows: list[Interface | None] = []

@@ -21,7 +21,7 @@ from exporter.exposition.compression import GzipChunk, gzipped
 from exporter.exposition.negotiation import Format
 from exporter.exposition.series_lines import SecondsText
 from exporter.exposition.text_format import header
-from exporter.metrics.catalogue import EXPORTER_METRICS, HOST_METRICS, SeriesMetric
+from exporter.metrics.catalog import EXPORTER_METRICS, HOST_METRICS, SeriesMetric
 from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.monitor.series import SeriesSet
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from exporter.exposition.text_format import escape_label, format_value, labels
-from exporter.metrics.catalogue import IDENTITY, SeriesMetric, identity
+from exporter.metrics.catalog import IDENTITY, SeriesMetric, identity
 from exporter.monitor.series import STATES, Growth, SeriesSet, nanoseconds, seconds_at
 
 #: Stands in a template for the value that most samples have: no text in UTF-8 has this byte.

@@ -1,4 +1,4 @@
-"""Every metric, declared once in `catalogue`, and the `snapshot` it is read from.
+"""Every metric, declared once in `catalog`, and the `snapshot` it is read from.
 
-`collector.CatalogueCollector` gives them to a prometheus_client registry.
+`collector` gives them to a prometheus_client registry, and `watch` to that of another program.
 """

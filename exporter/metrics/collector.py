@@ -1,4 +1,4 @@
-"""The catalogue as a prometheus_client collector, for programs with a registry of their own.
+"""The catalog as a prometheus_client collector, for programs with a registry of their own.
 
 The tests compare the scrape page with it: prometheus_client's encoders must print from this
 collector what `exposition` prints from its cache.
@@ -12,7 +12,7 @@ from prometheus_client import samples
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.catalogue import (
+from exporter.metrics.catalog import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,
@@ -25,7 +25,7 @@ from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.monitor.series import Exemplar
 
 
-class CatalogueCollector(Collector):
+class CatalogCollector(Collector):
     """Register it in a CollectorRegistry. Thread: any."""
 
     def __init__(self, read: Callable[[], Snapshot], metrics: Sequence[SeriesMetric]) -> None:

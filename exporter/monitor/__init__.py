@@ -1,6 +1,9 @@
 """From notifications to exact counts.
 
 Read `thread` (the monitor thread), `state` (the reducer), `series_table` (which series set an
-interface has), `series` (the numbers of one); `recording_writer` writes what it observes to a file.
-Internal.
+interface has) and `series` (the numbers of one). `history` remembers the latest changes for the
+landing page.
+
+The monitor thread hands each batch, with what it changed, to its observers: `recording_writer`,
+`otel.push`, the command watch. `describe` puts a change into words. Internal.
 """

@@ -19,6 +19,10 @@ Where the documentation is silent: the callbacks of a handle come one at a time,
 none merged, on a thread of its own; the first can come before the registering call returns; an
 exception of a callback is logged and counted, and the next callback comes.
 
+This package is for programs; the agent does not use it. A registration (`handle`) has a source of
+its own, from `exporter.sources`. `linux` and `windows` answer the reads; `types` has what they
+return.
+
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/
 """
 

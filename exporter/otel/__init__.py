@@ -1,9 +1,12 @@
-"""The OTLP push: notifications as span events or log events, and the catalogue as metrics.
+"""The OTLP push: notifications as span events or log events, and the catalog as metrics.
 
-Read `push` (the parts together), then `workers` (a thread for each signal), `sender` and
-`counts`. `spans` (with `episodes`), `log_events` and `metrics` encode a signal each, with the
-`attributes` and the `resource`. `destinations` reads the configuration, `exporters` makes the
-library's exporters, and `library_log` takes what the library logs.
+`push` puts the parts together. The route of a batch: the monitor thread calls `push`, which
+queues it in `workers` (a thread for each signal); an encoder (`spans`, `log_events`, `metrics`)
+makes requests of it, which `sender` gives to an exporter of the OTLP library (`exporters`) and
+counts (`counts`).
+
+The encoders use `attributes` and `resource`, those of notifications also `episodes` and
+`trace_ids`. `destinations` reads the configuration; `library_log` replaces the library's log.
 
 Without an endpoint nothing of OpenTelemetry is imported: only `push` imports the modules that
 import it. Internal.

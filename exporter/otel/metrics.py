@@ -1,4 +1,4 @@
-"""Encodes the catalogue as OTLP metrics, with the names, labels and values of a scrape.
+"""Encodes the catalog as OTLP metrics, with the names, labels and values of a scrape.
 
 The data points are created directly, because the SDK's observable instruments have no
 histogram, keep reporting deleted series, and merge all attribute sets beyond 2,000. A metric
@@ -29,7 +29,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from exporter import __version__
-from exporter.metrics.catalogue import (
+from exporter.metrics.catalog import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from exporter.clock import Clock
 from exporter.errors import SettingsError
 from exporter.logs import event
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import COUNTED_TYPES, Notification
 from exporter.monitor.state import Delta

@@ -1,4 +1,8 @@
-"""Where notifications come from: this system, or a recording."""
+"""Where notifications come from: this system, or a recording.
+
+`contract` is what a source has to do. `linux` and `windows` are the systems' sources, `replay`
+is that of a recording, in the format of `recording`. Internal.
+"""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def check(expression: str) -> None:
 
 @every_rule
 def test_names_only_what_is_declared(rule: Rule) -> None:
-    """An expression parses, and its metrics and labels are the catalogue's or recorded here."""
+    """An expression parses, and its metrics and labels are the catalog's or recorded here."""
     check(rule.body["expr"])
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
 from exporter.exposition.process_metrics import ProcessMetrics
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,

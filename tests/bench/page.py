@@ -4,7 +4,7 @@ import random
 import time
 
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,

@@ -23,7 +23,7 @@ from support.waiting import wait_until
 
 from exporter.agent import memory_tuning
 from exporter.exposition.negotiation import Format
-from exporter.metrics.collector import CatalogueCollector
+from exporter.metrics.collector import CatalogCollector
 from fleet import flapping, fleet
 
 SHARES = (0, 0.01, 0.1, 1)
@@ -73,7 +73,7 @@ def _rendered(links: int, rounds: int) -> tuple[object, ...]:
     zipped = after(0, True), after(0.01, True)
     held = world.longest_lock_ms()
     registry = CollectorRegistry()
-    registry.register(CatalogueCollector(world.read, world.metrics))
+    registry.register(CatalogCollector(world.read, world.metrics))
     library = _cpu(lambda: generate_latest(registry))
     return links, megabytes, first, *plain, *zipped, held, library
 

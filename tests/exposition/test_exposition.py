@@ -18,8 +18,8 @@ from support.rendering import rendered
 
 from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
-from exporter.metrics.collector import CatalogueCollector
+from exporter.metrics.catalog import series_metrics
+from exporter.metrics.collector import CatalogCollector
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,
@@ -84,7 +84,7 @@ class Fixture:
         metrics = series_metrics(all_parameters=True)
         self.page = Page(self.read, metrics)
         self.registry = CollectorRegistry()
-        self.registry.register(CatalogueCollector(self.read, metrics))
+        self.registry.register(CatalogCollector(self.read, metrics))
 
     def read(self) -> Snapshot:
         """The state now."""

@@ -13,7 +13,7 @@ from support.waiting import wait_until
 
 from exporter.exposition.negotiation import Format
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor

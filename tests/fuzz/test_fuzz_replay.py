@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.rendering import rendered
 
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import Notification
 from exporter.monitor.state import State

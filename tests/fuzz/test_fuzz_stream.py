@@ -9,7 +9,7 @@ from support.rendering import rendered
 
 from exporter.bindings import rtnetlink as nl
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import FAMILIES
 from exporter.monitor.state import State

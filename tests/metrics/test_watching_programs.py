@@ -13,7 +13,7 @@ from support.namespace import Namespace
 from support.waiting import DEADLINE, wait_until
 
 import exporter
-from exporter.metrics.standalone import settings_of
+from exporter.metrics.watch import settings_of
 from exporter.model import Interface
 from exporter.settings.schema import CollectorSettings
 from exporter.sources.contract import SourceClosed

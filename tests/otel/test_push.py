@@ -254,7 +254,7 @@ def test_headers_and_compression_come_from_the_environment(
     assert seen == {("Bearer abc", None): 1, (None, "m"): 1}
 
 
-def test_metrics_are_those_of_the_catalogue(receiver: Receiver, protocol: str) -> None:
+def test_metrics_are_those_of_the_catalog(receiver: Receiver, protocol: str) -> None:
     """Counters are cumulative sums, gauges gauges, histograms histograms; nothing is renamed."""
     state = State()
     row = Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(True, 1500, None, False))

@@ -16,7 +16,7 @@ from support.rendering import rendered
 from support.waiting import DEADLINE
 
 from exporter.exposition.page import Page
-from exporter.metrics.catalogue import series_metrics
+from exporter.metrics.catalog import series_metrics
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.model import (
     FAMILIES,

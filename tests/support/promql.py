@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import promql_parser as promql
 
-from exporter.metrics.catalogue import (
+from exporter.metrics.catalog import (
     EXPORTER_METRICS,
     HOST_METRICS,
     IDENTITY,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-from exporter.metrics.catalogue import series_metrics
-from exporter.metrics.collector import CatalogueCollector
+from exporter.metrics.catalog import series_metrics
+from exporter.metrics.collector import CatalogCollector
 from exporter.metrics.snapshot import BuildInfo, Snapshot
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor
@@ -30,7 +30,7 @@ class Watch:
     """
 
     #: A collector of all metrics, for a `prometheus_client.CollectorRegistry`. Thread: any.
-    collector: CatalogueCollector
+    collector: CatalogCollector
 
     def __init__(self, settings: CollectorSettings) -> None:
         self._source = system_source(settings.family, settings.receive_buffer_bytes)
@@ -40,7 +40,7 @@ class Watch:
             __version__, revision(), platform.python_version(), self._source.backend, namespace()
         )
         metrics = series_metrics(self._source.backend, all_parameters=settings.all_parameters)
-        self.collector = CatalogueCollector(self._read, metrics)
+        self.collector = CatalogCollector(self._read, metrics)
 
     def __repr__(self) -> str:
         return f"<Watch source={self._source!r} ready={self._monitor.ready.is_set()}>"
