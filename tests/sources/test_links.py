@@ -13,7 +13,14 @@ from support.fake_kernel import MOMENT, Host
 from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
-from exporter.model import FAMILIES, Family, Notification, NotificationType, make_luid
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Notification,
+    NotificationType,
+    OperStatus,
+    make_luid,
+)
 from exporter.sources.linux import requests
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
@@ -622,6 +629,25 @@ def test_ipv6_that_is_switched_on_is_told_unless_it_is_ready_soon(
     for i in host.table.interfaces():
         assert i.status.enabled is (i.family is V4 or told), i
     host.link(2, b"eth0", UP, flags6=0)
+    assert all(i.status.enabled for i in host.table.interfaces())
+
+
+def test_the_cause_of_ipv6_that_its_bond_keeps_out_is_not_that_of_before() -> None:
+    """Its row does not follow the carrier, so that its status alone tells that the link works."""
+    port = {"master": 9, "slave_kind": b"bond", "flags6": 0}
+    host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, **port)
+    for flags, status in ((UP, OperStatus.DOWN), (RUNNING, OperStatus.UP)):
+        host.link(2, b"eth0", flags | nl.IFF_SLAVE, **port)
+        assert {i.status.oper_status for i in host.table.interfaces()} == {status}
+
+
+def test_ipv6_that_was_switched_on_during_a_loss_and_is_not_ready_is_told() -> None:
+    """Of a loopback that is too small for IPv6 no further message comes, though it works."""
+    host = Host().having(1, b"lo", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1), flags6=0)
+    host.lose()
+    host.kernel.links[1] = build.link(1, b"lo", RUNNING, mtu=1279, flags6=0)
+    host.list_links()
+    host.settle()
     assert all(i.status.enabled for i in host.table.interfaces())
 
 

@@ -264,9 +264,8 @@ class LinkTable:
         status = link.status_of(family)
         follows = link.follows_carrier(family)
         # Why it is disconnected matters only while it is, and not where its link works: there
-        # the row will say the rest in a moment.
-        same = status.enabled == known.status.enabled
-        row_follows = status.works if same else follows and link.connected
+        # the row will say the rest in a moment. What a comparison still finds may stay so.
+        row_follows = follows and status.works and not self._inferring
         status_changed = status != known.status and not (after.connected or row_follows)
         beside = renamed or status_changed
         type_, transition = (NotificationType.REFRESH if beside else None), None
