@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import parse_qs
 
 from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
-from exporter.site.landing import DEFAULT_RANGE, RANGES, render_page
+from exporter.site.landing import DEFAULT_RANGE, RANGES
 from exporter.site.landing import HEADERS as LANDING_HEADERS
-from exporter.site.landing_data import LandingData
+from exporter.site.landing_pages import Landing, LandingPages
 from exporter.web.http_message import Request, Response, text_response
 
 #: The smallest body that is compressed: a smaller one fits one packet anyway. Bytes.
 _MIN_COMPRESSED = 1400
 
 _GZIPPED = (("Content-Encoding", "gzip"),)
-
-
-class Landing(Protocol):
-    """The data of the landing page."""
-
-    def version(self, range_seconds: float) -> str:
-        """Return what changes with the content of the page."""
-
-    def data(self, range_seconds: float, *, everything: bool) -> LandingData:
-        """Return the data now."""
 
 
 class Render(Protocol):
@@ -37,7 +27,7 @@ class Render(Protocol):
 
 
 class Routes:
-    """The handler of all requests. Thread: any; it calls its arguments in the same thread.
+    """The handler of all requests. Thread: one at a time; it calls its arguments in the same.
 
     Their exceptions pass through; the server turns them into a 500.
     """
@@ -48,11 +38,12 @@ class Routes:
         unready: Callable[[], str],
         landing: Landing,
         telemetry_path: str = "/metrics",
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`unready` returns why the agent is not ready, or "". `telemetry_path` begins with /."""
         self._render = render
         self._unready = unready
-        self._landing_page = landing
+        self._landing_pages = LandingPages(landing, telemetry_path, monotonic)
         self._telemetry_path = telemetry_path
         self._routes: dict[str, Callable[[Request], Response]] = {
             "/": self._landing,
@@ -85,16 +76,15 @@ class Routes:
         query = parse_qs(request.query, keep_blank_values=True, max_num_fields=10)
         name = query.get("range", [""])[-1]
         seconds = RANGES.get(name, RANGES[DEFAULT_RANGE])
-        etag = f'"{self._landing_page.version(seconds)}"'
-        if request.header("if-none-match") == etag:
-            return Response(304, (("ETag", etag),))
-        headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"), ("ETag", etag))
-        data = self._landing_page.data(seconds, everything="all" in query)
-        body = render_page(data, self._telemetry_path, etag)
-        if len(body) < _MIN_COMPRESSED or not accepts_gzip(request.header("accept-encoding")):
-            return Response(200, headers, body)
-        # Level 1: the default, 6, blocks the event loop three times as long.
-        return Response(200, (*headers, *_GZIPPED), gzip.compress(body, 1, mtime=0))
+        known = request.header("if-none-match").removeprefix("W/")  # of a proxy that compresses
+        everything = "all" in query
+        page = self._landing_pages.get(seconds, everything=everything, known=known)
+        if page is None:
+            return Response(304, (("ETag", known),))
+        headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"), ("ETag", page.etag))
+        if len(page.body) < _MIN_COMPRESSED or not accepts_gzip(request.header("accept-encoding")):
+            return Response(200, headers, page.body)
+        return Response(200, (*headers, *_GZIPPED), page.compressed)
 
     def _healthy(self, _: Request) -> Response:
         return text_response(200, "healthy")
