@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ipaddress
 import os
 import time
 from collections import Counter, OrderedDict
@@ -37,6 +38,9 @@ _Key = tuple[bytes, bytes, bytes]
 
 #: Wrong passwords that a client may have compared in so many seconds.
 MAX_GUESSES, GUESS_SECONDS = 5, 60.0
+
+#: A host has all the addresses of its IPv6 network of this length.
+_IPV6_PREFIX = 64
 
 
 class BusyError(Exception):
@@ -79,6 +83,7 @@ class Authenticator:
         admitted = self._cached(key)
         if admitted is not None:
             return admitted
+        client = counted_as(client)
         guesses = self._guesses.count(client)
         if guesses >= MAX_GUESSES:
             raise GuessingError
@@ -104,6 +109,23 @@ class Authenticator:
         if key in self._right:
             return True
         return False if key in self._wrong else None
+
+
+def counted_as(client: str) -> str:
+    """Return what guesses from an address are counted by: the address, or its IPv6 network.
+
+    A host chooses its IPv6 addresses freely within a /64: RFC 4291, section 2.5.1. An IPv4
+    address that is written as an IPv6 one is counted as itself.
+    """
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:  # not known
+        return client
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), _IPV6_PREFIX), strict=False))
 
 
 class _Guesses:

@@ -22,6 +22,7 @@ from exporter.web.authentication import (
     Authenticator,
     BusyError,
     GuessingError,
+    counted_as,
     parse_basic,
 )
 
@@ -233,6 +234,41 @@ def test_guesses_of_a_client_are_bounded(compared: list[bytes]) -> None:
         assert not await authenticator.admits(USERS, guesses[-1], "192.0.2.1")
 
     asyncio.run(attack())
+
+
+@pytest.mark.parametrize(
+    ("client", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+        ("@socket", "@socket"),
+    ],
+)
+def test_guesses_are_counted_by_what_a_host_cannot_choose(client: str, counted: str) -> None:
+    """Guesses count for an IPv4 address, or for the /64 of an IPv6 address."""
+    assert counted_as(client) == counted
+
+
+def test_another_address_of_the_same_network_gives_no_more_guesses(compared: list[bytes]) -> None:
+    """Who takes a new IPv6 address for each guess is refused like who keeps one."""
+    authenticator = Authenticator(10)
+
+    async def attack() -> None:
+        for number in range(MAX_GUESSES):
+            guess = basic(b"alice", b"%d" % number)
+            assert not await authenticator.admits(USERS, guess, f"2001:db8::{number:x}")
+        with pytest.raises(GuessingError):
+            await authenticator.admits(USERS, RIGHT, "2001:db8::ffff:1")
+        assert await authenticator.admits(USERS, RIGHT, "2001:db8:0:1::1")
+
+    asyncio.run(attack())
+    assert len(compared) == MAX_GUESSES + 1
 
 
 def test_guesses_at_once_are_bounded_like_guesses_one_by_one(compared: list[bytes]) -> None:
