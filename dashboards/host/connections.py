@@ -69,13 +69,13 @@ def connections(board: dashboard.Dashboard) -> None:
             )
         ),
         graph(
-            "Transitions that polling misses",
-            "Changes of connection in each step (a minute or more). Notified: by notifications. "
-            "Unobserved: no notification showed them, but the system's counters "
+            "Disconnections that polling misses",
+            "Disconnections, meant or not, in each step (a minute or more). Notified: by "
+            "notifications. Unobserved: no notification showed them, but the system's counters "
             "or a comparison prove them. Polled: what a gauge shows that is only scraped.",
             "short",
-            over_time(f"sum({grown(TRANSITIONS, RATE)})", "notified"),
-            over_time(f"sum({grown(UNOBSERVED, RATE)})", "unobserved"),
+            over_time(f"sum({grown(TRANSITIONS, RATE, DISCONNECTED)})", "notified"),
+            over_time(f"sum({grown(UNOBSERVED, RATE, DISCONNECTED)})", "unobserved"),
             over_time(f"sum({polled(RATE)})", "polled"),
             size=(8, 8),
         ).interval(MINUTE),

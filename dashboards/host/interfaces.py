@@ -14,11 +14,11 @@ from host.labels import (
     availability,
     disconnected_for,
     disconnections,
+    fallen,
     most,
     polled,
     state,
     switched_off,
-    transitions,
 )
 from parts.frame import row
 from parts.looks import AVAILABILITY, COUNT, GONE, STATE, nothing
@@ -33,8 +33,8 @@ def interfaces(board: dashboard.Dashboard) -> None:
     """Add each interface in figures."""
     down, lost = disconnected_for(RANGE), disconnections()
     mean = f"{down} / ({lost} > 0.5) unless on ({COUNTED}) ({switched_off()} > 0.5)"
-    # `changes` sees no interface that is gone, whose changes were all missed.
-    shown = f"({polled(RANGE)} or 0 * {transitions()})"
+    # An interface that no poll has seen has no gauge: its disconnections were all missed.
+    shown = f"({polled(RANGE)} or 0 * {fallen()})"
     notified = by(OF_INTERFACE, HOST.increase_since_birth(NOTIFICATIONS, RANGE, INTERFACE))
     row(
         board,
@@ -44,8 +44,8 @@ def interfaces(board: dashboard.Dashboard) -> None:
             "Each interface in this range. Disconnected: for how long, switched off or not. Times: "
             "disconnections that nobody meant, those included that no notification showed. Off: "
             "times that somebody switched it off. Mean outage: time by times, of what was not. "
-            "Polls missed: changes of connection that a scraped gauge did not show. Quiet for: "
-            "since the last notification. An interface that is gone stays for as long as the "
+            "Polls missed: disconnections, meant or not, that a scraped gauge did not show. Quiet "
+            "for: since the last notification. An interface that is gone stays for as long as the "
             "agent keeps its counters.",
             NAMES,
             [
@@ -62,7 +62,7 @@ def interfaces(board: dashboard.Dashboard) -> None:
                 Column("Times", lost, COUNT, 0),
                 Column("Off", switched_off(), COUNT, 0),
                 Column("Mean outage", mean, "s", 1, words=(nothing("–"),)),
-                Column("Polls missed", f"clamp_min({transitions()} - {shown}, 0)", COUNT, 0),
+                Column("Polls missed", f"clamp_min({fallen()} - {shown}, 0)", COUNT, 0),
                 Column("Notified", by(COUNTED, notified), COUNT, 0),
                 Column(
                     "Quiet for",

@@ -54,10 +54,11 @@ def grown(metric: str, window: str, *matchers: str) -> str:
     return most(by(OF_INTERFACE, HOST.growth(metric, window, *matchers, INTERFACE)))
 
 
-def transitions() -> str:
-    """Return changes of connection in the range, those included that no notification showed."""
+def fallen() -> str:
+    """Return disconnections in the range, meant or not, and those that no notification showed."""
     shown, proven = (
-        HOST.increase(metric, RANGE, INTERFACE) for metric in (TRANSITIONS, UNOBSERVED)
+        HOST.increase(metric, RANGE, DISCONNECTED, INTERFACE)
+        for metric in (TRANSITIONS, UNOBSERVED)
     )
     return most(by(OF_INTERFACE, f"{shown} + {proven}"))
 
@@ -93,9 +94,12 @@ def state() -> str:
 
 
 def polled(window: str) -> str:
-    """Return the changes of connection that the polled gauge shows."""
-    changes = f"changes({HOST.select('ip_interface_connected', INTERFACE)}[{window}])"
-    return most(by(OF_INTERFACE, changes))
+    """Return the disconnections that the polled gauge shows: how often it fell.
+
+    `changes` would have one more in VictoriaMetrics for each series that begins in the window.
+    """
+    falls = f"resets({HOST.select('ip_interface_connected', INTERFACE)}[{window}])"
+    return most(by(OF_INTERFACE, falls))
 
 
 def seconds(window: str, *matchers: str) -> str:

@@ -19,8 +19,9 @@ GROWTH = (
     [0] * 6 + [1, 0, 0, 3, 1, 1] + [0] * 9 + [24, 0, 0, 0, 1] + [0] * 12 + [2, 0, 0, 0, 0, 1, 0]
 )
 COUNTED = list(accumulate(GROWTH))
-#: A gauge that is switched at each scrape at which they grow.
-SWITCHED = list(accumulate((bool(growth) for growth in GROWTH), lambda one, other: one ^ other))
+#: A gauge that is switched at each scrape at which they grow, and how often it fell until each.
+SWITCHED = [int(on) for on in accumulate(map(bool, GROWTH), lambda one, other: one ^ other)]
+FALLEN = [0, *accumulate(before > after for before, after in pairwise(SWITCHED))]
 
 TARGET = {
     "job": "job",
@@ -32,7 +33,7 @@ TARGET = {
     "by": "device",
 }
 OF_INTERFACE = 'job="job", instance="instance", device="eth0", family="ipv4"'
-#: (title, query, series, its values).
+#: (title, query, series, its values); those of a counter are also how much has happened.
 GRAPHS: list[tuple[str, str, str, list[int]]] = [
     (
         "Disconnections over time",
@@ -47,16 +48,16 @@ GRAPHS: list[tuple[str, str, str, list[int]]] = [
         COUNTED,
     ),
     (
-        "Transitions that polling misses",
+        "Disconnections that polling misses",
         "A",
-        f'ip_interface_transitions_total{{{OF_INTERFACE}, state="connected"}}',
+        f'ip_interface_transitions_total{{{OF_INTERFACE}, state="disconnected"}}',
         COUNTED,
     ),
     (
-        "Transitions that polling misses",
+        "Disconnections that polling misses",
         "C",
         f"ip_interface_connected{{{OF_INTERFACE}}}",
-        [int(on) for on in SWITCHED],
+        SWITCHED,
     ),
     (
         "Outages by length",
@@ -85,9 +86,9 @@ def found(title: str, ref: str) -> Query:
 
 
 def shown(values: list[int], since: int, until: int) -> int:
-    """Return what happened between two times, in seconds: growth, or changes of a gauge."""
-    pairs = list(pairwise(values))[since // SCRAPE : until // SCRAPE]
-    return sum(abs(after - before) for before, after in pairs)
+    """Return what happened between two times, in seconds: growth, or falls of a gauge."""
+    happened = FALLEN if values is SWITCHED else values
+    return happened[until // SCRAPE] - happened[since // SCRAPE]
 
 
 @pytest.mark.parametrize("package", ["prometheus-2", "promtool-3"])
@@ -137,4 +138,53 @@ def test_an_event_is_in_one_step(
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+#: An agent and the next one, which have another label: a gauge that stays, and a counter.
+ROLLED_OUT = {'pod="a"': ("1x19 _x40", "0x9 3x9 _x40"), 'pod="b"': ("_x22 1x37", "_x22 0x37")}
+
+
+@pytest.mark.parametrize("package", ["promtool-3", "victoria-metrics"])
+@pytest.mark.parametrize(
+    ("title", "ref", "expected"),
+    [("Disconnections that polling misses", "C", 0), ("Figures by interface", "G", 3)],
+)
+def test_a_roll_out_is_no_disconnection(
+    package: str, title: str, ref: str, expected: int, tmp_path: Path
+) -> None:
+    """Polling saw none of three disconnections; a series that begins or ends is none, either."""
+    query = found(title, ref)
+    expression = expand(query.expr, TARGET | TIMES.windows(query.panel))
+    series = []
+    for label, (gauge, counter) in ROLLED_OUT.items():
+        of, fell = f"{OF_INTERFACE}, {label}", f'{OF_INTERFACE}, {label}, state="disconnected"'
+        series += [
+            {"series": f"ip_interface_connected{{{of}}}", "values": gauge},
+            {"series": f"ip_interface_transitions_total{{{fell}}}", "values": counter},
+            {
+                "series": f"ip_interface_unobserved_transitions_total{{{fell}}}",
+                "values": counter.replace("3", "0", 1),
+            },
+        ]
+    none = [
+        {
+            "expr": f"round(sum({expression})) or vector(0)",  # `increase` extrapolates
+            "eval_time": f"{step}s",
+            "exp_samples": [{"labels": "{}", "value": expected}],
+        }
+        for step in range(20 * SCRAPE + 7, 58 * SCRAPE, STEP)
+    ]
+    victoria = package == "victoria-metrics"
+    kind = "metricsql_expr_test" if victoria else "promql_expr_test"
+    rules = {"groups": [{"name": "none", "rules": [{"record": "none", "expr": "1"}]}]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))  # vmalert-tool wants one
+    tests = [{"interval": f"{SCRAPE}s", "input_series": series, kind: none}]
+    document = {"rule_files": ["rules.yml"], "tests": tests}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(document))
+    if victoria:
+        command = [needed(package, "vmalert-tool"), "unittest", "--files=test.yml"]
+    else:
+        command = [needed(package, "promtool"), "test", "rules", "test.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
