@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,14 @@ def scraping(agent: Agent, every: float = 0.1) -> Iterator[list[Metrics]]:
 def make_pairs(namespace: Namespace, count: int) -> None:
     """Veth pairs l0-r0, l1-r1, …, all up, and settled: the kernel owes no message any more."""
     namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(count))
-    namespace.batch(f"link set {side}{i} up" for side in "lr" for i in range(count))
+    names = [f"{side}{i}" for side in "lr" for i in range(count)]
+    namespace.batch(f"link set {name} up" for name in names)
+
+    def all_up() -> bool:
+        links = namespace.links()
+        return all(links[name]["operstate"] == "UP" for name in names)
+
+    wait_until(all_up, message="the kernel has settled", pause=0.05)
 
 
 def settled(agent: Agent, count: int) -> Metrics:
@@ -77,6 +85,31 @@ def settled(agent: Agent, count: int) -> Metrics:
 def grown(after: Metrics, before: Metrics, name: str, **labels: str) -> float:
     """How much a counter grew."""
     return after.sum(name, **labels) - before.sum(name, **labels)
+
+
+def all_flaps_counted(
+    agent: Agent, before: Metrics, namespace: Namespace, carriers: dict[str, tuple[int, int]]
+) -> Metrics:
+    """The page once as many transitions as the kernel counts were seen or proven since `before`.
+
+    The agent may still have to read what has happened, and the kernel to tell it.
+    """
+    uncounted: list[object] = []
+
+    def counted() -> Metrics | None:
+        page = agent.scrape()
+        uncounted.clear()
+        for (name, now), family in product(namespace.carrier_counts().items(), BOTH):
+            states = zip(("connected", "disconnected"), now, carriers[name], strict=True)
+            for state, count, then in states if name != "lo" else ():
+                who = {"device": name, "family": family, "state": state}
+                seen = grown(page, before, "ip_interface_transitions_total", **who)
+                proven = grown(page, before, "ip_interface_unobserved_transitions_total", **who)
+                if seen + proven != count - then:
+                    uncounted.append((name, family, state, seen, proven, count - then))
+        return None if uncounted else page
+
+    return wait_until(counted, message=lambda: f"all is counted: {uncounted[:9]}", pause=0.05)
 
 
 def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace) -> None:
@@ -151,28 +184,15 @@ def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
             for _ in range(flaps):
                 lively.batch(f"link set l{i} down" for i in range(pairs))
                 lively.batch(f"link set l{i} up" for i in range(pairs))
-        after = settled(agent, 2 * pairs + 1)
-        wanted = {name: counts for name, counts in lively.carrier_counts().items() if name != "lo"}
+        after = all_flaps_counted(agent, before, lively, carriers)
 
         assert len(pages) > 10
         assert after.sum("ip_interface_exporter_source_overruns_total") == 0
         assert after.sum("ip_interface_exporter_inferred_notifications_total") == 0
-        missing = {}
-        for name, counts in wanted.items():
-            for family in BOTH:
-                for state, now, then in zip(
-                    ("connected", "disconnected"), counts, carriers[name], strict=True
-                ):
-                    who = {"device": name, "family": family, "state": state}
-                    seen = grown(after, before, "ip_interface_transitions_total", **who)
-                    merged = grown(
-                        after, before, "ip_interface_unobserved_transitions_total", **who
-                    )
-                    if seen + merged != now - then:
-                        missing[name, family, state] = seen, merged, now - then
-                    if name.startswith("l"):
-                        assert (seen, merged) == (flaps, 0), (name, family, state)
-        assert not missing
+        for i, family, state in product(range(pairs), BOTH, ("connected", "disconnected")):
+            who = {"device": f"l{i}", "family": family, "state": state}
+            assert grown(after, before, "ip_interface_transitions_total", **who) == flaps, who
+            assert grown(after, before, "ip_interface_unobserved_transitions_total", **who) == 0
         for page in pages:
             assert page.sum("ip_interface_notifications_total") == page.sum(
                 "ip_interface_churn_total"
@@ -180,7 +200,7 @@ def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
 
 
 def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
-    """Stopped while the buffer overflows: a loss is counted, one resync, the state is true."""
+    """Stopped while the buffer overflows: a loss is counted, a resync, and the state is true."""
     make_pairs(lively, 20)
     with Agent("--collector.receive-buffer=64KiB", namespace=lively) as agent:
         settled(agent, 41)
@@ -191,13 +211,14 @@ def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
         lively.batch(["link del l1", "link set l2 mtu 1400", "link add x0 type veth peer name x1"])
         lively.batch(["link set l3 down", "link set r4 down", "link set r4 name new4"])
         agent.process.send_signal(signal.SIGCONT)
-        page = agent.wait_for("ip_interface_exporter_source_resyncs_total", 1)
-        assert page.sum("ip_interface_exporter_source_overruns_total") >= 1
+        wait_until(lambda: agrees(agent.scrape(), lively), message="the state equals ip's")
+        page = agent.scrape()
         assert page.sum("ip_interface_exporter_dropped_notifications_total") > 0
         assert page.sum("ip_interface_exporter_inferred_notifications_total") > 0
-        wait_until(lambda: agrees(agent.scrape(), lively), message="the state equals ip's")
-        assert any("overflowed" in line for line in agent.log)
-        assert agent.scrape().sum("ip_interface_exporter_source_resyncs_total") == 1
+        wait_until(lambda: any("overflowed" in line for line in agent.log))
+        # What the kernel tells later may overflow the small buffer of a busy machine again.
+        overruns = page.sum("ip_interface_exporter_source_overruns_total")
+        assert 1 <= page.sum("ip_interface_exporter_source_resyncs_total") <= overruns
 
 
 def agrees(page: Metrics, namespace: Namespace) -> bool:
@@ -229,19 +250,19 @@ def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) ->
     with Agent(*flags, namespace=lively) as agent:
         agent.wait_for("ip_interface_exporter_source_up", 1)
 
-        def wave() -> None:
+        def wave(number: int) -> Metrics:
             names = range(250)
-            lively.batch(f"link add a{i} type veth peer name b{i}" for i in names)
-            lively.batch(f"link del a{i}" for i in names)
+            lively.batch(f"link add a{i} group 7 type veth peer name b{i}" for i in names)
+            lively.ip("link del group 7")  # one after the other takes the kernel seconds
+            for kind in ("add", "delete"):
+                agent.wait_for("ip_interface_churn_total", number * 500 * 2, type=kind)
+            wait_until(lambda: agent.scrape().devices() == {"lo"}, message="the retention is over")
+            return agent.scrape()
 
-        wave()  # the first one also grows what stays: caches, the interpreter's arenas
-        wait_until(lambda: agent.scrape().devices() == {"lo"})
+        wave(1)  # also grows what stays: caches, the interpreter's arenas
         size, rss = len(agent.get().body), memory(agent)
-        for _ in range(3):
-            wave()
-        page = agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, type="add")
-        agent.wait_for("ip_interface_churn_total", 4 * 500 * 2, type="delete")
-        wait_until(lambda: agent.scrape().devices() == {"lo"})
+        for number in (2, 3, 4):
+            page = wave(number)
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
         assert abs(len(agent.get().body) - size) < 400, "only digits have grown"
         assert memory(agent) - rss < 4096
@@ -366,13 +387,13 @@ def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
     file = tmp_path / "recording.jsonl"
     make_pairs(lively, 2)
     with Agent("record", str(file), namespace=lively) as agent:
-        settled(agent, 5)
+        before = settled(agent, 5)
+        carriers = lively.carrier_counts()
         lively.batch(f"link set l0 {way}" for way in ("down", "up") * 10)
         lively.ip("link set l1 mtu 1400")
         lively.ip("link del l1")
-        live = agent.wait_for("ip_interface_churn_total", 4, type="delete")
-        wait_until(lambda: agent.scrape().sum("ip_interfaces_connected", family="ipv6") == 3)
-        live = agent.scrape()
+        agent.wait_for("ip_interface_churn_total", 4, type="delete")
+        live = all_flaps_counted(agent, before, lively, carriers)
         agent.process.kill()
         agent.process.wait()
     with Agent("replay", str(file)) as agent:
