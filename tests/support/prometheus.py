@@ -48,9 +48,10 @@ class PrometheusApi:
         """The data of an API answer; None while it cannot be had."""
         return (self.answer(path, **arguments) or {}).get("data")
 
-    def value(self, expression: str) -> float | None:
-        """The single value of a query."""
-        data = self.query("query", query=expression)
+    def value(self, expression: str, at: float | None = None) -> float | None:
+        """The single value of a query, now or at a time that is over."""
+        time = {} if at is None else {"time": f"{at:.3f}"}
+        data = self.query("query", query=expression, **time)
         results = data["result"] if data else []
         return float(results[0]["value"][1]) if len(results) == 1 else None
 

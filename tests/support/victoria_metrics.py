@@ -37,7 +37,9 @@ class VictoriaMetrics(PrometheusApi):
     def remote_write(self) -> list[dict[str, Any]]:
         """The section of Prometheus' configuration that writes everything here, soon."""
         url = f"http://127.0.0.1:{self.port}/api/v1/write"
-        return [{"url": url, "queue_config": {"batch_send_deadline": "200ms"}}]
+        # One shard: what is there of a later time tells that all of an earlier one is.
+        queue = {"batch_send_deadline": "200ms", "min_shards": 1, "max_shards": 1}
+        return [{"url": url, "queue_config": queue}]
 
     def __enter__(self) -> Self:
         return self
