@@ -45,6 +45,9 @@ class Pause(NamedTuple):
 
 Step = Ip | Sysctl | Attach | Pause
 
+#: Of a bridge's port. With both ends of a veth as ports, a frame would go round for ever, and take
+#: most of the machine.
+NO_FLOOD = "type bridge_slave flood off mcast_flood off bcast_flood off"
 #: Stand for the names of the two network namespaces.
 HERE, AWAY = "@here", "@away"
 
@@ -181,6 +184,8 @@ class Draft:
         lines = [f"link set {port} master {master}"]
         if self._links.get(master) in ("bond", "team"):  # their ports are down when they come
             lines = [f"link set {port} down", *lines, f"link set {port} up"]
+        if self._links.get(master) == "bridge":
+            lines.append(f"link set {port} {NO_FLOOD}")
         return lines
 
     def _address(self) -> list[str]:
