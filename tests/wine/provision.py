@@ -40,7 +40,7 @@ DONOR = "panda3d==1.10.16"
 WINDOWS = ["--platform", "win_amd64", "--python-version", "3.11", "--only-binary=:all:"]
 
 #: How long Wine waits for a service to report itself, in milliseconds: by default 10,000, in
-#: which a busy machine cannot start a Python.
+#: which a busy machine cannot start a Python. Wine reads it as text and ignores a number.
 CONTROL, PATIENCE = r"HKLM\SYSTEM\CurrentControlSet\Control", "ServicesPipeTimeout"
 
 #: Needed on Windows only: pip on Linux takes them for dependencies of another system.
@@ -148,12 +148,12 @@ def packages() -> None:
 def prefix() -> None:
     """The Windows that the programs see: registry, drives."""
     registry = PREFIX / "system.reg"
-    if registry.exists() and PATIENCE in registry.read_text(errors="replace"):
+    if registry.exists() and f'"{PATIENCE}"="' in registry.read_text(errors="replace"):
         return
     nothing = subprocess.DEVNULL
     for command in (
         ["wineboot", "-i"],
-        ["wine", "reg", "add", CONTROL, "/v", PATIENCE, "/t", "REG_DWORD", "/d", "600000", "/f"],
+        ["wine", "reg", "add", CONTROL, "/v", PATIENCE, "/t", "REG_SZ", "/d", "600000", "/f"],
     ):
         subprocess.run(
             command, check=True, env=environment(), stdin=nothing, stdout=nothing, stderr=nothing
