@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from support.waiting import DEADLINE
+from support.waiting import NEVER
 
 from exporter.clock import SYSTEM, Clock
 from exporter.metrics.snapshot import BuildInfo, Snapshot
@@ -95,7 +95,7 @@ def running(push: Push) -> Iterator[Push]:
     try:
         yield push
     finally:
-        push.stop(DEADLINE)
+        push.stop(NEVER)
 
 
 def balance(push: Push, signal: str = "traces") -> dict[str, int]:

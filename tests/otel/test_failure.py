@@ -171,8 +171,10 @@ def test_it_recovers_when_the_endpoint_comes_back(
             until("exported")
     arrived = len(second.events()) + len(third.events())
     assert arrived == balance(push)["exported"] > 1
-    assert [line.split()[0] for line in log_lines(caplog, WORKS)] == ["traces"] * 2
-    assert len(log_lines(caplog, FAILS)) == 2
+    told_in_turn = [r.getMessage() for r in caplog.records if r.getMessage() in (FAILS, WORKS)]
+    # More often where a machine is so busy that an endpoint seemed to be away.
+    assert told_in_turn[:4] == [FAILS, WORKS, FAILS, WORKS]
+    assert all(one != other for one, other in pairwise(told_in_turn))
     assert_balanced(push)
 
 
@@ -208,9 +210,8 @@ def test_a_certificate_that_is_not_trusted_fails(
         with running(untrusting) as push:
             told(push, [delta()])
             wait_until(lambda: balance(push)["failed"] == 1, message="it failed")
-        # An earlier test's push may still be ending, and say so: its reason is another.
-        why = "CERTIFICATE_VERIFY_FAILED"
-        assert len([line for line in log_lines(caplog, FAILS) if why in line]) == 1
+        (line,) = log_lines(caplog, FAILS)
+        assert "CERTIFICATE_VERIFY_FAILED" in line
         with authority.cert_pem.tempfile() as path:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", path)
             with pushing(settings(receiver.endpoint)) as push:
@@ -326,7 +327,9 @@ def test_what_has_waited_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     with pushing(settings(DOWN, quiet=0.1, retry=0.5)) as push:
         told(push, [delta(0)])
-        wait_until(lambda: push._event_workers[0]._requests, message="a retry")
+        (worker,) = push._event_workers
+        # Or given up already, if the test came late.
+        wait_until(lambda: worker._requests or balance(push)["failed"], message="a retry")
         told(push, [delta(1)])
         wait_until(lambda: balance(push)["failed"] == 2, message="both are given up")
 
