@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _run(
         while not enough() and agent.process.poll() is None:
             uses.append(Use.of(agent))
             time.sleep(min(1.0, seconds / SAMPLES))  # the pace of the samples
-    after = _settled(agent)
+    after = _counted(agent, before, carriers, namespace)
     _pushed(agent, namespace, trouble, figures)
     figures.wrong += trouble.wrong
     for what, count in sorted(trouble.counts.items()):
@@ -123,7 +124,8 @@ def _run(
         "scrape, ms: median, 99 %, maximum",
         ", ".join(f"{times[int(len(times) * q)] * 1e3:.0f}" for q in (0.5, 0.99, 0.999999)),
     )
-    _account(before, after, carriers, namespace, trouble, figures)
+    figures.wrong += _uncounted(before, after, carriers, namespace)
+    _account(before, after, trouble, figures)
     _flat(uses, quiet, agent, figures)
 
 
@@ -145,21 +147,32 @@ def _settled(agent: Agent) -> Metrics:
         raise AssertionError(f"too many or missing, and connected: {seen}") from None
 
 
-def _account(
-    before: Metrics,
-    after: Metrics,
-    carriers: dict[str, tuple[int, int]],
-    namespace: Namespace,
-    trouble: Trouble,
-    figures: Figures,
-) -> None:
-    """Hold the agent's counts against the kernel's and against what was done."""
+def _counted(
+    agent: Agent, before: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
+) -> Metrics:
+    """The settled page once all is counted; if it never is, as it is then."""
+    page = _settled(agent)
 
-    def grown(name: str, **labels: str) -> float:
-        return after.sum(f"ip_interface_{name}", **labels) - before.sum(
-            f"ip_interface_{name}", **labels
-        )
+    def counted() -> bool:
+        nonlocal page
+        page = agent.scrape()
+        return not _uncounted(before, page, carriers, namespace)
 
+    with suppress(AssertionError):  # the kernel may have told of the last changes later
+        wait_until(counted, pause=0.5)
+    return page
+
+
+def _grown(before: Metrics, after: Metrics, name: str, **labels: str) -> float:
+    name = f"ip_interface_{name}"
+    return after.sum(name, **labels) - before.sum(name, **labels)
+
+
+def _uncounted(
+    before: Metrics, after: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
+) -> list[str]:
+    """Where the agent's counts are not those of the kernel."""
+    wrong = []
     truth = namespace.carrier_counts()
     for name, then in carriers.items():
         for family in ("ipv4", "ipv6"):
@@ -167,11 +180,19 @@ def _account(
                 ("connected", "disconnected"), truth[name], then, strict=True
             ):
                 who = {"device": name, "family": family, "state": state}
-                seen = grown("transitions_total", **who) + grown(
-                    "unobserved_transitions_total", **who
-                )
+                seen = _grown(before, after, "transitions_total", **who)
+                seen += _grown(before, after, "unobserved_transitions_total", **who)
                 if seen != now - was:
-                    figures.wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
+                    wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
+    return wrong
+
+
+def _account(before: Metrics, after: Metrics, trouble: Trouble, figures: Figures) -> None:
+    """Hold the agent's counts against what was done."""
+
+    def grown(name: str, **labels: str) -> float:
+        return _grown(before, after, name, **labels)
+
     overruns = grown("exporter_source_overruns_total")
     figures.add("notifications", f"{grown('churn_total'):,.0f}")
     figures.add("transitions seen", f"{grown('transitions_total'):,.0f}")

@@ -68,12 +68,7 @@ def make_pairs(namespace: Namespace, count: int) -> None:
     namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(count))
     names = [f"{side}{i}" for side in "lr" for i in range(count)]
     namespace.batch(f"link set {name} up" for name in names)
-
-    def all_up() -> bool:
-        links = namespace.links()
-        return all(links[name]["operstate"] == "UP" for name in names)
-
-    wait_until(all_up, message="the kernel has settled", pause=0.05)
+    namespace.wait_up(*names)
 
 
 def settled(agent: Agent, count: int) -> Metrics:

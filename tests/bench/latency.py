@@ -15,6 +15,7 @@ from report import Size, heading, percentile, table
 from scraper import Scraper
 from support.agent import Agent
 from support.namespace import Namespace
+from support.waiting import DEADLINE
 
 from fleet import flapping, fleet
 
@@ -68,7 +69,7 @@ def _measure(namespace: Namespace, agent: Agent, times: int) -> list[tuple[float
                 asked = 0.0
                 while not _line(scraper.page()).endswith(wanted):
                     asked = time.perf_counter() - began
-                    assert asked < 10, f"MTU {mtu} is not shown"
+                    assert asked < DEADLINE, f"MTU {mtu} is not shown"
                 answered = time.perf_counter() - began
                 took.append((asked, answered))
     return took

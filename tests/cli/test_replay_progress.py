@@ -101,11 +101,15 @@ def test_a_long_replay_is_logged_now_and_then(
     caplog.set_level(logging.INFO, "exporter")
     source = ReplaySource(str(recording), recorded_pace=True)
     source.open()
+
+    def logged() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.name == module.__name__]
+
     with module.replay_progress(source):
         source.receive(0)
-        wait_until(lambda: len(caplog.records) >= 3)
+        wait_until(lambda: len(logged()) >= 3)
         source.close()
-    told = caplog.records[-1]
+    told = logged()[-1]
     assert told.message == "Replay in progress"
     fields = told.fields  # type: ignore[attr-defined]
     assert 0 <= float(fields["percent"]) < 100

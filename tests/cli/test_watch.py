@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -26,16 +27,20 @@ def started(namespace: Namespace, *arguments: str) -> Watch:
 def test_each_change_is_a_line(namespace: Namespace) -> None:
     """An addition, a connection, a lost carrier, a setting, a deletion, for each family."""
     with started(namespace) as watch:
+
+        def of_west() -> str:
+            return "\n".join(line for line in watch.lines if " ipv4 west " in line)
+
         namespace.ip("link add west type veth peer name east")
         namespace.ip("link set west up")
         namespace.ip("link set east up")
-        watch.wait_for(lambda lines: [s for s in lines if " west " in s and " connected " in s])
+        watch.wait_for(lambda _: " connected " in of_west())
         namespace.ip("link set east down")
-        watch.wait_for(lambda lines: [s for s in lines if " west " in s and "disconnected " in s])
+        watch.wait_for(lambda _: "disconnected " in of_west())
         namespace.ip("link set west mtu 1400")
         namespace.ip("link del west")
-        lines = watch.wait_for(lambda lines: [s for s in lines if " west " in s and "deleted" in s])
-        lines = [line for line in lines if " ipv4 west " in line]
+        watch.wait_for(lambda _: "deleted" in of_west())
+        lines = of_west().splitlines()
         code, errors = watch.stop()
     assert (code, errors) == (0, "")
     events = [line.split()[4] for line in lines]
@@ -128,10 +133,10 @@ def test_a_closed_pipe_ends_it(namespace: Namespace) -> None:
         assert watch.stdout is not None
         assert "lo" in watch.stdout.readline()
         watch.stdout.close()
-        name = iter(range(1, 1000))
+        mtus = cycle((60000, 61000))
 
         def ended() -> bool:
-            namespace.ip(f"link set lo mtu {60000 + next(name)}")
+            namespace.ip(f"link set lo mtu {next(mtus)}")
             return watch.poll() is not None
 
         try:

@@ -100,7 +100,7 @@ def capabilities(status: dict[str, str]) -> int:
 @pytest.fixture
 def impatient(lively: Namespace, tmp_path: Path) -> Iterator[Pid1]:
     """A systemd that runs the unit as it is, but has less patience."""
-    with Pid1(lively, tmp_path, "[Service]\nWatchdogSec=2s\n") as made:
+    with Pid1(lively, tmp_path, "[Service]\nWatchdogSec=8s\n") as made:
         yield made
 
 

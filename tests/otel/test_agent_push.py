@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.agent import PROJECT, Agent
+from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
 from support.otlp_receiver import HttpReceiver, SilentListener
 from support.waiting import NEVER, wait_until, without_waiting
@@ -22,6 +22,7 @@ def lively(namespace: Namespace) -> Namespace:
     namespace.ip("link set lo up")
     namespace.batch(f"link add d{n} type veth peer name d{n + 1}" for n in (0, 2))
     namespace.batch(f"link set d{n} addrgenmode none up" for n in range(4))
+    namespace.wait_up(*(f"d{n}" for n in range(4)))
     return namespace
 
 
@@ -32,6 +33,21 @@ def receiver(lively: Namespace) -> Iterator[HttpReceiver]:
         made = HttpReceiver()
     with made:
         yield made
+
+
+def all_exported(agent: Agent, *signals: str) -> Metrics:
+    """The page once every notification that is counted on it was exported."""
+
+    def exported() -> Metrics | None:
+        page = agent.scrape()
+        results = (
+            page.sum(ITEMS, signal=signal, result=result)
+            for signal in signals
+            for result in ("accepted", "exported")
+        )
+        return page if {*results} == {page.sum("ip_interface_churn_total")} else None
+
+    return wait_until(exported, message=f"{signals} are exported")
 
 
 def test_ten_thousand_notifications_arrive_complete(
@@ -50,12 +66,12 @@ def test_ten_thousand_notifications_arrive_complete(
             f"link set d{n} mtu {1400 + step % 50}" for step in range(rounds) for n in range(4)
         )
         changes = "ip_interface_parameter_changes_total"
-        page = agent.wait_for(changes, 8 * rounds, parameter="mtu_bytes")
-        expected = page.sum("ip_interface_churn_total")
+        agent.wait_for(changes, 8 * rounds, parameter="mtu_bytes")
+        # A stop gives up what takes it too long.
+        page = all_exported(agent, "traces", "logs")
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
-        for signal in ("traces", "logs"):  # a stop gives up what takes it too long
-            agent.wait_for(ITEMS, expected, signal=signal, result="exported")
         assert agent.stop() == 0
+    expected = page.sum("ip_interface_churn_total")
     changed = [e for e in receiver.events() if f"{MTU}.after" in e]
     assert len(receiver.events()) == expected
     assert len(changed) == 8 * rounds
@@ -78,10 +94,10 @@ def test_the_items_are_on_the_page(lively: Namespace, receiver: HttpReceiver) ->
     ) as agent:
         agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
         lively.batch(f"link set d0 mtu {1400 + step}" for step in range(10))
-        agent.wait_for("ip_interface_notifications_total", 20, device="d0", type="parameter")
-        told = agent.scrape().sum("ip_interface_churn_total")
-        page = agent.wait_for(ITEMS, told, signal="traces", result="exported")
-        assert page.sum(ITEMS, signal="traces", result="accepted") == told
+        changes = "ip_interface_parameter_changes_total"
+        agent.wait_for(changes, 20, device="d0", parameter="mtu_bytes")
+        page = all_exported(agent, "traces")
+        assert page.sum(ITEMS, signal="traces", result="exported") >= 20
         assert page.sum(ITEMS, result="failed") == page.sum(ITEMS, result="dropped") == 0
     with Agent(namespace=lively) as agent:
         assert not agent.scrape().all(ITEMS)
@@ -100,9 +116,9 @@ def test_an_outage_stops_neither_collecting_nor_scraping(
         without_waiting(),
     ):
         agent.wait_for("ip_interfaces_connected", 5, family="ipv6")
-        before = agent.scrape().sum("ip_interface_churn_total")
         lively.batch(f"link set d{n % 4} mtu {1400 + n // 4 % 50}" for n in range(1000))
-        page = agent.wait_for("ip_interface_churn_total", before + 2000)
+        changes = "ip_interface_parameter_changes_total"
+        page = agent.wait_for(changes, 2000, parameter="mtu_bytes")
         assert page.sum(ITEMS, result="exported") == 0
         assert agent.stop() == 0
 
@@ -123,7 +139,8 @@ def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> 
         )
     log = "".join(agent.log)
     assert "s3cr3t" not in log
-    assert log.count(fails) == 1
+    # Once for each signal; the machine's interfaces may have changed, too.
+    assert 1 <= log.count(fails) <= 2
     assert "Traceback" not in log
 
 

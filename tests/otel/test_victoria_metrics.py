@@ -145,15 +145,12 @@ def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path)
         quiet = time.time()
         found: list[str] = []
 
-        def same() -> bool:
-            found[:] = differences(*store.series(quiet))
-            return not found
+        def same() -> tuple[Series, Series] | None:
+            both = store.series(quiet)
+            found[:] = differences(*both)
+            return None if found else both
 
-        try:
-            wait_until(same)
-        except AssertionError:
-            raise AssertionError("\n".join(found[:20])) from None
-        scraped, pushed = store.series(quiet)
+        scraped, pushed = wait_until(same, message=lambda: "\n".join(found[:20]), pause=0.2)
         page = agent.scrape()
     names = {name for name, _ in scraped}
     assert names == {name for name in page.samples if name.startswith("ip_interface")}

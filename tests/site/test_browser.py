@@ -34,7 +34,7 @@ def test_the_landing_page_is_styled_and_breaks_no_rule(
     """A browser shows every interface, in the colours of its preference, and reports nothing."""
     setting = "--blink-settings=preferredColorScheme=" + {"dark": "0", "light": "1"}[preference]
     with Agent("replay", str(RECORDING)) as agent:
-        agent.wait_for("ip_interface_exporter_source_up", 1)
+        agent.wait_for("ip_interface_exporter_replay_finished", 1)
         page = f"http://127.0.0.1:{agent.port}/"
         dom = browse(page, tmp_path / "a", setting, "--dump-dom")
         picture = tmp_path / "page.png"

@@ -30,6 +30,7 @@ def lively(namespace: Namespace) -> Namespace:
     namespace.ip("link set lo up")
     namespace.ip("link add west type veth peer name east")
     namespace.batch(f"link set {name} up" for name in ("west", "east"))
+    namespace.wait_up("west", "east")
     return namespace
 
 
@@ -107,8 +108,9 @@ BAR = "#timeline .bars li:has-text('{}') svg"
 
 def test_the_pointer_and_the_keyboard_show_exact_times(lively: Namespace, browser: Any) -> None:
     """A part under the pointer says what it is; with a focus, the arrow keys go through them."""
-    with agent(lively):
+    with agent(lively) as running:
         lively.ip("link set east down")
+        running.wait_for("ip_interface_connected", 0, device="west")  # or the kernel may merge it
         lively.ip("link set east up")
         page, complaints = opened(browser)
         page.hover(BAR.format("west") + " rect.unknown", force=True)
@@ -194,10 +196,14 @@ def test_nothing_is_asked_while_nobody_looks(lively: Namespace, browser: Any) ->
             "Object.defineProperty(document, 'hidden', {get: () => true});"
             "document.dispatchEvent(new Event('visibilitychange'))"
         )
-        page.wait_for_timeout(500)  # what was asked before may still be answered
-        asked = len(statuses)
-        page.wait_for_timeout(3000)
-        assert len(statuses) == asked
+
+        def quiet() -> bool:
+            answered = len(statuses)
+            page.wait_for_timeout(3000)
+            return len(statuses) == answered
+
+        # What was asked before may still be answered; who asks on is never quiet so long.
+        wait_until(quiet, message="nothing is asked")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -222,8 +228,9 @@ def test_everybody_can_read_it(lively: Namespace, browser: Any, scheme: str, wid
 
 def test_without_javascript_it_is_the_same_page(lively: Namespace, browser: Any) -> None:
     """The server draws the bars; only the updates need a script."""
-    with agent(lively):
+    with agent(lively) as running:
         lively.ip("link set east down")
+        running.wait_for("ip_interfaces_connected", 2)  # those of loopback
         page, _ = opened(browser, java_script_enabled=False)
         assert page.locator("#timeline .bars .name").count() == 2
         assert "switched off since" in page.text_content(BAR.format("east"))

@@ -514,7 +514,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             "link set b2 mtu 1400",
         ])  # fmt: skip
         namespace.sysctl("ipv4/conf/a2/forwarding", 1)
-        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        namespace.wait_up(*names)  # what comes later may fill the small buffer again
         listener.until(lambda: source.health.resyncs, "the resync")
         settled(listener, transitions, names)
         health = source.health

@@ -20,6 +20,8 @@ from typing import Any, Self
 
 from requirements_here import require
 
+from support.waiting import wait_until
+
 _CLONE_NEWNET = 0x40000000
 _THREAD_NAMESPACE = "/proc/thread-self/ns/net"
 _PREFIX = f"ipix-test-{os.getpid()}-"
@@ -154,6 +156,15 @@ class Namespace:
             for entry in json.loads(self.ip("-j netconf"))
             if entry["interface"] not in ("all", "default")
         }
+
+    def wait_up(self, *names: str) -> None:
+        """Until these links are up and the kernel owes no message of it."""
+
+        def up() -> bool:
+            links = self.links()
+            return all(links[name]["operstate"] == "UP" for name in names)
+
+        wait_until(up, message=f"{names} are up", pause=0.05)
 
     def neighbor_timers(self) -> dict[tuple[str, str], dict[str, Any]]:
         """``ip ntable``: the timers of each IP interface, by family and name."""

@@ -71,4 +71,4 @@ def test_sixty_four_scrapers_amid_flaps_each_see_one_state(flapping: Namespace) 
             seen.add(page.sum("ip_interface_churn_total"))
         for before, after in zip(pages, [*pages[1:], last], strict=True):
             assert contradictions_between(before, after) == []
-    assert len(seen) > CLIENTS // 4, "the pages showed a storm as it went on"
+    assert len(seen) > 1, "the pages showed a storm as it went on"

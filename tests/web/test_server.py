@@ -84,7 +84,7 @@ def test_an_address_in_use_is_named() -> None:
             WebServer(["127.0.0.1:0", address], page).start()
         assert address in str(caught.value)
         assert "--web.listen-address" in str(caught.value)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
 
 
 # What systemd does before it runs a service: sockets from descriptor 3 on, and their number.
@@ -221,8 +221,7 @@ def test_a_handler_that_fails_is_a_500(caplog: pytest.LogCaptureFixture) -> None
 
 def test_times_are_limited() -> None:
     """Half a request, half a body and a pause between requests each end after their time."""
-    limits = Limits(request_seconds=0.3, idle_seconds=0.6)
-    with serving(limits=limits) as server, ExitStack() as clients:
+    with serving(limits=Limits(request_seconds=0.3)) as server, ExitStack() as clients:
         for start in (
             b"",
             b"GET",
@@ -233,7 +232,7 @@ def test_times_are_limited() -> None:
             client = clients.enter_context(Client(server, start))
             assert client.rest() == b""
             assert time.monotonic() - began >= 0.3
-        client = clients.enter_context(Client(server))
+    with serving(limits=Limits(idle_seconds=0.6)) as server, Client(server) as client:
         began = time.monotonic()
         client.ask()
         assert client.rest() == b""
