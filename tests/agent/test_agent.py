@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from requirements_here import require
 from support.agent import PROJECT, Agent, Metrics
 from support.namespace import Namespace
-from support.waiting import DEADLINE, wait_until
+from support.waiting import DEADLINE, NEVER, wait_until
 
 from exporter.model import (
     Family,
@@ -433,7 +434,9 @@ def test_a_replay_of_a_hundred_thousand_interfaces_ends_with_a_small_page(tmp_pa
             for kind, at in ((NotificationType.ADD, float(i)), (NotificationType.DELETE, i + 0.5)):
                 out.write(encode(Notification(kind, veth.family, veth.luid, i, at, at, veth)))
     with Agent("replay", str(file), "--collector.retention=10s") as agent:
-        page = agent.wait_for("ip_interface_churn_total", count, type="delete")
+        deleted = partial(Metrics.sum, name="ip_interface_churn_total", type="delete")
+        wait_until(lambda: deleted(agent.scrape()) == count, NEVER, "all is replayed")
+        page = agent.scrape()
         assert page.sum("ip_interface_churn_total", type="add") == count
         assert page.devices() == {f"veth{i}" for i in range(count - 9, count + 1)}
         assert len(agent.get().body) < 40_000

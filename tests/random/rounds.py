@@ -31,7 +31,7 @@ _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 #: Seconds in which the counts may still become right when all messages were taken: some
 #: messages make the agent ask the kernel, and one page is several requests. Less than a minute,
 #: in which a comparison would make up for what was missed.
-PATIENCE = 30.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
+PATIENCE = min(55.0, 30.0 * float(os.environ.get("DEADLINE_FACTOR") or 1))
 
 
 class ComparingAgent(Agent):
