@@ -1,5 +1,6 @@
 """Many scrapers at once, while interfaces change: each page is whole, and shows one state."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from support.consistency import contradictions, contradictions_between
 from support.namespace import Namespace
 
 CLIENTS, PAGES, PAIRS = 64, 3, 5
+CHURN = re.compile(rb"^ip_interface_churn_total.*$", re.MULTILINE)
 FORMATS = ("text/plain", "application/openmetrics-text;version=1.0.0")
 
 
@@ -44,10 +46,12 @@ def test_sixty_four_scrapers_amid_flaps_each_see_one_state(flapping: Namespace) 
         headers = {"Accept": FORMATS[number % 2]}
         if number % 4 < 2:
             headers["Accept_Encoding"] = "gzip"
-        while len(bodies[number]) < PAGES:
+        pages = bodies[number]
+        # Until the last page tells of more than the first: a busy machine may flap slowly.
+        while len(pages) < PAGES or CHURN.findall(pages[0]) == CHURN.findall(pages[-1]):
             answer = agent.get(**headers)
             if answer.status == 200:
-                bodies[number].append(answer.body)
+                pages[PAGES - 1 :] = [answer.body]
             else:
                 refused.append(answer.status)
 
@@ -62,13 +66,10 @@ def test_sixty_four_scrapers_amid_flaps_each_see_one_state(flapping: Namespace) 
         assert agent.stop() == 0
         assert not [line for line in agent.log if "Traceback" in line]
     assert set(refused) <= {503}
-    seen = set()
     for number, received in enumerate(bodies):
         pages = [Metrics(body.decode()) for body in received]
         assert all(body.endswith(b"# EOF\n") == bool(number % 2) for body in received)
         for page in pages:
             assert contradictions(page) == []
-            seen.add(page.sum("ip_interface_churn_total"))
         for before, after in zip(pages, [*pages[1:], last], strict=True):
             assert contradictions_between(before, after) == []
-    assert len(seen) > 1, "the pages showed a storm as it went on"
