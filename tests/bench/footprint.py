@@ -23,13 +23,13 @@ def run(size: Size) -> None:
     heading("Footprint: resident memory and start, by links and push")
     columns = ("links", "push", "IP interfaces", "start to first page, ms", "RSS, MiB")
     rows: list[tuple[object, ...]] = []
-    for links in (10, 100) if short else (10, 100, 1000, 4000):
+    for links in (10, 20) if short else (10, 100, 1000, 4000):
         pushes = list(PUSHES)[:1] if links > 10 else PUSHES
         with fleet(links) as namespace:
             times = 1 if short else 3
             rows += [(links, push, *_start(namespace, push, times)) for push in pushes]
     table(columns, rows)
-    _idle(2.0 if short else 20.0)
+    _idle(0.5 if short else 20.0)
 
 
 def _start(namespace: Namespace, push: str, times: int) -> tuple[int, float, float]:

@@ -32,7 +32,7 @@ def run(size: Size) -> None:
     short = size == "short"
     heading("Change to visible on /metrics, ms")
     rows = []
-    times = 50 if short else 200
+    times = 10 if short else 200
     for links in (11,) if short else (11, 101, 1001):
         with fleet(links) as namespace, Agent(namespace=namespace) as agent:
             at_rest(agent.process.pid)

@@ -121,7 +121,7 @@ def costs(hosts: int) -> dict[str, dict[str, float]]:
 
 def run(size: Size) -> None:
     """Print CPU for each panel, and the sums for fleets of several sizes."""
-    small, large = (5, 20) if size == "short" else (100, 1000)
+    small, large = (2, 5) if size == "short" else (100, 1000)
     few, many = costs(small), costs(large)
     heading("Fleet dashboard: CPU of Prometheus for a refresh, an hour's range")
     closed = {

@@ -137,7 +137,7 @@ def costs(hosts: int, every: list[_Rule]) -> tuple[int, dict[_Rule, float]]:
 def run(size: Size, folder: Path = PROJECT / "config" / "alerts") -> None:
     """Print CPU for each rule, and the sum for fleets of several sizes."""
     every = rules(folder)
-    small, large = (5, 20) if size == "short" else (100, 1000)
+    small, large = (2, 5) if size == "short" else (100, 1000)
     series, few = costs(small, every)
     _, many = costs(large, every)
     heading(f"Rules: CPU of Prometheus, {series} series a host, scraped every {_SCRAPE_SECONDS} s")
