@@ -59,6 +59,8 @@ def available(namespace: Namespace) -> tuple[str, ...]:
             except RuntimeError:
                 continue
             found.append(kind)
+            if kind in UPPER:
+                namespace.ip(f"link delete {name}")  # some tolerate no other on their lower link
     return tuple(found)
 
 
