@@ -115,7 +115,7 @@ def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace
         page = settled(agent, 5)
         assert page.devices() == {"lo", "l0", "r0", "l1", "r1"}
         assert page.sum("ip_interface_churn_total") == 0
-        assert len(page.samples["ip_interface_notifications_total"]) == len(lively.links()) * 2 * 3
+        assert len(page.samples["ip_interface_notifications_total"]) == len(lively.netconf()) * 3
         assert page.sum("ip_interface_mtu_bytes", device="l0", family="ipv6") == 1500
         assert page.sum("ip_interface_exporter_source_up") == 1
         assert agent.get("/-/ready").status == 200

@@ -380,8 +380,9 @@ def test_lists_are_what_exists(namespace: Namespace, requester: Requester) -> No
     indices = {name: link["ifindex"] for name, link in namespace.links().items()}
     links = {(link.name or b"").decode(): link for link in requester.links()}
     assert {name: link.ifindex for name, link in links.items()} == indices
-    assert all(link.inet_conf is not None for link in links.values())
-    assert {n for n, link in links.items() if link.inet6_conf is not None} == {"lo", "east"}
+    having = {("inet", name) for name, link in links.items() if link.inet_conf is not None}
+    having |= {("inet6", name) for name, link in links.items() if link.inet6_conf is not None}
+    assert having == namespace.netconf().keys()
     assert requester.link(4711) is None
     west = requester.link(indices["west"])
     assert west is not None
@@ -389,10 +390,11 @@ def test_lists_are_what_exists(namespace: Namespace, requester: Requester) -> No
 
 
 def test_timers_are_those_of_all_interfaces(namespace: Namespace, requester: Requester) -> None:
-    """Each link and the default set have some, in each family."""
-    indices = {0, *(link["ifindex"] for link in namespace.links().values())}
+    """Each IP interface and the default set have some, in each family."""
+    numbers = {"inet": nl.AF_INET, "inet6": nl.AF_INET6}
+    there = {(numbers[family], namespace.index(name)) for family, name in namespace.netconf()}
     everything = {(n.family, n.ifindex) for n in requester.neighbor_parameters()}
-    assert everything >= {(f, i) for f in (nl.AF_INET, nl.AF_INET6) for i in indices}
+    assert everything >= there | {(family, 0) for family in numbers.values()}
 
 
 def test_timers_of_one_interface_cost_no_parsing_of_others(
