@@ -52,6 +52,8 @@ class Outcome(NamedTuple):
     python: str
     #: Of all tests that ran, as JUnit has it.
     report: bytes
+    #: Of pytest; 124 if its time was over, -1 if the guest did not come so far.
+    exit_code: int
     #: What ``tests/random`` printed and its exit code, which is -1 if it did not end; ``None``:
     #: it was not asked to run.
     random: tuple[str, int] | None = None
@@ -78,6 +80,7 @@ def run(kernel: Kernel, root: Path, work: Work, console: Path) -> Outcome:
         files.get("kernel", kernel.release).strip(),
         files.get("python", "").strip(),
         files.get("report.xml", "").encode(),
+        int(files.get("pytest.exit", -1)),
         random if work.random_minutes else None,
     )
 
@@ -91,6 +94,7 @@ def _orders(work: Work) -> str:
     return (
         f"export DEADLINE_FACTOR={work.deadline_factor}\n"
         f"{limit} python3 -m pytest {pytest} < /dev/null\n"
+        "echo $? > /tmp/report/pytest.exit\n"
         f"{'#' * (not work.random_minutes)}"
         f"{{ {random}; echo $? > /tmp/report/random.exit; }} 2>&1 | tee /tmp/report/random\n"
     )

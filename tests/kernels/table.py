@@ -11,6 +11,8 @@ from kernels.guest import Outcome
 _PASSED, _SKIPPED = "passed", "skipped"
 #: What a test can come to, in the order of a summary.
 _RESULTS = (_PASSED, "failed", "error", _SKIPPED)
+#: Exit codes of pytest when it has run all tests.
+_ENDED = {0, 1}
 
 
 class Test(NamedTuple):
@@ -41,10 +43,10 @@ def tests_of(report: bytes) -> list[Test]:
 
 
 def good(outcome: Outcome) -> bool:
-    """Whether tests passed in the guest, and none failed."""
-    results = {test.result for test in tests_of(outcome.report)}
-    passed = _PASSED in results and results <= {_PASSED, _SKIPPED}
-    return passed and (not outcome.random or outcome.random[1] == 0)
+    """Whether all tests that were to run in the guest did, some passed, and none failed."""
+    passed = any(test.result == _PASSED for test in tests_of(outcome.report))
+    ended = outcome.exit_code == 0 and (not outcome.random or outcome.random[1] == 0)
+    return passed and ended
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -58,6 +60,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
         ["", *(outcome.kernel for outcome in outcomes)],
         ["Python", *(outcome.python or "did not end" for outcome in outcomes)],
     ]
+    if not {outcome.exit_code for outcome in outcomes} <= _ENDED:
+        rows.append(["pytest", *map(_end, outcomes)])
     for module, names in sorted(modules.items()):
         found = [
             [column[module, name] for name in names if (module, name) in column]
@@ -77,6 +81,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def _summary(tests: Sequence[Test]) -> str:
     counts = Counter(test.result for test in tests)
     return ", ".join(f"{counts[result]} {result}" for result in _RESULTS if counts[result])
+
+
+def _end(outcome: Outcome) -> str:
+    """Whether pytest came to its end."""
+    return "ended" if outcome.exit_code in _ENDED else f"exit code {outcome.exit_code}"
 
 
 def _random(outcome: Outcome) -> str:
