@@ -9,10 +9,11 @@ from typing import NamedTuple
 from kernels import tools
 from support.apt import Packages
 
-#: Of the packages that linux-image-cloud-amd64 stands for, those with files to boot.
-_WANTED = re.compile(r"linux-(image|base|binary|modules)-\d.*-cloud-amd64")
-#: What it takes to find and mount the disks; some are part of some kernels.
-_MODULES = ("virtio_pci", "virtio_blk", "ext4")
+#: Of the packages that linux-image-amd64 stands for, those with files to boot.
+_WANTED = re.compile(r"linux-(image|base|binary|modules)-\d.*-amd64")
+#: What it takes to find and mount the disks; some are part of some kernels. ext4 asks for its
+#: checksum by name, so that no list of its dependencies has that.
+_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 _INIT = Path(__file__).with_name("initramfs.sh")
 
 
@@ -29,11 +30,11 @@ class Kernel(NamedTuple):
 
 def provide(name: str, *suites: str) -> Kernel:
     """The newest kernel of these suites when it was fetched, kept under a name."""
-    home = tools.HOME / f"kernel-{name}"
+    home = tools.HOME / f"kernel-{name}-amd64"
     tree = home / "tree"
     if not tree.exists():
         packages = Packages(*suites)
-        names = packages.dependencies("linux-image-cloud-amd64")
+        names = packages.dependencies("linux-image-amd64")
         packages.unpack([name for name in names if _WANTED.fullmatch(name)], tree)
     if not (tree / "lib").exists():  # newer ones are in /usr, where depmod does not look
         (tree / "lib").symlink_to("usr/lib")

@@ -84,12 +84,13 @@ def _above(name: str, options: str = "") -> LinkKind:
     return LinkKind(name, make, _FAR)
 
 
-def _over_a_port(name: str, options: str = "") -> LinkKind:
-    """A link that has its carrier from its port."""
+def _over_a_port(name: str, options: str = "", *, follows: bool = True) -> LinkKind:
+    """A link that has its carrier from its port, or one that does not follow it."""
     port = "link add name port type veth peer name far", "link set far up"
     # A bond takes only ports that are down, and sets them up itself.
     join = "link set port master west", "link set port up"
-    return LinkKind(name, ip(*port, f"link add name west type {name} {options}", *join), _FAR)
+    make = ip(*port, f"link add name west type {name} {options}", *join)
+    return LinkKind(name, make, _FAR if follows else None)
 
 
 def _ring() -> LinkKind:
@@ -121,7 +122,7 @@ KINDS = (
     _alone("geneve", "id 5 remote 192.0.2.2"),
     _alone("bareudp", "dstport 6635 ethertype ip"),
     _alone("xfrm", "dev lo if_id 5"),
-    _alone("ovpn"),
+    _alone("ovpn", "mode mp"),  # of two modes the one that has a carrier without a peer
     _pair("veth"),
     _pair("netkit"),
     _pair("vxcan"),
@@ -130,7 +131,7 @@ KINDS = (
     _over_a_port("bridge"),
     _over_a_port("bond", "mode active-backup miimon 50"),
     _over_a_port("team"),
-    _over_a_port("batadv"),
+    _over_a_port("batadv", follows=False),
     _ring(),
     _above("vlan", "id 7"),
     _above("macvlan", "mode bridge"),
@@ -158,6 +159,7 @@ COMMON = frozenset({"veth", "bridge", "tun", "tap", "macvlan", "macvtap", "vxlan
 UNMADE = {
     "can": "a CAN controller",
     "gtp": "a daemon that keeps its sockets open",
+    "ipoib": "an InfiniBand adapter",
     "lowpan": "an IEEE 802.15.4 radio",
     "ppp": "a daemon that keeps /dev/ppp open",
 }
