@@ -1,8 +1,8 @@
 """Remembers the latest changes for people, in bounded memory.
 
-A `Strip` holds the states of one IP interface over the last hours. An interface that has not
-changed has none, and beyond `MAX_STRIPS` the one that changed longest ago makes room. Instants are
-in seconds, as `Notification.instant`. Thread: written and read under `State.lock`.
+An `InterfaceHistory` has the states of one IP interface over the last hours. An interface that has
+not changed has none, and beyond `MAX_HISTORIES` the one that changed longest ago makes room.
+Instants are in seconds, as `Notification.instant`. Thread: written and read under `State.lock`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import NamedTuple, Protocol
 
 from exporter.model import Cause, Change, Interface, Notification
 
-#: How far the counts of a strip reach back.
+#: How far the counts of a history reach back.
 MINUTES = 360
-#: A strip keeps so many exact changes; older ones are counted by the minute, when there are
-#: `FOLDED_CHANGES` more.
-EXACT_CHANGES, FOLDED_CHANGES = 32, 128
-MOST_CHANGES = EXACT_CHANGES + FOLDED_CHANGES
-MAX_STRIPS = 2_000
+#: So many changes of an interface are kept exactly. When there are `ROLL_UP_CHANGES` more, these
+#: are rolled up: counted by the minute.
+EXACT_CHANGES, ROLL_UP_CHANGES = 32, 128
+MOST_CHANGES = EXACT_CHANGES + ROLL_UP_CHANGES
+MAX_HISTORIES = 2_000
 LATEST_CHANGES = 200
 
 
-class Shown(IntEnum):
-    """The state of an IP interface as a person sees it."""
+class DisplayState(IntEnum):
+    """The state of an IP interface as it is shown to people."""
 
     CONNECTED = 0
     DISCONNECTED = 1
@@ -39,86 +39,71 @@ class Shown(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-def shown(interface: Interface | None) -> Shown:
-    """Return the state of an interface as a person sees it."""
+def display_state(interface: Interface | None) -> DisplayState:
+    """Return the state of an interface as it is shown to people."""
     if interface is None:
-        return Shown.GONE
+        return DisplayState.GONE
     if interface.parameters.connected:
-        return Shown.CONNECTED
+        return DisplayState.CONNECTED
     off = interface.status.cause is Cause.ADMINISTRATIVE
-    return Shown.SWITCHED_OFF if off else Shown.DISCONNECTED
+    return DisplayState.SWITCHED_OFF if off else DisplayState.DISCONNECTED
 
 
-class Shift(Protocol):
-    """What changed between two states of an interface."""
+class StateChange(NamedTuple):
+    """A change of an interface as it is shown to people."""
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The members of the row that changed."""
-
-    @property
-    def ended(self) -> Shown:
-        """The state as a person saw it before."""
-
-    @property
-    def began(self) -> Shown:
-        """The state as a person sees it; the same if it did not change."""
-
-
-class PlainShift(NamedTuple):
-    """A shift that is no difference of two rows."""
-
-    ended: Shown
-    began: Shown
+    before: DisplayState
+    #: The same if only the row changed.
+    after: DisplayState
+    #: The members of the row that changed.
     changes: tuple[Change, ...] = ()
 
 
-def disconnections(before: Shown, changes: Iterable[tuple[float, Shown]]) -> list[float]:
+def disconnected_at(
+    before: DisplayState, changes: Iterable[tuple[float, DisplayState]]
+) -> list[float]:
     """Return when an interface ceased to be connected; `before` is its state at first."""
     found = []
     for instant, state in changes:
-        if before is Shown.CONNECTED and state is not before:
+        if before is DisplayState.CONNECTED and state is not before:
             found.append(instant)
         before = state
     return found
 
 
-def _by_minute(
-    before: Shown, instants: Sequence[float], states: Sequence[Shown]
-) -> list[tuple[int, int, Shown]]:
-    """Return (minute, disconnections, last state) of the minutes in which something changed.
-
-    A state began at each instant.
-    """
-    minute, last = int(instants[0] // 60), states[-1]
-    if int(instants[-1] // 60) == minute:
-        # A storm: each state that is connected, but for the last, ends with a disconnection.
-        connected = states.count(Shown.CONNECTED) + (before is Shown.CONNECTED)
-        return [(minute, connected - (last is Shown.CONNECTED), last)]
-    changes = list(zip(instants, states, strict=True))
-    counts = Counter([int(instant // 60) for instant in disconnections(before, changes)])
-    ends = {int(instant // 60): state for instant, state in changes}
-    return [(minute, counts[minute], state) for minute, state in ends.items()]
-
-
-class Minute(NamedTuple):
-    """What folded changes are counted by."""
+class MinuteBucket(NamedTuple):
+    """The changes of a minute that were rolled up."""
 
     #: Since the clock of the notifications stood at 0.
     minute: int
     #: 255 stands for any larger number.
     disconnections: int
     #: The state at its end.
-    state: Shown
+    state: DisplayState
+
+
+def _buckets(
+    before: DisplayState, instants: Sequence[float], states: Sequence[DisplayState]
+) -> list[MinuteBucket]:
+    """Count changes by the minute; a state began at each instant."""
+    minute, last = int(instants[0] // 60), states[-1]
+    if int(instants[-1] // 60) == minute:
+        # A storm: each state that is connected, but for the last, ends with a disconnection.
+        connected = states.count(DisplayState.CONNECTED) + (before is DisplayState.CONNECTED)
+        return [MinuteBucket(minute, connected - (last is DisplayState.CONNECTED), last)]
+    changes = list(zip(instants, states, strict=True))
+    counts = Counter([int(instant // 60) for instant in disconnected_at(before, changes)])
+    ends = {int(instant // 60): state for instant, state in changes}
+    return [MinuteBucket(minute, counts[minute], state) for minute, state in ends.items()]
 
 
 class Owner(Protocol):
-    """What has a strip, until that makes room for another."""
+    """What has a history, until that makes room for another."""
 
-    strip: Strip | None
+    history: InterfaceHistory | None
 
 
-class Strip:
+class InterfaceHistory:
     """The states of one IP interface over the last hours."""
 
     __slots__ = (
@@ -127,74 +112,76 @@ class Strip:
         "_minute",
         "device",
         "family",
-        "first",
         "instants",
-        "origin",
         "owner",
+        "state_before_buckets",
+        "state_before_changes",
         "states",
         "unobserved",
     )
 
-    def __init__(self, device: str, family: str, first: Shown, owner: Owner | None = None) -> None:
+    def __init__(
+        self, device: str, family: str, before: DisplayState, owner: Owner | None = None
+    ) -> None:
+        """`before` is the state before the first change."""
         self.owner = owner
         #: The name of the link, also where it shares a series set with others.
         self.device = device
         self.family = family
-        #: The states before the first of the minutes that are counted, and of the `changes`.
-        self.origin = self.first = first
-        #: The latest changes: when, and the state that began; to `fold` when there are too many.
+        self.state_before_buckets = self.state_before_changes = before
+        #: The latest changes: when, and the state that began; to `roll_up` when there are too many.
         #: Two lists, because a tuple for each change costs the garbage collector time.
         self.instants: list[float] = []
-        self.states: list[Shown] = []
+        self.states: list[DisplayState] = []
         #: The latest flaps that no notification showed: when, and how many.
         self.unobserved: deque[tuple[float, int]] = deque(maxlen=EXACT_CHANGES)
-        #: Rings of the folded changes by minute: disconnections, and the last state, counted
-        #: from 1; 0: nothing changed. Then the minute of the last.
+        #: Ring buffers of the buckets: disconnections, and the last state, counted from 1; 0:
+        #: nothing changed. Then the minute of the last.
         self._counts = self._ends = b""
         self._minute = 0
 
     @property
-    def changes(self) -> list[tuple[float, Shown]]:
+    def changes(self) -> list[tuple[float, DisplayState]]:
         """The latest changes: when, and the state that began."""
         return list(zip(self.instants, self.states, strict=True))
 
-    def add(self, instant: float, began: Shown) -> None:
+    def add(self, instant: float, began: DisplayState) -> None:
         """Add a change. `State` does the same in place, which takes half the time."""
         self.instants.append(instant)
         self.states.append(began)
         if len(self.states) > MOST_CHANGES:
-            self.fold()
+            self.roll_up()
 
-    def fold(self) -> None:
+    def roll_up(self) -> None:
         """Count the oldest changes by the minute instead of keeping them."""
         instants, states = self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
         del self.instants[:-EXACT_CHANGES], self.states[:-EXACT_CHANGES]
         counts, ends = bytearray(self._counts or MINUTES), bytearray(self._ends or MINUTES)
-        for minute, count, state in _by_minute(self.first, instants, states):
+        for minute, count, state in _buckets(self.state_before_changes, instants, states):
             self._advance(minute, counts, ends)
             at = minute % MINUTES
             counts[at] = min(255, counts[at] + count)
             ends[at] = state + 1
-        self.first = states[-1]
+        self.state_before_changes = states[-1]
         self._counts, self._ends = bytes(counts), bytes(ends)
 
     def _advance(self, minute: int, counts: bytearray, ends: bytearray) -> None:
-        """Forget the minutes that the rings have no room for any more."""
+        """Forget the minutes that the ring buffers have no room for any more."""
         if self._minute < minute - MINUTES and any(ends):
-            self.origin = self.minutes()[-1].state  # all of them
+            self.state_before_buckets = self.buckets()[-1].state  # all of them
         for passed in range(max(self._minute, minute - MINUTES) + 1, minute + 1):
             at = passed % MINUTES
             if ends[at]:
-                self.origin = Shown(ends[at] - 1)
+                self.state_before_buckets = DisplayState(ends[at] - 1)
             counts[at] = ends[at] = 0
         self._minute = max(minute, self._minute)
 
     @property
     def earliest(self) -> float:
-        """The instant of the first change it has; of a folded one, the begin of its minute."""
-        folded = [60.0 * m.minute for m in self.minutes()[:1]]
+        """The instant of the first change it has; of one rolled up, the begin of its minute."""
+        rolled_up = [60.0 * bucket.minute for bucket in self.buckets()[:1]]
         marks = [instant for instant, _ in self.unobserved]
-        return min([*folded, *self.instants[:1], *marks], default=math.inf)
+        return min([*rolled_up, *self.instants[:1], *marks], default=math.inf)
 
     @property
     def latest(self) -> float:
@@ -202,49 +189,51 @@ class Strip:
         unobserved = (instant for instant, _ in self.unobserved)
         return max([*self.instants[-1:], *unobserved], default=0.0)
 
-    def minutes(self) -> list[Minute]:
-        """Return the minutes of the folded changes, the oldest first."""
+    def buckets(self) -> list[MinuteBucket]:
+        """Return the minutes in which changes were rolled up, the oldest first."""
         if not self._ends:
             return []
         counts, ends, last = self._counts, self._ends, self._minute
         found = [
-            Minute(last - (last - at) % MINUTES, counts[at], Shown(end - 1))
+            MinuteBucket(last - (last - at) % MINUTES, counts[at], DisplayState(end - 1))
             for at, end in enumerate(ends)
             if end
         ]
         found.sort()
         return found
 
-    def copy(self) -> Strip:
+    def copy(self) -> InterfaceHistory:
         """Copy it, to be read without the lock."""
-        new = Strip(self.device, self.family, self.first)
+        new = InterfaceHistory(self.device, self.family, self.state_before_changes)
         new.instants, new.states = self.instants.copy(), self.states.copy()
         new.unobserved = self.unobserved.copy()
         new._counts, new._ends, new._minute = self._counts, self._ends, self._minute
-        new.origin = self.origin
+        new.state_before_buckets = self.state_before_buckets
         return new
 
 
 class History:
-    """The strips of the interfaces that changed, and the latest changes of all."""
+    """The histories of the interfaces that changed, and the latest changes of all."""
 
     def __init__(self) -> None:
-        self.strips: list[Strip] = []
+        self.interfaces: list[InterfaceHistory] = []
         #: The instant from which on the states are known.
         self.since = math.inf
         #: As plain tuples, which take a fifth of the time to make: the notification, a name for
         #: one without an interface, and what changed.
-        self.latest: deque[tuple[Notification, str, Shift]] = deque(maxlen=LATEST_CHANGES)
+        self.latest: deque[tuple[Notification, str, StateChange]] = deque(maxlen=LATEST_CHANGES)
 
-    def strip(self, device: str, family: str, first: Shown, owner: Owner) -> Strip:
-        """Give `owner`, an interface that changes for the first time, a strip."""
-        if len(self.strips) >= MAX_STRIPS:
+    def begin(
+        self, device: str, family: str, before: DisplayState, owner: Owner
+    ) -> InterfaceHistory:
+        """Give `owner`, an interface that changes for the first time, a history."""
+        if len(self.interfaces) >= MAX_HISTORIES:
             # A quarter at once, because finding the oldest takes time.
-            self.strips.sort(key=lambda strip: strip.latest)
-            for oldest in self.strips[: MAX_STRIPS // 4]:
+            self.interfaces.sort(key=lambda history: history.latest)
+            for oldest in self.interfaces[: MAX_HISTORIES // 4]:
                 if oldest.owner is not None:
-                    oldest.owner.strip = None
-            del self.strips[: MAX_STRIPS // 4]
-        owner.strip = Strip(device, family, first, owner)
-        self.strips.append(owner.strip)
-        return owner.strip
+                    oldest.owner.history = None
+            del self.interfaces[: MAX_HISTORIES // 4]
+        owner.history = InterfaceHistory(device, family, before, owner)
+        self.interfaces.append(owner.history)
+        return owner.history

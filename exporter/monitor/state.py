@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.model import (
@@ -32,15 +31,15 @@ from exporter.model import (
     Link,
     Notification,
     NotificationType,
-    changes,
 )
+from exporter.monitor.difference import Difference, compare
 from exporter.monitor.history import (
     MOST_CHANGES,
+    DisplayState,
     History,
-    PlainShift,
-    Shown,
-    Strip,
-    shown,
+    InterfaceHistory,
+    StateChange,
+    display_state,
 )
 from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
 from exporter.monitor.series_table import Key, SeriesTable
@@ -61,28 +60,6 @@ class Delta(NamedTuple):
     transition: bool | None
 
 
-@dataclass(slots=True)
-class _Difference:
-    """What changed between two states of an interface."""
-
-    changes: tuple[Change, ...]
-    #: Names of the members that changed.
-    parameters: tuple[str, ...]
-    #: The new value of Connected if it changed.
-    transition: bool | None
-    #: Why the second is not connected; ``None`` if it is.
-    cause: Cause | None
-    #: The states as a person sees them.
-    ended: Shown
-    began: Shown
-    #: The state as a person sees it changed; it or the row did.
-    shifts: bool
-    shows: bool
-    # Both are kept alive, so that no other object gets the same id.
-    before: Interface
-    after: Interface
-
-
 #: Cached differences beyond four for each interface are thrown away.
 _SPARE_DIFFERENCES = 256
 
@@ -93,13 +70,13 @@ _DELETE, _INITIAL, _REFRESH = (
     NotificationType.REFRESH,
 )
 _ADMINISTRATIVE = Cause.ADMINISTRATIVE
-_GONE = Shown.GONE
+_GONE = DisplayState.GONE
 
 
 class _Tracked:
     """What the reducer knows of one IP interface beyond its series set."""
 
-    __slots__ = ("interface", "outage", "series", "strip")
+    __slots__ = ("history", "interface", "outage", "series")
 
     def __init__(self) -> None:
         #: As last notified; ``None`` while it does not exist.
@@ -111,7 +88,7 @@ class _Tracked:
         #: was lost. Seconds, as `Notification.instant`.
         self.outage: float | None = None
         #: ``None``: it has not changed.
-        self.strip: Strip | None = None
+        self.history: InterfaceHistory | None = None
 
 
 class State:
@@ -147,7 +124,7 @@ class State:
             retention_seconds,
             on_remove=lambda key: self._tracked.pop(key, None),
         )
-        self._differences: dict[tuple[int, int], _Difference] = {}
+        self._differences: dict[tuple[int, int], Difference] = {}
         self._trace_id = trace_id
         #: Now: the last notification's, or that up to which time in state was published.
         self._instant = 0.0
@@ -288,7 +265,7 @@ class State:
                     self._depart(key, tracked)
             elif before is None:
                 self._appear(key, tracked, after)
-                self._remember(n, tracked, None, shown(after))
+                self._remember(n, tracked, None, display_state(after))
             elif after is not before:
                 tracked.interface = after
                 if series is not None:
@@ -311,47 +288,34 @@ class State:
                         inferred and before.status != after.status
                     ):
                         tracked.outage = None
-                    if difference.shows:
-                        latest.append((n, series.device, difference))
-                        if difference.shifts:
-                            strip = tracked.strip or self._strip(tracked, before)
-                            strip.instants.append(received)
-                            strip.states.append(difference.began)
-                            if len(strip.states) > MOST_CHANGES:
-                                strip.fold()
+                    shown = difference.shown
+                    if shown is not None:
+                        latest.append((n, series.device, shown))
+                        if difference.shows_other_state:
+                            history = tracked.history or self._history(tracked, before)
+                            history.instants.append(received)
+                            history.states.append(shown.after)
+                            if len(history.states) > MOST_CHANGES:
+                                history.roll_up()
             if deltas is not None and series is not None:
                 deltas.append(Delta(n, series.device, changed, transition))
 
-    def _compare(self, before: Interface, after: Interface) -> _Difference:
+    def _compare(self, before: Interface, after: Interface) -> Difference:
         """Compare two states of an interface; cached, as a flap alternates between the same two."""
         if len(self._differences) > _SPARE_DIFFERENCES + 4 * len(self._tracked):
             self._differences.clear()
-        connected = after.parameters.connected
-        changed = changes(before.parameters, after.parameters)
-        difference = _Difference(
-            changed,
-            tuple([change.parameter for change in changed]),
-            None if connected is before.parameters.connected else connected,
-            None if connected else after.status.cause,
-            ended := shown(before),
-            began := shown(after),
-            ended is not began,
-            ended is not began or bool(changed),
-            before,
-            after,
-        )
-        self._differences[id(before), id(after)] = difference
+        difference = self._differences[id(before), id(after)] = compare(before, after)
         return difference
 
     def _remember(
-        self, n: Notification, tracked: _Tracked, before: Interface | None, began: Shown
+        self, n: Notification, tracked: _Tracked, before: Interface | None, after: DisplayState
     ) -> None:
         """Add an appearance or a disappearance to the history."""
         if tracked.series is not None:
-            strip = self._strip(tracked, before)
-            strip.add(n.instant, began)
-            shift = PlainShift(shown(before), began)
-            self.history.latest.append((n, strip.device, shift))
+            history = self._history(tracked, before)
+            history.add(n.instant, after)
+            change = StateChange(display_state(before), after)
+            self.history.latest.append((n, history.device, change))
 
     def _remember_unobserved(
         self, n: Notification, tracked: _Tracked, before: Interface | None
@@ -359,17 +323,18 @@ class State:
         """Add flaps that no notification showed to the history."""
         if before is None or tracked.series is None:
             return
-        strip = self._strip(tracked, before)
-        strip.unobserved.append((n.instant, n.unobserved_disconnects))
-        state = shown(before)
-        if n.interface is None or shown(n.interface) is state:  # else it is added with the change
-            self.history.latest.append((n, strip.device, PlainShift(state, state)))
+        history = self._history(tracked, before)
+        history.unobserved.append((n.instant, n.unobserved_disconnects))
+        state = display_state(before)
+        # Otherwise it is added with the change.
+        if n.interface is None or display_state(n.interface) is state:
+            self.history.latest.append((n, history.device, StateChange(state, state)))
 
-    def _strip(self, tracked: _Tracked, before: Interface | None) -> Strip:
+    def _history(self, tracked: _Tracked, before: Interface | None) -> InterfaceHistory:
         interface = tracked.interface
         assert interface is not None
-        return tracked.strip or self.history.strip(
-            interface.link.name, interface.family.label, shown(before), tracked
+        return tracked.history or self.history.begin(
+            interface.link.name, interface.family.label, display_state(before), tracked
         )
 
     def _count_transition(
@@ -458,8 +423,8 @@ class State:
     def _follow_link(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
         """Label an interface by the new name and index of its link, or move it elsewhere."""
         series = tracked.series
-        if tracked.strip is not None:
-            tracked.strip.device = interface.link.name
+        if tracked.history is not None:
+            tracked.history.device = interface.link.name
         if not self.series_sets.belongs(series, interface):
             self._move(key, tracked, interface)
         elif series is not None and not series.shared:

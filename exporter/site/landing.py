@@ -16,11 +16,12 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from exporter.monitor.history import Shown, Strip
+from exporter.monitor.history import DisplayState, InterfaceHistory
 from exporter.site.formatting import family, number, times, visible
 from exporter.site.landing_data import FamilyCount, LandingData
 from exporter.site.tables import changes_table, interfaces_tables
-from exporter.site.timeline import Bar, Window, axis, bar, churn, columns, draw, legend
+from exporter.site.timeline import Bar, Window, bar, churn
+from exporter.site.timeline_svg import axis, columns, draw, legend
 
 #: The ranges of the timeline, by their name in the query. Seconds.
 RANGES = {"15m": 900.0, "1h": 3600.0, "6h": 21600.0}
@@ -61,7 +62,7 @@ HEADERS = (
 def render_page(data: LandingData, telemetry_path: str, etag: str = "") -> bytes:
     """Return the page in UTF-8. `etag` is that of the response."""
     title = f"IP interfaces of {visible(data.host)}" if data.host else "IP interfaces"
-    counts = churn(data.strips, data.window)
+    counts = churn(data.histories, data.window)
     where = f" · namespace {visible(data.namespace)}" if data.namespace else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -167,11 +168,11 @@ def _timeline(data: LandingData, counts: Mapping[str, int]) -> str:
     devices = sorted(counts.keys() | data.present.keys(), key=lambda d: (-counts.get(d, 0), d))
     if not devices:
         return "<p>No interface changed in this time.</p>"
-    strips: dict[str, list[Strip]] = {}
-    for strip in data.strips:
-        strips.setdefault(strip.device, []).append(strip)
+    histories: dict[str, list[InterfaceHistory]] = {}
+    for history in data.histories:
+        histories.setdefault(history.device, []).append(history)
     bars = [
-        bar(d, strips.get(d, ()), data.present.get(d, {}), data.window, counts.get(d, 0))
+        bar(d, histories.get(d, ()), data.present.get(d, {}), data.window, counts.get(d, 0))
         for d in devices[:_MAX_BARS]
     ]
     limit = columns(bars)
@@ -195,10 +196,10 @@ def _bar(bar: Bar, window: Window, limit: int) -> str:
 
 
 _STATES = {
-    Shown.CONNECTED: "connected",
-    Shown.DISCONNECTED: "disconnected",
-    Shown.SWITCHED_OFF: "off",
-    Shown.GONE: "gone",
+    DisplayState.CONNECTED: "connected",
+    DisplayState.DISCONNECTED: "disconnected",
+    DisplayState.SWITCHED_OFF: "off",
+    DisplayState.GONE: "gone",
 }
 
 

@@ -10,7 +10,7 @@ from heapq import nsmallest
 
 from exporter.metrics.snapshot import Snapshot, snapshot
 from exporter.model import FAMILIES, Cause, LinkStatus, Notification, OperStatus
-from exporter.monitor.history import Shift, Shown, Strip, shown
+from exporter.monitor.history import DisplayState, InterfaceHistory, StateChange, display_state
 from exporter.monitor.series import SeriesSet
 from exporter.site.timeline import Window
 
@@ -68,15 +68,15 @@ class LandingData:
     interfaces: Sequence[InterfaceLine] = ()
     host: str = ""
     window: Window = field(default_factory=lambda: Window(3600.0, 0.0, 0.0))
-    #: The interfaces that changed within the window.
-    strips: Sequence[Strip] = ()
+    #: Of the interfaces that changed within the window.
+    histories: Sequence[InterfaceHistory] = ()
     #: The states of those links and of hardware, by device and family.
-    present: Mapping[str, Mapping[str, Shown]] = field(default_factory=dict)
+    present: Mapping[str, Mapping[str, DisplayState]] = field(default_factory=dict)
     #: The latest changes, the oldest first: notification, device, what changed.
-    latest: Sequence[tuple[Notification, str, Shift]] = ()
+    latest: Sequence[tuple[Notification, str, StateChange]] = ()
     #: The other interfaces, which are quiet and virtual.
     quiet: Sequence[InterfaceLine] = ()
-    #: How many more there are of both, unless everything is shown.
+    #: How many more there are of both, unless everything is display_state.
     more_interfaces: int = 0
     more_quiet: int = 0
     everything: bool = False
@@ -112,17 +112,17 @@ class LandingSource:
             state, health, build = taken.state, taken.health, taken.build
             time, instant = self._wall(), taken.instant
             begin = instant - range_seconds
-            strips = [strip.copy() for strip in state.history.strips if strip.latest >= begin]
-            changed = {strip.device for strip in strips}
+            histories = [h.copy() for h in state.history.interfaces if h.latest >= begin]
+            changed = {history.device for history in histories}
             first: list[SeriesSet] = []
             quiet: list[SeriesSet] = []
-            present: dict[str, dict[str, Shown]] = {}
+            present: dict[str, dict[str, DisplayState]] = {}
             for series in state.series_sets:
                 if series.device in changed or not _is_virtual(series):
                     first.append(series)
                     if series.interface is not None:
                         states = present.setdefault(series.device, {})
-                        states[series.family.label] = shown(series.interface)
+                        states[series.family.label] = display_state(series.interface)
                 else:
                     quiet.append(series)
             limit = len(first) + len(quiet) if everything else MAX_ROWS
@@ -142,11 +142,11 @@ class LandingSource:
                 more_quiet=max(0, len(quiet) - limit),
                 host=platform.node(),
                 window=Window(range_seconds, instant, time, state.history.since),
-                strips=strips,
+                histories=histories,
                 present=present,
                 latest=[
-                    (n, n.interface.link.name if n.interface else device, shift)
-                    for n, device, shift in state.history.latest
+                    (n, n.interface.link.name if n.interface else device, change)
+                    for n, device, change in state.history.latest
                 ],
                 everything=everything,
             )

@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from exporter.model import Notification, NotificationType
 from exporter.monitor import describe
-from exporter.monitor.history import Shift, Shown
+from exporter.monitor.history import DisplayState, StateChange
 from exporter.monitor.state import Delta
 from exporter.site.formatting import duration, family, number, times, visible
 from exporter.site.landing_data import InterfaceLine, LandingData
@@ -49,7 +49,7 @@ class _ChangeRow:
         return abs(self.time - other.time) < _AT_ONCE_SECONDS
 
 
-def changes_table(latest: Sequence[tuple[Notification, str, Shift]], now: float) -> str:
+def changes_table(latest: Sequence[tuple[Notification, str, StateChange]], now: float) -> str:
     """Return the latest changes, newest first, each with before → after and cause."""
     if not latest:
         return "<p>Nothing has changed since the start.</p>"
@@ -63,7 +63,7 @@ def changes_table(latest: Sequence[tuple[Notification, str, Shift]], now: float)
     return body
 
 
-def _joined(latest: Sequence[tuple[Notification, str, Shift]]) -> list[_ChangeRow]:
+def _joined(latest: Sequence[tuple[Notification, str, StateChange]]) -> list[_ChangeRow]:
     """Return the changes, newest first; one of both families once."""
     rows: list[_ChangeRow] = []
     for change in reversed(latest):
@@ -76,15 +76,15 @@ def _joined(latest: Sequence[tuple[Notification, str, Shift]]) -> list[_ChangeRo
     return rows
 
 
-def _change_row(n: Notification, device: str, shift: Shift) -> _ChangeRow:
-    connected = (shift.ended is Shown.CONNECTED, shift.began is Shown.CONNECTED)
+def _change_row(n: Notification, device: str, change: StateChange) -> _ChangeRow:
+    connected = (change.before is DisplayState.CONNECTED, change.after is DisplayState.CONNECTED)
     transition = connected[1] if connected[0] is not connected[1] else None
     if n.type in (NotificationType.ADD, NotificationType.DELETE):
         transition = None
-    delta = Delta(n, device, shift.changes, transition)
+    delta = Delta(n, device, change.changes, transition)
     details = describe.details(delta)
-    if transition is None and shift.ended is not shift.began and not details:
-        details = f"{shift.ended.label} → {shift.began.label}"
+    if transition is None and change.before is not change.after and not details:
+        details = f"{change.before.label} → {change.after.label}"
     what = "changed" if n.type is NotificationType.REFRESH else describe.event(delta)
     return _ChangeRow(n.time, device, [n.family.label], what, details)
 

@@ -18,12 +18,12 @@ from exporter.model import (
     Notification,
     NotificationType,
 )
-from exporter.monitor.history import PlainShift, Shown
+from exporter.monitor.history import DisplayState, StateChange
 from exporter.site.landing import HEADERS, render_page
 from exporter.site.landing_data import FamilyCount, InterfaceLine, LandingData
 
 VOID = {"meta", "link", "br"}
-LatestChange = tuple[Notification, str, PlainShift]
+LatestChange = tuple[Notification, str, StateChange]
 
 
 class Page(HTMLParser):
@@ -271,10 +271,10 @@ def test_what_is_quiet_and_virtual_folds_away() -> None:
 
 def change(of: Interface, device: str, time: float, *, connected: bool = False) -> LatestChange:
     """A disconnection, or a connection."""
-    states = (Shown.CONNECTED, Shown.DISCONNECTED)
-    shift = PlainShift(*(reversed(states) if connected else states))
+    states = (DisplayState.CONNECTED, DisplayState.DISCONNECTED)
+    change = StateChange(*(reversed(states) if connected else states))
     n = Notification(NotificationType.PARAMETER, of.family, 3, 3, time, time, of)
-    return n, device, shift
+    return n, device, change
 
 
 def test_a_change_of_both_families_is_one_row() -> None:

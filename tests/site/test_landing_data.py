@@ -83,7 +83,7 @@ def test_members_of_a_group_are_named_in_what_changed() -> None:
     computer.state.load([computer.interface("veth1", 10, kind="veth")], 0.0)
     computer.flap("veth1", 10, 1, kind="veth")
     data = computer.landing().data(3600.0)
-    assert {strip.device for strip in data.strips} == {"veth1"}
+    assert {history.device for history in data.histories} == {"veth1"}
     assert {device for _, device, _ in data.latest} == {"veth1"}
     assert [i.device for i in [*data.interfaces, *data.quiet]] == ["pods"]
 
