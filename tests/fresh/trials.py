@@ -18,7 +18,7 @@ from support.agent import PROJECT, fetch
 TIMEOUT = 5400
 
 #: Words of an output that a newcomer would take for a failure.
-ALARMING = ("Traceback", "not found", "Permission denied", "ERROR")
+ALARMING = ("Traceback", "not found", "Permission denied", "ERROR", "unable to", "Can't")
 
 #: Fetches what tests/README.md says that more tests use.
 PROGRAMS = ".venv/bin/python tests/support/debian.py && .venv/bin/python tests/wine/provision.py"
