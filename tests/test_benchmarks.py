@@ -13,8 +13,8 @@ from support.namespace import Namespace
 def test_every_part_runs_in_its_short_mode(namespace: Namespace) -> None:
     """One command measures each part and prints its tables, peers and ratios among them."""
     del namespace  # it says whether there can be any
-    require(shutil.which("gcc"), "gcc")
-    require(shutil.which("curl"), "curl")
+    require(shutil.which("gcc"), "gcc: apt-get install gcc libc6-dev")
+    require(shutil.which("curl"), "curl: apt-get install curl")
     require(
         program("node-exporter", "prometheus-node-exporter"),
         "node_exporter: python tests/support/debian.py node-exporter",

@@ -55,7 +55,7 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 )
 def test_the_python_programs_run(number: int, output: str) -> None:
     """Each program of README.md runs as it stands, and prints what it is about before Enter."""
-    require(sys.platform == "linux", "the programs are run on Linux")
+    require(sys.platform == "linux", "Linux")
     with subprocess.Popen(
         [sys.executable, "-u", "-c", PROGRAMS[number]],
         cwd=metric_table.PROJECT,
@@ -76,7 +76,7 @@ def test_the_python_programs_run(number: int, output: str) -> None:
 
 def test_the_documentation_of_the_python_api_is_made_from_its_docstrings(tmp_path: Path) -> None:
     """The command of README.md documents each public name, and each name has a docstring."""
-    require(find_spec("pdoc") is not None, "pdoc is not installed")
+    require(find_spec("pdoc") is not None, "pdoc: pip install -e '.[dev]'")
     (modules,) = re.findall(r"&& pdoc (.*)`", TEXT)
     command = [sys.executable, "-m", "pdoc", "-o", str(tmp_path), *modules.split()]
     subprocess.run(command, cwd=metric_table.PROJECT, check=True, capture_output=True)

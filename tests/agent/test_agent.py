@@ -479,7 +479,10 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("arguments", [["--web.listen-address=127.0.0.1:0"], ["list"], ["watch"]])
 def test_a_unit_without_netlink_is_told_what_it_lacks(arguments: list[str]) -> None:
     """The error names netlink, and where it may be forbidden."""
-    require(platform.machine() in ("x86_64", "aarch64"), "a machine whose system calls we know")
+    require(
+        platform.machine() in ("x86_64", "aarch64"),
+        "an x86-64 or ARM64 machine, whose system calls it names",
+    )
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_NETLINK, *arguments],
         cwd=PROJECT,
@@ -502,7 +505,10 @@ def test_user_0_of_a_user_namespace_is_not_root() -> None:
         done = subprocess.run(
             [*before, *command], cwd=PROJECT, capture_output=True, text=True, check=False
         )
-        require(not done.returncode, f"user namespaces ({done.stderr.strip()})")
+        require(
+            not done.returncode,
+            f"user namespaces, which the machine allows ({done.stderr.strip()})",
+        )
         return done.stdout.strip()
 
     require(shutil.which("unshare"), "unshare: apt-get install util-linux")

@@ -41,6 +41,6 @@ def faults(how: str) -> float:
 
 def test_what_was_freed_is_used_again_without_asking_the_system() -> None:
     """The second time that as much memory is used as by a scrape, there are no page faults."""
-    require(platform.libc_ver()[0] == "glibc", "it is glibc's allocator's way")
+    require(platform.libc_ver()[0] == "glibc", "glibc, whose allocator is tuned")
     assert faults("as it is") > 100
     assert faults("tuned") < 5

@@ -24,9 +24,12 @@ ERASE = b"\x15"
 def shell() -> Iterator[Terminal]:
     """An interactive bash, told to complete as README.md says."""
     for program in ("ip-interface-exporter", "register-python-argcomplete"):
-        require(shutil.which(program, path=SCRIPTS), f"{program} beside Python")
+        require(
+            shutil.which(program, path=SCRIPTS),
+            f"{program} beside Python: pip install -e '.[test]'",
+        )
     bash = shutil.which("bash")
-    require(bash, "bash")
+    require(bash, "bash: apt-get install bash")
     assert bash
     environment = {
         "PATH": f"{SCRIPTS}:{os.environ['PATH']}",

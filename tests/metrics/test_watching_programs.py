@@ -43,7 +43,7 @@ def test_a_change_is_counted_in_another_programs_registry(namespace: Namespace) 
 
 def test_the_threads_end_with_the_block() -> None:
     """After the block as many threads run as before it, and descriptors are closed."""
-    require(sys.platform in ("linux", "win32"), "there is no source here")
+    require(sys.platform in ("linux", "win32"), "Linux or Windows")
     before = set(threading.enumerate())
     watch = exporter.watch()
     assert set(threading.enumerate()) <= before
@@ -54,7 +54,7 @@ def test_the_threads_end_with_the_block() -> None:
 
 def test_an_entry_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the interfaces cannot be listed, the source is closed and no thread runs."""
-    require(sys.platform in ("linux", "win32"), "there is no source here")
+    require(sys.platform in ("linux", "win32"), "Linux or Windows")
     before = set(threading.enumerate())
     watch = exporter.watch()
 

@@ -70,14 +70,14 @@ class Namespace:
     """A uniquely named network namespace; `remove` it, or use it as a context manager."""
 
     def __init__(self) -> None:
-        require(which("ip"), "iproute2")
+        require(which("ip"), "iproute2: apt-get install iproute2")
         require(os.geteuid() == 0, "root, to make network namespaces")
         require(_root_is_mounted(), "a / that is a mount point, which ip-netns(8) needs")
         self.name = f"{_PREFIX}{next(_serial)}"
         try:
             _checked(["ip", "netns", "add", self.name])
         except RuntimeError as error:
-            require(False, f"network namespaces ({error})")
+            require(False, f"CAP_SYS_ADMIN, to make network namespaces ({error})")
         except BaseException:  # interrupted: it may have been made
             self.remove()
             raise

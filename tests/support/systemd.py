@@ -80,7 +80,7 @@ class Pid1:
         try:
             self._cgroup.mkdir()
         except OSError as error:
-            require(False, f"a control group of one's own ({error})")
+            require(False, f"a control group of its own ({error})")
         script = _SCRIPT.format(
             python=sys.base_prefix,
             site=sysconfig.get_path("purelib"),

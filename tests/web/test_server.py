@@ -43,7 +43,7 @@ def fetch(address: Address | tuple[str, int], path: str = "/") -> int:
 
 def test_several_addresses_are_served() -> None:
     """Each address given is listened on, with a port of its own where any will do."""
-    require(socket.has_dualstack_ipv6(), "no IPv6 here")
+    require(socket.has_dualstack_ipv6(), "IPv6")
     server = WebServer(["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"], page)
     server.start()
     try:
@@ -56,7 +56,7 @@ def test_several_addresses_are_served() -> None:
 
 def test_a_port_alone_is_both_families() -> None:
     """Without a host, one socket takes IPv4 and IPv6."""
-    require(socket.has_dualstack_ipv6(), "no IPv6 here")
+    require(socket.has_dualstack_ipv6(), "IPv6")
     server = WebServer([":0"], page)
     server.start()
     try:

@@ -23,7 +23,7 @@ TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 def curl(agent: Agent, folder: Path, *arguments: str, scheme: str = "https") -> tuple[int, str]:
     """The status that curl gets, 0 for none, and what else it has to say."""
     path = shutil.which("curl")
-    require(path, "curl")
+    require(path, "curl: apt-get install curl")
     url = f"{scheme}://localhost:{agent.port}/health"
     command = [str(path), "-sS", "--cacert", f"{folder}/ca.pem", "-w", "\n%{http_code}"]
     done = subprocess.run([*command, *arguments, url], capture_output=True, text=True, check=False)
@@ -103,7 +103,7 @@ def test_it_stops_while_a_password_is_compared(folder: Path) -> None:
     (folder / "web.yml").write_text(USERS.replace("$10$", "$24$"))
     with Agent(f"--web.config.file={folder}/web.yml") as agent:
         command = ["curl", "-s", "-u", "alice:oz", f"http://localhost:{agent.port}/"]
-        require(shutil.which("curl"), "curl")
+        require(shutil.which("curl"), "curl: apt-get install curl")
         threads = Path(f"/proc/{agent.process.pid}/task")
         idle = len(list(threads.iterdir()))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL):
