@@ -65,7 +65,7 @@ def rules(name: str, files: Sequence[str]) -> dict[str, Any]:
 
 
 def dashboard(file: Path) -> dict[str, Any]:
-    """Return a ConfigMap with a dashboard, labelled for the sidecar."""
+    """Return a ConfigMap with a dashboard, labeled for the sidecar."""
     content = json.loads(file.read_text(encoding="utf-8"))
     return {
         "apiVersion": "v1",

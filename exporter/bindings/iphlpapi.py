@@ -6,7 +6,7 @@ Facts the code below depends on:
 - They are called with the GIL released, as WinDLL and CDLL do. With PyDLL a cancel would wait
   for a callback that waits for the GIL: a deadlock.
 - ctypes keeps no reference to a callback object; whoever registers one must, until the
-  registration has been cancelled.
+  registration has been canceled.
 - A callback gets a NULL row as a pointer object that is false, not as ``None``.
 
 Source: https://learn.microsoft.com/windows/win32/api/netioapi/

@@ -96,7 +96,7 @@ def notify_ip_interface_change(
     With `initial_notification`, a first call of type `INITIAL` confirms the registration; its
     `row` is ``None``.
 
-    The registration lasts until it is cancelled, at the latest by the end of the program, also
+    The registration lasts until it is canceled, at the latest by the end of the program, also
     when the handle is dropped. On Linux it is for the network namespace of the calling thread,
     and a forked child does not have it. When the system loses notifications, a comparison
     finds the interfaces that differ, and one notification comes for each.
@@ -120,7 +120,7 @@ def cancel_mib_change_notify2(notification_handle: NotificationHandle) -> None:
     """End a registration. When it returns, no callback runs and none will come.
 
     It waits for a running callback, so the caller must not own anything that the callback
-    waits for. Ctrl-C interrupts it; then the registration stays, and can be cancelled again.
+    waits for. Ctrl-C interrupts it; then the registration stays, and can be canceled again.
     Raises `IpHelperError`: 1131 at once in the callback itself, and the registration stays; 87
     the second time, and for ``None``; 6 for anything but a handle.
     Source: https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-cancelmibchangenotify2

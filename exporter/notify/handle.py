@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 EXIT_SECONDS = 5.0
 
 _serial = itertools.count(1)
-#: The registrations that are not cancelled. A handle that nobody else keeps stays in force, as
+#: The registrations that are not canceled. A handle that nobody else keeps stays in force, as
 #: on Windows. (A finalizer would cancel in whatever thread collects garbage, which can be the
 #: callback's.) Adding and removing are atomic, so a cancel needs no lock.
 _registered: set[NotificationHandle] = set()
@@ -47,7 +47,7 @@ class NotificationHandle:
         #: Exceptions that the callback has raised.
         self.callback_errors = 0
         self._source = source
-        self._cancelled = threading.Event()
+        self._canceled = threading.Event()
         #: No callback runs any more. Ctrl-C can interrupt waiting for it, and it can be waited
         #: for again; a `Thread.join` that was interrupted says that the thread has ended.
         self._ended = threading.Event()
@@ -66,7 +66,7 @@ class NotificationHandle:
         if threading.current_thread() is self._thread:
             raise IpHelperError(ERROR_POSSIBLE_DEADLOCK, "CancelMibChangeNotify2 in its callback")
         if self in _registered:
-            # Interrupted by Ctrl-C, it stays registered, so that it can be cancelled again.
+            # Interrupted by Ctrl-C, it stays registered, so that it can be canceled again.
             self._end(None)
         try:
             _registered.remove(self)
@@ -91,7 +91,7 @@ class NotificationHandle:
             raise IpHelperError(ERROR_NOT_ENOUGH_MEMORY, "NotifyIpInterfaceChange") from None
 
     def _end(self, timeout: float | None) -> None:
-        self._cancelled.set()
+        self._canceled.set()
         self._source.close()
         if self._ended.wait(timeout):
             self._thread.join()  # which releases the callback and its context
@@ -103,10 +103,10 @@ class NotificationHandle:
             self._ended.set()
 
     def _dispatch(self, callback: Callback, context: Any, *, initial: bool) -> None:
-        for batch in receive_forever(self._source, self._cancelled):
+        for batch in receive_forever(self._source, self._canceled):
             self._read(batch)
             for n in batch:
-                if self._cancelled.is_set():
+                if self._canceled.is_set():
                     return
                 if n.type is NotificationType.REFRESH or (
                     n.type is NotificationType.INITIAL and not initial

@@ -52,7 +52,7 @@ _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _UNITS = {"_seconds": "s", "_bytes": "By"}
 
 #: Labels and value of a sample.
-_Labelled = tuple[dict[str, str], float]
+_Labeled = tuple[dict[str, str], float]
 
 
 class MetricEncoder:
@@ -117,7 +117,7 @@ class MetricEncoder:
             yield Metric(metric.name, metric.help, unit, HistogramData(points, _CUMULATIVE))
 
     def _numbers(
-        self, name: str, type_: str, help_: str, samples: Iterable[_Labelled], now: int
+        self, name: str, type_: str, help_: str, samples: Iterable[_Labeled], now: int
     ) -> Iterator[Metric]:
         """Yield the metric if it has samples, in parts if it is too large for a request."""
         points = [
@@ -141,7 +141,7 @@ def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
 
 def _series_samples(
     metric: SeriesMetric, all_series: Iterable[SeriesSet], instant: float
-) -> Iterator[_Labelled]:
+) -> Iterator[_Labeled]:
     for series in all_series:
         labels = _labels(IDENTITY, identity(series))
         for values, value in metric.read(series, instant):

@@ -71,7 +71,7 @@ def test_every_callback_is_counted_and_the_states_are_right(agent: WindowsAgent)
 
 
 def test_two_callbacks_at_once_lose_nothing() -> None:
-    """Where Windows does not serialise its callbacks, each is still counted once."""
+    """Where Windows does not serialize its callbacks, each is still counted once."""
     with WindowsAgent("tests/wine/driven_agent.py") as agent:
         agent.drive("mode", threads=2)
         agent.drive("put_link", 4, DEVICE_OF(4))
@@ -81,7 +81,7 @@ def test_two_callbacks_at_once_lose_nothing() -> None:
 
 
 def test_ctrl_c_stops_it_cleanly(agent: WindowsAgent) -> None:
-    """SIGINT ends with code 0, the registration cancelled, without any traceback."""
+    """SIGINT ends with code 0, the registration canceled, without any traceback."""
     agent.drive("add", 1)
     assert agent.stop(signal.SIGINT) == 0
     assert any("Stopped" in line for line in agent.log)

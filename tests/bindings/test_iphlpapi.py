@@ -263,7 +263,7 @@ def test_conversions(standin: Standin, api: iphlpapi.Library) -> None:
     assert status_of(api.ConvertInterfaceLuidToAlias, byref(unknown), text, len(text)) == 87
 
 
-# -- registering and cancelling -------------------------------------------------------------
+# -- registering and canceling -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("on_dispatcher", [False, True])

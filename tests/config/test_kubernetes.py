@@ -154,7 +154,7 @@ def test_the_rules_are_all_there_and_the_thresholds_apart() -> None:
 
 
 def test_the_sidecar_finds_the_dashboards() -> None:
-    """Each is in a labelled ConfigMap that can still be applied, and stays what it is."""
+    """Each is in a labeled ConfigMap that can still be applied, and stays what it is."""
     maps = [d for d in OBJECTS if d["metadata"].get("labels", {}).get("grafana_dashboard")]
     content = {name: text for d in maps for name, text in d["data"].items()}
     dashboards = [json.loads(f.read_text()) for f in (PROJECT / "dashboards").glob("*.json")]

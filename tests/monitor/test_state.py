@@ -309,7 +309,7 @@ def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
 
 
 def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
-    """A re-used LUID continues its series; the time between belongs to no state."""
+    """A reused LUID continues its series; the time between belongs to no state."""
     state = State()
     state.load([interface()], 0.0)
     state.apply(

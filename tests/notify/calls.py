@@ -11,7 +11,7 @@ from standin import TIMEOUT
 
 from exporter.notify import InterfaceKey, NotificationHandle, NotificationType
 
-#: `notify_ip_interface_change`, cancelled after the test.
+#: `notify_ip_interface_change`, canceled after the test.
 Register = Callable[..., NotificationHandle]
 
 

@@ -1,4 +1,4 @@
-"""The end of a program that never cancelled, with the real end of a real process."""
+"""The end of a program that never canceled, with the real end of a real process."""
 
 from __future__ import annotations
 

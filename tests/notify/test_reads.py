@@ -228,7 +228,7 @@ def test_stack_tables(world: World) -> None:
 
 @clause("C40")
 def test_initial_entry(world: World) -> None:
-    """An initialised entry names no interface and has no values."""
+    """An initialized entry names no interface and has no values."""
     entry = initialize_ip_interface_entry()
     assert entry[:3] == (Family.UNSPEC, 0, 0)
     assert entry.parameters == InterfaceRow()

@@ -152,5 +152,5 @@ class StandinWorld:
 
     @property
     def registrations(self) -> int:
-        """Registrations that were not cancelled."""
+        """Registrations that were not canceled."""
         return self.standin.registrations

@@ -16,7 +16,7 @@ RECORDING = PROJECT / "tests/data/golden/recording.jsonl"
 def browse(url: str, folder: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
     """Open a page in Chromium, with a profile of its own."""
     chromium = shutil.which("chromium")
-    require(chromium, "chromium")
+    require(chromium, "chromium: apt-get install chromium")
     assert chromium
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     command += [f"--user-data-dir={folder}", "--window-size=1000,700", *flags, url]
@@ -31,7 +31,7 @@ def browse(url: str, folder: Path, *flags: str) -> "subprocess.CompletedProcess[
 def test_the_landing_page_is_styled_and_breaks_no_rule(
     preference: str, background: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    """A browser shows every interface, in the colours of its preference, and reports nothing."""
+    """A browser shows every interface, in the colors of its preference, and reports nothing."""
     setting = "--blink-settings=preferredColorScheme=" + {"dark": "0", "light": "1"}[preference]
     with Agent("replay", str(RECORDING)) as agent:
         agent.wait_for("ip_interface_exporter_replay_finished", 1)

@@ -75,7 +75,7 @@ def test_the_recording_has_templates_of_both_kinds() -> None:
 
 @pytest.mark.parametrize("data", [data for data in LINKS if data[4] == nl.RTM_NEWLINK])
 def test_a_message_matches_itself(data: bytes) -> None:
-    """The first repetition of any recorded message is recognised, and read right."""
+    """The first repetition of any recorded message is recognized, and read right."""
     assert agree(data, data)
 
 

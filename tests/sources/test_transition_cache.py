@@ -102,7 +102,7 @@ def having(*indices: int) -> Twins:
 
 
 def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
-    """Every message of a flap that was there before is recognised; the flap says the same."""
+    """Every message of a flap that was there before is recognized; the flap says the same."""
     twins = having(3)
     for number in range(4):
         twins.flap(3, number)

@@ -186,7 +186,7 @@ def test_refused_registration(standin: Standin, open_source: Open, status: int) 
 
 
 def test_refused_listing(standin: Standin, open_source: Open) -> None:
-    """When the first listing fails, open fails, and the registration is cancelled."""
+    """When the first listing fails, open fails, and the registration is canceled."""
     standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_ENOUGH_MEMORY)
     with pytest.raises(IpHelperError, match="GetIpInterfaceTable"):
         open_source()
@@ -245,11 +245,11 @@ def test_confirmed_in_time_is_no_warning(
 
 def test_callback_after_the_cancel(standin: Standin, open_source: Open) -> None:
     """A callback that comes after the cancel reaches nobody, and memory that is still there."""
-    cancelled, other = WindowsSource(library=standin.path), open_source()
-    cancelled.open()
+    canceled, other = WindowsSource(library=standin.path), open_source()
+    canceled.open()
     confirm(other)
-    cancelled.close()
-    del cancelled  # open_source would keep it
+    canceled.close()
+    del canceled  # open_source would keep it
     gc.collect()
     standin.notify_cancelled(ADD, AF_INET, 3)
     standin.add(4)
@@ -266,27 +266,27 @@ class Hand:
         return 1.0
 
 
-@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("canceled", [True, False])
 def test_life_of_the_callback(
-    standin: Standin, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+    standin: Standin, monkeypatch: pytest.MonkeyPatch, canceled: bool
 ) -> None:
-    """A cancelled callback is freed; one whose cancel failed lives on: it may still be called."""
+    """A canceled callback is freed; one whose cancel failed lives on: it may still be called."""
     # pytest keeps what is logged, and a logged error keeps its frames, and so the source.
     monkeypatch.setattr(windows.log, "disabled", True)
     hand = Hand()
     alive = weakref.ref(hand)
     source = WindowsSource(library=standin.path, clock=Clock(hand.read, time.perf_counter))
     source.open()
-    if not cancelled:
+    if not canceled:
         standin.fail("CancelMibChangeNotify2", winerror.ERROR_INVALID_HANDLE)
     source.close()
-    assert source.health.errors == ({} if cancelled else {"cancel": 1})
+    assert source.health.errors == ({} if canceled else {"cancel": 1})
     del source, hand
     gc.collect()
-    assert (alive() is None) is cancelled
+    assert (alive() is None) is canceled
     standin.notify(PARAMETER, AF_INET, 3)
     standin.wait_idle()
-    assert standin.callbacks == (1 if cancelled else 2)
+    assert standin.callbacks == (1 if canceled else 2)
     standin.reset()
 
 
@@ -317,7 +317,9 @@ print(standin.registrations, "registrations")
     assert ended.stdout.split() == b"1 registrations 0 registrations".split()
 
 
-@pytest.mark.skipif(sys.platform != "win32", reason="the system's own iphlpapi.dll is on Windows")
+@pytest.mark.skipif(
+    sys.platform != "win32", reason="needs Windows, whose own iphlpapi.dll it loads"
+)
 def test_the_systems_own_library(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -69,8 +69,10 @@ def library() -> str:
         return ready
     from requirements_here import require  # brings pytest, which takes seconds under Wine
 
-    require(sys.platform != "win32", "IPHLPAPI_STANDIN does not name the stand-in DLL")
-    require(shutil.which("gcc"), "gcc is not installed; it builds the stand-in iphlpapi")
+    require(sys.platform != "win32", "the stand-in DLL, named by IPHLPAPI_STANDIN")
+    require(
+        shutil.which("gcc"), "gcc, to build the stand-in iphlpapi: apt-get install gcc libc6-dev"
+    )
     return str(build("standin.so", "gcc", "-fPIC", "-fvisibility=hidden", "-pthread"))
 
 
@@ -151,7 +153,7 @@ class Standin:
         self._dll.StandinNotify(kind, family, make_luid(ETHERNET, index), index, count)
 
     def notify_cancelled(self, kind: int, family: int, index: int) -> None:
-        """Call back every registration that was cancelled, as no system should."""
+        """Call back every registration that was canceled, as no system should."""
         self._dll.StandinNotifyCancelled(kind, family, make_luid(ETHERNET, index), index)
 
     def add(self, index: int, family: int = AF_INET, **members: object) -> None:
@@ -214,5 +216,5 @@ class Standin:
 
     @property
     def registrations(self) -> int:
-        """Registrations that were not cancelled."""
+        """Registrations that were not canceled."""
         return int(self._dll.StandinCount(5))

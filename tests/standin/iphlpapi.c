@@ -3,7 +3,7 @@
  * Built as a .so and as a .dll. It is deliberately unfriendly where the contract allows it: the
  * row of a callback holds garbage beyond its three keys, lies in memory that is used again and
  * is poisoned after the callback; the callback comes from a foreign thread, or from two at once
- * (real Windows is reported not to serialise); the first one may come before the registration
+ * (real Windows is reported not to serialize); the first one may come before the registration
  * returns. A cancel that would deadlock on Windows is counted and refused instead.
  *
  * Functions named Standin... are the tests' controls. Everything is guarded by one mutex,
@@ -598,7 +598,7 @@ void API StandinNotify(int type, uint16_t family, uint64_t luid, uint32_t index,
     pthread_mutex_unlock(&mutex);
 }
 
-/* Calls back every registration that was cancelled: what a system must not do. */
+/* Calls back every registration that was canceled: what a system must not do. */
 void API StandinNotifyCancelled(int type, uint16_t family, uint64_t luid, uint32_t index) {
     MIB_IPINTERFACE_ROW row = {.Family = family, .InterfaceLuid = luid, .InterfaceIndex = index};
     pthread_mutex_lock(&mutex);

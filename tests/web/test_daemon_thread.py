@@ -29,7 +29,7 @@ def test_an_error_reaches_those_who_wait(error: BaseException, raised: type[Exce
 
 
 def test_a_result_that_nobody_waits_for_any_more_is_dropped() -> None:
-    """A cancelled wait, and a loop that is closed meanwhile, are no error of the thread."""
+    """A canceled wait, and a loop that is closed meanwhile, are no error of the thread."""
     begun, finish = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 

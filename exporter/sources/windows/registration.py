@@ -142,7 +142,7 @@ class Registration:
 
 
 def _on_change(number: int | None, row: Any, notification_type: int) -> None:
-    """Queue a notification for the registration of that number, unless it was cancelled."""
+    """Queue a notification for the registration of that number, unless it was canceled."""
     registration = _registered.get(number or 0)
     if registration is not None:
         registration.notify(row, notification_type)

@@ -36,7 +36,7 @@ def _handle(clause: str, what: str, *edits: tuple[str, str]) -> Mutant:
 
 _CALL = "callback(context, None if n.type is NotificationType.INITIAL else key, n.type)"
 _KEY = "InterfaceKey(n.family, n.luid, n.ifindex)"
-_DELIVER = "for batch in receive_forever(self._source, self._cancelled):\n"
+_DELIVER = "for batch in receive_forever(self._source, self._canceled):\n"
 _RAISE_IN_CALLBACK = (
     'raise IpHelperError(ERROR_POSSIBLE_DEADLOCK, "CancelMibChangeNotify2 in its callback")'
 )

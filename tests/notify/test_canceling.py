@@ -42,7 +42,7 @@ def status_of(cancel: Cancel, handle: NotificationHandle) -> int:
 def test_no_callback_after_cancel(
     world: World, register: Register, pass_on: Callable[[], None], cancel: Cancel
 ) -> None:
-    """Until it is cancelled a registration hears every change; afterwards none."""
+    """Until it is canceled a registration hears every change; afterwards none."""
     calls = Calls()
     handle = register(calls)
     index = world.make()
@@ -144,8 +144,8 @@ def test_cancel_by_the_owner_of_what_the_callback_wants(world: World, register: 
         world.make()
         assert entered.wait(TIMEOUT)
         handle.cancel()
-        order.append("cancelled")
-    assert order == [False, "cancelled"]
+        order.append("canceled")
+    assert order == [False, "canceled"]
 
 
 @clause("C34", "C35")
@@ -172,7 +172,7 @@ def test_our_own_locks_are_not_in_the_way(world: World, register: Register) -> N
 def test_cancel_of_another_in_a_callback(
     world: World, register: Register, pass_on: Callable[[], None]
 ) -> None:
-    """In the callback of one registration another can be cancelled."""
+    """In the callback of one registration another can be canceled."""
     other = Calls()
     victim = register(other)
     statuses: list[int] = []
@@ -234,8 +234,8 @@ def test_dropped_handle(world: World, register: Register) -> None:
 
 
 @clause("S10")
-def test_cancelled_handle_lets_go(world: World, register: Register) -> None:
-    """A cancelled handle that is kept keeps neither callback nor context alive."""
+def test_canceled_handle_lets_go(world: World, register: Register) -> None:
+    """A canceled handle that is kept keeps neither callback nor context alive."""
 
     class Context:
         pass
