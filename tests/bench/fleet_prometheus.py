@@ -65,7 +65,7 @@ class FleetPrometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._ready, 120, "Prometheus is ready")
+        wait_until(self._ready, message="Prometheus is ready")
 
     def _ready(self) -> bool:
         try:

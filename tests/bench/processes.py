@@ -48,7 +48,7 @@ def at_rest(pid: int) -> None:
         seen.append(usage(pid).cpu)
         return seen[-1] == seen[-2]
 
-    wait_until(rests, 60, "the process is at rest")
+    wait_until(rests, message="the process is at rest")
 
 
 def resident_mebibytes(pid: int) -> float:

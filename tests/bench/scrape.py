@@ -101,7 +101,7 @@ def _node_exporter(namespace: Namespace) -> Iterator[int]:
 
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(listens, 10, "node_exporter listens")
+            wait_until(listens, message="node_exporter listens")
             yield process.pid
         finally:
             process.terminate()

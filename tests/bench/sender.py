@@ -46,7 +46,7 @@ def sender(pairs: int) -> Iterator[Sender]:
             addresses = namespace.ip("-6 -o address show scope link -tentative")
             return len(addresses.splitlines()) == 2 * pairs
 
-        wait_until(settled, 60, "every link has its IPv6 address")
+        wait_until(settled, message="every link has its IPv6 address")
         links = namespace.links()
         indices = [str(links[f"v{left}"]["ifindex"]) for left in range(0, 2 * pairs, 2)]
         yield Sender(namespace, program, indices)

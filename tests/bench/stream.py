@@ -102,7 +102,7 @@ def _quiet(agent: Agent) -> Metrics:
         seen.append(_messages(page))
         return page if len(seen) > 2 and seen[-1] == seen[-3] else None
 
-    return wait_until(quiet, 120, "the stream has ended")
+    return wait_until(quiet, message="the stream has ended")
 
 
 def _lose(pairs: int, wanted: int, flaps: bool) -> tuple[float, ...]:

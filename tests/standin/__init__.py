@@ -109,7 +109,7 @@ class Standin:
         threads: int = 1,
         initial_on_dispatcher: bool = False,
         never_confirm: bool = False,
-        cancel_timeout: float = 10.0,
+        cancel_timeout: float = 120.0,
     ) -> None:
         """How it behaves; see iphlpapi.c. `cancel_timeout` in seconds."""
         self._dll.StandinMode(

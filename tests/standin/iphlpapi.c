@@ -521,7 +521,7 @@ void API StandinReset(void) {
     }
     memset(&mode, 0, sizeof mode);
     mode.threads = 1;
-    mode.cancel_timeout_ms = 10000;
+    mode.cancel_timeout_ms = 120000;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mutex);
 }

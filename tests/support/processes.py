@@ -64,10 +64,10 @@ def children() -> dict[int, str]:
 def end_leftovers() -> list[str]:
     """End the child processes that still run. Returns their command lines.
 
-    What ends by itself within some seconds is no leftover: a browser's helpers, Wine's server.
+    What ends by itself before long is no leftover: a browser's helpers, Wine's server.
     """
     try:
-        wait_until(lambda: not children(), 30)
+        wait_until(lambda: not children(), pause=0.05)
     except AssertionError:
         left = children()
         for pid in left:
