@@ -190,16 +190,13 @@ class Requester:
         self._socket = open_socket()
         self._socket.settimeout(self.TIMEOUT)
         self._socket.bind((0, 0))
+        #: The network namespace. Kept, because `namespace_id` may tell that of the calling thread.
+        self.namespace_id = namespace_id(self._socket)
         self._sequence = 0
 
     def close(self) -> None:
         """Release the socket."""
         self._socket.close()
-
-    @property
-    def namespace_id(self) -> int:
-        """The network namespace, see `namespace_id`."""
-        return namespace_id(self._socket)
 
     def _ask(
         self, request: Callable[[int], bytes], wanted: bytes = b""

@@ -451,10 +451,15 @@ def test_namespaces_are_told_apart(namespace: Namespace, requester: Requester) -
 def test_namespaces_are_told_apart_before_linux_5_14(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without SO_NETNS_COOKIE it is the inode of the thread's namespace."""
+    """Without SO_NETNS_COOKIE it is the inode of the thread's namespace, as a socket is made."""
     monkeypatch.setattr("exporter.bindings.rtnetlink_socket._SO_NETNS_COOKIE", 0x7FFF)
+    inode = os.stat(f"/run/netns/{namespace.name}").st_ino
     with namespace.enter(), subscribe([], 1 << 16)[0] as listener:
-        assert namespace_id(listener) == os.stat(f"/run/netns/{namespace.name}").st_ino
+        assert namespace_id(listener) == inode
+    with namespace.enter():
+        requester = Requester()
+    with closing(requester), Namespace() as other, other.enter():
+        assert requester.namespace_id == inode
 
 
 def test_a_refused_subscription_leaves_no_socket_open(namespace: Namespace) -> None:
