@@ -110,7 +110,7 @@ class Way:
         self._table = LinkTable(FAMILIES)
         replies = Replies(self._table)
         for link in self._links:
-            replies.link(link, 0.0, 0.0)
+            replies.link(link, 1, 0.0, 0.0)
         self._table.opening = False
         self._table.drain()
         self._notifications = Notifications(self._table)

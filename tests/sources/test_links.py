@@ -288,6 +288,42 @@ def test_gone_and_back_before_the_answer_is_delete_and_add() -> None:
     assert host.said == [(NotificationType.DELETE, V6), (NotificationType.ADD, V6)]
 
 
+def test_no_such_device_may_come_before_the_messages_of_the_deletion() -> None:
+    """Linux 7.2 does not wait until all of them are queued; they tell of each family."""
+    host = Host().having(2)
+    del host.kernel.links[2]
+    told: list[Notification] = []
+    for family in FAMILIES:
+        host.del_netconf(family, 2)
+        host.settle()
+        told += host.take()
+    host.del_link(2)
+    told += host.take()
+    assert [(n.type, n.family) for n in told] == DELETED
+    assert not any(n.inferred for n in told)
+    assert host.table.requests == {}
+    assert host.table.indexes() == set()
+
+
+def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
+    """Linux 7.2 queues an answer some time after it was true: the counters tell."""
+    host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
+
+    def lose() -> None:
+        host.kernel.overtaken = lambda: None
+        lost = host.kernel.links[2] = build.link(2, b"eth0", UP, counts=(1, 2))
+        host.kernel.tell(nl.RTM_NEWLINK, lost)
+
+    host.kernel.overtaken = lose
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.settle()
+    assert host.kernel.requests == [2, 2]
+    changed = host.take()
+    assert [(n.type, n.family) for n in changed] == CHANGED
+    assert not any(n.inferred for n in changed)
+    assert not any(i.parameters.connected for i in host.table.interfaces())
+
+
 def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
     """An IPv6 event or a part of a dump may come between the two messages of a rename."""
     host = Host().having(2).having(3)

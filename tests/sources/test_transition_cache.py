@@ -62,7 +62,7 @@ class Twins:
         link = nl.parse_link(body, 0, len(body))
         assert link is not None
         for replies in self.replies:
-            replies.link(link, 6000.0, self.now)
+            replies.link(link, 1, 6000.0, self.now)
 
     def lose(self) -> None:
         """Something was lost."""

@@ -44,6 +44,8 @@ class Kernel:
         #: Called between the moment for which a dump or a "no such device" is true and the
         #: moment in which it is queued.
         self.slip: Callable[[], object] = lambda: None
+        #: The same, for the answer about a link that exists.
+        self.overtaken: Callable[[], object] = lambda: None
 
     def getsockname(self) -> tuple[int, int]:
         """As a netlink socket's."""
@@ -67,7 +69,9 @@ class Kernel:
         elif self.refusals:
             self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(self.refusals.pop(0))))
         elif index in self.links:
-            self._answer(message.sequence, (nl.RTM_NEWLINK, self.links[index]))
+            body = self.links[index]
+            self.overtaken()
+            self._answer(message.sequence, (nl.RTM_NEWLINK, body))
         else:
             self.slip()
             self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(ENODEV)))

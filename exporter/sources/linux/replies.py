@@ -5,13 +5,19 @@ made, and queued, under the lock under which they are. So it is one more message
 those before it and older than those after it. It is also the whole truth of its moment, where a
 notification may show an operation half done: IFLA_AF_SPEC names the families that exist.
 
-Two kinds of replies are less exact, and are made up for by asking once more:
+Some replies are less exact, and are made up for by asking once more:
 
 - A part of a dump is made under the lock, but queued a moment later. A notification that slipped
   in between is newer, though it stands before. So a link that was mentioned since the dump
   began is not taken from it, but asked about by itself.
 - "No such device" is queued after the lock was released. If the link was mentioned meanwhile,
   it may have been made again.
+- Newer kernels (7.2) queue every reply after the lock was released. One whose carrier counters
+  are behind those of a notification is older. Without a change of the carrier nothing tells
+  that: then the next notification or comparison corrects what the reply showed.
+
+On these kernels "no such device" does not wait for the lock, and may come before the messages of
+the deletion. Unless they may be lost, the deletion is theirs to tell.
 
 A link that a dump lacks is asked about, too, before it is deleted.
 
@@ -52,8 +58,10 @@ class Replies:
         for index in self._table.indexes() - self._dumped:
             self._table.requests[index] = True
 
-    def link(self, message: nl.LinkMessage, time: float, instant: float) -> None:
+    def link(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
         """Apply the answer about one link."""
+        if self._table.mentioned_since(request, message.ifindex) and self._is_behind(message):
+            return  # asked again
         inferred = self._table.requests.pop(message.ifindex, True)
         self._apply(message, time, instant, inferred=inferred)
 
@@ -64,7 +72,17 @@ class Replies:
             return  # asked again
         table.begin(time, instant, inferred=True)
         self._resolve_departure(index, ())
-        table.remove_link(index, inferred=True)
+        if table.doubtful or table.requests.get(index, True):
+            table.remove_link(index, inferred=True)
+        else:  # a notification had us ask: those of the deletion are on their way
+            del table.requests[index]
+
+    def _is_behind(self, message: nl.LinkMessage) -> bool:
+        """Whether a notification has shown newer carrier counters of the link than this answer."""
+        link = self._table.changing(message.ifindex)
+        if link is None or link.counters is None or message.carrier_up is None:
+            return False
+        return message.carrier_up + (message.carrier_down or 0) < sum(link.counters)
 
     def _resolve_departure(self, index: int, existing: Collection[Family]) -> None:
         """Decide whether a DELNETCONF of this link was the beginning of a rename."""

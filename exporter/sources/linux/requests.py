@@ -202,7 +202,7 @@ class Requests:
         elif message.type == nl.RTM_NEWLINK:
             link = nl.parse_link(data, message.start, message.end)
             if link is not None:
-                self._replies.link(link, time, instant)
+                self._replies.link(link, request, time, instant)
 
     def _fail(self, error: OSError) -> None:
         self._dump, self._again = 0, False
