@@ -1,8 +1,9 @@
 """Structures and enumerations of netioapi.h. No DLL: this module imports anywhere.
 
-Names are the headers' own, so that a reader can diff, paste and grep them. Types have fixed
-widths (``c_uint32``, not ``wintypes.ULONG``, which is 8 bytes on Linux): the layout is the
-same on every system, 32-bit Windows included, and a test compares it with the C headers.
+One header is one module, and names are the headers' own, so that a reader can diff, paste and grep
+them. Types have fixed widths (``c_uint32``, not ``wintypes.ULONG``, which is 8 bytes on Linux): the
+layout is the same on every system, 32-bit Windows included, and a test compares it with the C
+headers.
 
 Enumerated members are ``c_int32`` fields: compare them with the enumerations, which are
 `enum.IntEnum`. Unknown numbers (newer Windows) therefore stay readable.

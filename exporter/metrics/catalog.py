@@ -1,7 +1,8 @@
 """Every metric, once: its name, type, help, labels, and how to read it.
 
 Three publishers read it: the scrape page (`exposition`), a prometheus_client collector
-(`collector`) and the OTLP push. To add a metric, add an entry here.
+(`collector`) and the OTLP push. To add a metric, add an entry here: this
+one list, in the order of the page, has everything that is published.
 
 Names and labels follow https://prometheus.io/docs/practices/naming/. Counters are declared
 with their ``_total``.

@@ -1,6 +1,7 @@
 """Every option of the agent, declared once: flag, key, default, parser and help.
 
-`loader` creates the values. The help of a flag is a noun phrase, that of a switch a command.
+`loader` creates the values. The help of a flag is a noun phrase, that of a switch a command. It is
+one long list, in the order of the help, so that an option is found, and added, in one place.
 """
 
 # ruff: noqa: RUF009  (`option` makes a dataclass field, which may be a default)
