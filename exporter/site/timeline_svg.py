@@ -25,8 +25,9 @@ _CLASSES = {
 }
 #: Seconds between the ticks below the bars, by the seconds that the bars show.
 _TICKS = {900.0: 180.0, 3600.0: 600.0, 21600.0: 3600.0}
-#: A tick this near to an end would overlap with its label. In widths of the bar.
-_MARGIN = 0.06
+#: A tick this near to the begin would not fit; this near to the end it would overlap with "now",
+#: on the narrowest screen, where a bar is 288 pixels wide. In widths of the bar.
+_BEGIN_MARGIN, _END_MARGIN = 0.03, 0.16
 
 
 def columns(drawn: Sequence[Bar]) -> int:
@@ -156,7 +157,7 @@ def axis(window: Window) -> str:
         f'<text x="{100 * x:.2f}%" y="1em">{window.clock(window.begin + x * window.seconds)[:5]}'
         "</text>"
         for x in places
-        if _MARGIN / 2 < x < 1 - _MARGIN
+        if _BEGIN_MARGIN < x < 1 - _END_MARGIN
     )
     return (
         '<svg class="axis" aria-hidden="true"><defs>'

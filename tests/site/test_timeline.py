@@ -132,6 +132,17 @@ def test_the_axis_has_round_times() -> None:
     assert times == ["21:20", "21:30", "21:40", "21:50", "22:00"]
 
 
+def test_no_time_of_the_axis_is_written_over_another() -> None:
+    """Whenever the page is loaded, labels of 35 pixels have room in a bar of 288, beside "now"."""
+    for passed in range(0, 3600, 20):
+        window = Window(3600.0, NOW, 1.7e9 + passed)
+        places = [float(x) for x in re.findall(r'<text x="([0-9.]+)%" y="1em">', axis(window))]
+        middles = [2.88 * place for place in places]
+        assert all(other - one >= 35 for one, other in pairwise(middles))
+        assert len(middles) >= 3
+        assert middles[-1] + 35 / 2 < 288 - 26
+
+
 @given(st.lists(st.floats(0.0, 3599.0), max_size=3000))
 def test_any_bar_stays_small_and_whole(ages: list[float]) -> None:
     """However often an interface flapped, its bar is small, in order, and counts everything."""
