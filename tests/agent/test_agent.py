@@ -256,12 +256,18 @@ def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) ->
             return agent.scrape()
 
         wave(1)  # also grows what stays: caches, the interpreter's arenas
-        size, rss = len(agent.get().body), memory(agent)
-        for number in (2, 3, 4):
+        size, sizes = len(agent.get().body), [memory(agent)]
+        # How far the arenas grow depends on how many messages wait at once on a busy machine. What
+        # is kept of each interface would grow without an end.
+        for number in range(2, 13):
             page = wave(number)
+            sizes.append(memory(agent))
+            if number >= 4 and sizes[-1] - sizes[-2] < 256:
+                break
+        else:
+            pytest.fail(f"the memory grows with each wave: {sizes} KiB")
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
         assert abs(len(agent.get().body) - size) < 400, "only digits have grown"
-        assert memory(agent) - rss < 4096
 
 
 def test_hostile_names_make_a_valid_page(lively: Namespace) -> None:
