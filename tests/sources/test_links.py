@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import messages as build
 from support import recorded
-from support.fake_kernel import MOMENT, Host
+from support.fake_kernel import AF, MOMENT, Host
 from support.messages import READY, RUNNING, UP
 
 from exporter.bindings import rtnetlink as nl
@@ -24,6 +24,7 @@ from exporter.model import (
 from exporter.sources.linux import requests
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
+from exporter.sources.linux.replies import TRIES, answers_in_order
 from exporter.sources.linux.rows import Key, Timers
 
 V4, V6 = Family.IPV4, Family.IPV6
@@ -322,6 +323,64 @@ def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
     assert [(n.type, n.family) for n in changed] == CHANGED
     assert not any(n.inferred for n in changed)
     assert not any(i.parameters.connected for i in host.table.interfaces())
+
+
+def test_an_answer_that_may_be_late_is_not_believed() -> None:
+    """Linux 7.2: a change of the MTU slipped in, which no counter tells. It is counted once."""
+    host = Host(in_order=False).having(2, b"eth0", RUNNING, mtu=1500, counts=(1, 1))
+
+    def enlarge() -> None:
+        host.kernel.overtaken = lambda: None
+        host.kernel.links[2] = build.link(2, b"eth0", RUNNING, mtu=9000, counts=(1, 1))
+        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+
+    host.kernel.overtaken = enlarge
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.settle()
+    assert host.kernel.requests == [2, 2]
+    told = [n.interface for n in host.take() if n.interface and n.family is V4]
+    assert [i.parameters.mtu_bytes for i in told] == [9000]
+
+
+def test_a_late_answer_brings_no_deleted_link_back() -> None:
+    """Linux 7.2: the answer was true before the link was deleted, and comes after that."""
+    host = Host(in_order=False).having(2, b"eth0", RUNNING)
+
+    def delete() -> None:
+        host.kernel.overtaken = lambda: None
+        for family in FAMILIES:
+            host.kernel.tell(nl.RTM_DELNETCONF, build.netconf(AF[family], 2, {}))
+        del host.kernel.links[2]
+        host.kernel.tell(nl.RTM_DELLINK, build.link(2, conf=None, conf6=None))
+
+    host.kernel.overtaken = delete
+    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.settle()
+    assert host.said == DELETED
+    assert host.table.indexes() == set()
+
+
+def test_a_link_that_is_mentioned_all_the_time_is_believed_at_last() -> None:
+    """A storm does not keep a resync from its end."""
+    host = Host(in_order=False).having(2, counts=(1, 1))
+    host.kernel.overtaken = lambda: host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+    host.table.requests[2] = True
+    host.settle()
+    assert host.kernel.requests == [2] * TRIES
+
+
+@pytest.mark.parametrize(
+    ("release", "in_order"),
+    [
+        ("5.10.0-30-amd64", True),
+        ("6.18.44", True),
+        ("6.19.0-rc1", False),
+        ("7.2.13+deb14-amd64", False),
+    ],
+)
+def test_newer_kernels_answer_late(release: str, in_order: bool) -> None:
+    """Up to 6.18 they were seen to answer in order; the next may be as 7.2 is."""
+    assert answers_in_order(release) is in_order
 
 
 def test_a_departure_is_decided_by_nobody_elses_messages() -> None:

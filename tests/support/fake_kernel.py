@@ -13,6 +13,7 @@ from exporter.model import FAMILIES, Family, Notification, NotificationType
 from exporter.sources.contract import Health
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.links import LinkTable
+from exporter.sources.linux.replies import Replies
 from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 from support import messages as build
@@ -96,14 +97,20 @@ class Host:
     """A table of links, and a kernel that tells it things and answers its requests."""
 
     def __init__(
-        self, families: Collection[Family] = FAMILIES, reuse: IndexReuse | None = None
+        self,
+        families: Collection[Family] = FAMILIES,
+        reuse: IndexReuse | None = None,
+        *,
+        in_order: bool = True,
     ) -> None:
+        """`in_order`: whether the kernel queues its answers about links in order."""
         self.kernel = Kernel()
         self.table = LinkTable(families, reuse)
         self.table.opening = False
         self.health = Health()
         self.cache = TransitionCache(self.table)
-        self.requests = Requests(self.kernel, self.table, self.health, 1 << 20)
+        replies = Replies(self.table, in_order=in_order)
+        self.requests = Requests(self.kernel, self.table, self.health, 1 << 20, replies)
         self.now = 0.0
 
     # -- what the source does ---------------------------------------------------------------

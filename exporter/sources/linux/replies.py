@@ -12,9 +12,10 @@ Some replies are less exact, and are made up for by asking once more:
   began is not taken from it, but asked about by itself.
 - "No such device" is queued after the lock was released. If the link was mentioned meanwhile,
   it may have been made again.
-- Newer kernels (7.2) queue every reply after the lock was released. One whose carrier counters
-  are behind those of a notification is older. Without a change of the carrier nothing tells
-  that: then the next notification or comparison corrects what the reply showed.
+- Newer kernels (7.2) queue every reply after the lock was released. So what holds for a part of a
+  dump holds for the answer about a link, too. Of a link that is mentioned all the time, the
+  last of `TRIES` answers is taken, unless its carrier counters are behind those of a
+  notification.
 
 On these kernels "no such device" does not wait for the lock, and may come before the messages of
 the deletion. Unless they may be lost, the deletion is theirs to tell.
@@ -26,19 +27,35 @@ Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_dump_ifinfo), net/netlink/af_ne
 
 from __future__ import annotations
 
+import platform
+import re
 from collections.abc import Collection
 
 from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family
 from exporter.sources.linux.links import LinkTable
 
+#: The last kernel that was seen to queue the answer about a link before it releases the lock.
+LAST_ORDERED = (6, 18)
+#: How often a link is asked about because of notifications that may be newer than the answer.
+TRIES = 4
+
+
+def answers_in_order(release: str) -> bool:
+    """Whether a kernel, by its `release` (see uname(2)), queues answers about links in order."""
+    return tuple(int(number) for number in re.findall(r"\d+", release)[:2]) <= LAST_ORDERED
+
 
 class Replies:
     """Applies replies to a table of links. Not thread-safe."""
 
-    def __init__(self, table: LinkTable) -> None:
+    def __init__(self, table: LinkTable, *, in_order: bool | None = None) -> None:
+        """`in_order`: whether answers about links are; ``None``: as this kernel has it."""
         self._table = table
+        self._in_order = answers_in_order(platform.release()) if in_order is None else in_order
         self._dumped: set[int] = set()
+        #: By link: how many answers in a row may have been older than a notification.
+        self._late: dict[int, int] = {}
 
     def begin_dump(self) -> None:
         """Forget which links the last dump had. Without it, a dump continues the last one."""
@@ -60,9 +77,11 @@ class Replies:
 
     def link(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
         """Apply the answer about one link."""
-        if self._table.mentioned_since(request, message.ifindex) and self._is_behind(message):
+        index = message.ifindex
+        if self._table.mentioned_since(request, index) and self._may_be_late(message):
             return  # asked again
-        inferred = self._table.requests.pop(message.ifindex, True)
+        self._late.pop(index, None)
+        inferred = self._table.requests.pop(index, True)
         self._apply(message, time, instant, inferred=inferred)
 
     def no_link(self, index: int, request: int, time: float, instant: float) -> None:
@@ -70,12 +89,25 @@ class Replies:
         table = self._table
         if table.mentioned_since(request, index) and index in table.indexes():
             return  # asked again
+        self._late.pop(index, None)
         table.begin(time, instant, inferred=True)
         self._resolve_departure(index, ())
         if table.doubtful or table.requests.get(index, True):
             table.remove_link(index, inferred=True)
         else:  # a notification had us ask: those of the deletion are on their way
             del table.requests[index]
+
+    def _may_be_late(self, message: nl.LinkMessage) -> bool:
+        """Whether an answer may be older than a notification that was received before it."""
+        index = message.ifindex
+        if self._is_behind(message):
+            return True
+        if self._in_order:
+            return False
+        if index not in self._table.requests:  # its deletion was told meanwhile
+            return True
+        late = self._late[index] = self._late.get(index, 0) + 1
+        return late < TRIES
 
     def _is_behind(self, message: nl.LinkMessage) -> bool:
         """Whether a notification has shown newer carrier counters of the link than this answer."""

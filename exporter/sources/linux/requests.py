@@ -39,12 +39,17 @@ class Requests:
     """Keeps what was asked, and hands the answers to a table of links. Thread: one."""
 
     def __init__(
-        self, listener: socket.socket, table: LinkTable, health: Health, receive_buffer_bytes: int
+        self,
+        listener: socket.socket,
+        table: LinkTable,
+        health: Health,
+        receive_buffer_bytes: int,
+        replies: Replies | None = None,
     ) -> None:
         self._listener = listener
         self._port = listener.getsockname()[0]
         self._table = table
-        self._replies = Replies(table)
+        self._replies = replies or Replies(table)
         self._health = health
         room = receive_buffer_bytes // (4 * _REPLY_BYTES)
         self._most = max(1, min(room, _MOST_UNDER_WAY))
