@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support import processes
 from support.namespace import Namespace, remove_leftovers
 
-# A shared machine can stall any example for longer than any deadline.
-settings.register_profile("shared-machine", deadline=None)
+# A shared machine can stall any example, and the making of any, for longer than any limit.
+SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("shared-machine", **SLOW)
 settings.load_profile("shared-machine")
 # python -m pytest -m hypothesis --hypothesis-profile=long
-settings.register_profile("long", deadline=None, max_examples=5000)
+settings.register_profile("long", **SLOW, max_examples=5000)
 
 
 processes.unwind_when_interrupted()

@@ -68,7 +68,7 @@ def server() -> Iterator[WebServer]:
 
 
 PLACES = st.lists(st.integers(0, 2000), max_size=5)
-QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @given(st.lists(good_requests(), min_size=1, max_size=5), PLACES)
