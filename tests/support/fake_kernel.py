@@ -13,7 +13,6 @@ from exporter.model import FAMILIES, Family, Notification, NotificationType
 from exporter.sources.contract import Health
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.links import LinkTable
-from exporter.sources.linux.replies import Replies
 from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 from support import messages as build
@@ -109,8 +108,7 @@ class Host:
         self.table.opening = False
         self.health = Health()
         self.cache = TransitionCache(self.table)
-        replies = Replies(self.table, in_order=in_order)
-        self.requests = Requests(self.kernel, self.table, self.health, 1 << 20, replies)
+        self.requests = Requests(self.kernel, self.table, self.health, 1 << 20, in_order=in_order)
         self.now = 0.0
 
     # -- what the source does ---------------------------------------------------------------

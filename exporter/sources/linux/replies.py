@@ -27,7 +27,6 @@ Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_dump_ifinfo), net/netlink/af_ne
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Collection
 
@@ -49,10 +48,10 @@ def answers_in_order(release: str) -> bool:
 class Replies:
     """Applies replies to a table of links. Not thread-safe."""
 
-    def __init__(self, table: LinkTable, *, in_order: bool | None = None) -> None:
-        """`in_order`: whether answers about links are; ``None``: as this kernel has it."""
+    def __init__(self, table: LinkTable, *, in_order: bool = True) -> None:
+        """`in_order`: see `answers_in_order`."""
         self._table = table
-        self._in_order = answers_in_order(platform.release()) if in_order is None else in_order
+        self._in_order = in_order
         self._dumped: set[int] = set()
         #: By link: how many answers in a row may have been older than a notification.
         self._late: dict[int, int] = {}
@@ -111,7 +110,7 @@ class Replies:
 
     def _is_behind(self, message: nl.LinkMessage) -> bool:
         """Whether a notification has shown newer carrier counters of the link than this answer."""
-        link = self._table.changing(message.ifindex)
+        link = self._table.link(message.ifindex)
         if link is None or link.counters is None or message.carrier_up is None:
             return False
         return message.carrier_up + (message.carrier_down or 0) < sum(link.counters)

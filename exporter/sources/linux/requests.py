@@ -44,12 +44,14 @@ class Requests:
         table: LinkTable,
         health: Health,
         receive_buffer_bytes: int,
-        replies: Replies | None = None,
+        *,
+        in_order: bool = True,
     ) -> None:
+        """`in_order`: whether the kernel queues answers about links in order."""
         self._listener = listener
         self._port = listener.getsockname()[0]
         self._table = table
-        self._replies = replies or Replies(table)
+        self._replies = Replies(table, in_order=in_order)
         self._health = health
         room = receive_buffer_bytes // (4 * _REPLY_BYTES)
         self._most = max(1, min(room, _MOST_UNDER_WAY))

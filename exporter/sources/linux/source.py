@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import platform
 import select
 import socket
 import sys
@@ -44,6 +45,7 @@ from exporter.sources.linux.index_reuse import IndexReuse, index_reuse_of
 from exporter.sources.linux.links import LinkTable
 from exporter.sources.linux.message_trace import traced
 from exporter.sources.linux.neighbor_timers import TimerReader
+from exporter.sources.linux.replies import answers_in_order
 from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 
@@ -149,7 +151,8 @@ class LinuxSource:
             reuse = IndexReuse(index_reuse_of(namespace_id(listener)))
             self._table = LinkTable(self._families, reuse)
             self._cache = TransitionCache(self._table)
-            self._requests = Requests(listener, self._table, self.health, size)
+            in_order = answers_in_order(platform.release())
+            self._requests = Requests(listener, self._table, self.health, size, in_order=in_order)
             self._list_first(listener)
             self._table.drain()  # what exists at the start is not an addition
             self._listener, self._wake = listener, wake
