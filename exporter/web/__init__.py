@@ -7,7 +7,7 @@ An `http_message` is a request or a response. `log_limit` keeps clients from flo
 
 The web configuration: `configuration_reader` reads the file, `configuration` is its content,
 `tls` (with `tls_names`) makes TLS contexts of it, and `live_configuration` reloads it when it
-changes. What blocks runs in a `daemon_thread`.
+changes. What blocks runs in a `daemon_thread`; `addresses` parses IP addresses.
 
 Why not uvicorn or hypercorn: they neither evict the slowest client nor reload TLS for each
 connection. Internal.

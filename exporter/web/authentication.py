@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 
 import bcrypt
 
+from exporter.web.addresses import parse_address
 from exporter.web.daemon_thread import run_in_daemon_thread
 
 #: Clients whose guesses are counted.
@@ -117,14 +118,11 @@ def counted_as(client: str) -> str:
     A host chooses its IPv6 addresses freely within a /64: RFC 4291, section 2.5.1. An IPv4
     address that is written as an IPv6 one is counted as itself.
     """
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:  # not known
+    address = parse_address(client)
+    if address is None:  # not known
         return client
     if address.version == 4:
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address), _IPV6_PREFIX), strict=False))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import ssl
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.errors import SettingsError
+from exporter.web.addresses import parse_address
 from exporter.web.configuration import Pem, TlsSettings
 from exporter.web.tls_names import CIPHERS
 
@@ -175,9 +175,5 @@ def alternative_names(certificate: Mapping[str, Any]) -> set[str]:
 
 def _address(text: str) -> str:
     """Format an address as Go does; OpenSSL does not shorten IPv6 addresses."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:  # an address of three bytes, for example
-        return text
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+    # An address of three bytes, for example, is none.
+    return str(parse_address(text) or text)
