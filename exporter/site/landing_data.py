@@ -76,7 +76,7 @@ class LandingData:
     latest: Sequence[tuple[Notification, str, StateChange]] = ()
     #: The other interfaces, which are quiet and virtual.
     quiet: Sequence[InterfaceLine] = ()
-    #: How many more there are of both, unless everything is display_state.
+    #: How many more there are of both, unless everything is shown.
     more_interfaces: int = 0
     more_quiet: int = 0
     everything: bool = False
