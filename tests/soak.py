@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.agent import Agent, Metrics
+from support.consistency import uncounted_flaps
 from support.namespace import Namespace
 from support.trouble import OTLP_PORT, PAIRS, WAVE, Trouble
 from support.waiting import wait_until
@@ -124,7 +125,7 @@ def _run(
         "scrape, ms: median, 99 %, maximum",
         ", ".join(f"{times[int(len(times) * q)] * 1e3:.0f}" for q in (0.5, 0.99, 0.999999)),
     )
-    figures.wrong += _uncounted(before, after, carriers, namespace)
+    figures.wrong += uncounted_flaps(before, after, carriers, namespace)
     _account(before, after, trouble, figures)
     _flat(uses, quiet, agent, figures)
 
@@ -156,42 +157,18 @@ def _counted(
     def counted() -> bool:
         nonlocal page
         page = agent.scrape()
-        return not _uncounted(before, page, carriers, namespace)
+        return not uncounted_flaps(before, page, carriers, namespace)
 
     with suppress(AssertionError):  # the kernel may have told of the last changes later
         wait_until(counted, pause=0.5)
     return page
 
 
-def _grown(before: Metrics, after: Metrics, name: str, **labels: str) -> float:
-    name = f"ip_interface_{name}"
-    return after.sum(name, **labels) - before.sum(name, **labels)
-
-
-def _uncounted(
-    before: Metrics, after: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
-) -> list[str]:
-    """Where the agent's counts are not those of the kernel."""
-    wrong = []
-    truth = namespace.carrier_counts()
-    for name, then in carriers.items():
-        for family in ("ipv4", "ipv6"):
-            for state, now, was in zip(
-                ("connected", "disconnected"), truth[name], then, strict=True
-            ):
-                who = {"device": name, "family": family, "state": state}
-                seen = _grown(before, after, "transitions_total", **who)
-                seen += _grown(before, after, "unobserved_transitions_total", **who)
-                if seen != now - was:
-                    wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
-    return wrong
-
-
 def _account(before: Metrics, after: Metrics, trouble: Trouble, figures: Figures) -> None:
     """Hold the agent's counts against what was done."""
 
     def grown(name: str, **labels: str) -> float:
-        return _grown(before, after, name, **labels)
+        return after.grown(before, f"ip_interface_{name}", **labels)
 
     overruns = grown("exporter_source_overruns_total")
     figures.add("notifications", f"{grown('churn_total'):,.0f}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from requirements_here import require
 from support.agent import PROJECT, Agent, Metrics
+from support.consistency import uncounted_flaps
 from support.namespace import Namespace
 from support.waiting import DEADLINE, NEVER, wait_until
 
@@ -78,11 +79,6 @@ def settled(agent: Agent, count: int) -> Metrics:
     return agent.wait_for("ip_interfaces_connected", count, family="ipv6")
 
 
-def grown(after: Metrics, before: Metrics, name: str, **labels: str) -> float:
-    """How much a counter grew."""
-    return after.sum(name, **labels) - before.sum(name, **labels)
-
-
 def all_flaps_counted(
     agent: Agent, before: Metrics, namespace: Namespace, carriers: dict[str, tuple[int, int]]
 ) -> Metrics:
@@ -90,19 +86,11 @@ def all_flaps_counted(
 
     The agent may still have to read what has happened, and the kernel to tell it.
     """
-    uncounted: list[object] = []
+    uncounted: list[str] = []
 
     def counted() -> Metrics | None:
         page = agent.scrape()
-        uncounted.clear()
-        for (name, now), family in product(namespace.carrier_counts().items(), BOTH):
-            states = zip(("connected", "disconnected"), now, carriers[name], strict=True)
-            for state, count, then in states if name != "lo" else ():
-                who = {"device": name, "family": family, "state": state}
-                seen = grown(page, before, "ip_interface_transitions_total", **who)
-                proven = grown(page, before, "ip_interface_unobserved_transitions_total", **who)
-                if seen + proven != count - then:
-                    uncounted.append((name, family, state, seen, proven, count - then))
+        uncounted[:] = uncounted_flaps(before, page, carriers, namespace)
         return None if uncounted else page
 
     return wait_until(counted, message=lambda: f"all is counted: {uncounted[:9]}", pause=0.05)
@@ -187,8 +175,8 @@ def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
         assert after.sum("ip_interface_exporter_inferred_notifications_total") == 0
         for i, family, state in product(range(pairs), BOTH, ("connected", "disconnected")):
             who = {"device": f"l{i}", "family": family, "state": state}
-            assert grown(after, before, "ip_interface_transitions_total", **who) == flaps, who
-            assert grown(after, before, "ip_interface_unobserved_transitions_total", **who) == 0
+            assert after.grown(before, "ip_interface_transitions_total", **who) == flaps, who
+            assert after.grown(before, "ip_interface_unobserved_transitions_total", **who) == 0
         for page in pages:
             assert page.sum("ip_interface_notifications_total") == page.sum(
                 "ip_interface_churn_total"

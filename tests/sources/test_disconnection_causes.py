@@ -209,7 +209,7 @@ def test_flaps_of_both_kinds_add_up(world: World) -> None:
     flaps = [f"link set dev {end} {how}" for end in ("west", "east") for how in ("down", "up")]
     for _ in range(50):
         world.namespace.batch(flaps)
-    wait_until(lambda: world.namespace.links()["west"]["operstate"] == "UP")
+    world.namespace.wait_up("west")
     world.finish()
     world.wait_connected("west")
     downs = world.namespace.carrier_counts()["west"][1] - before[1]

@@ -369,7 +369,7 @@ def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
     mtu_expires = None
     with suppress(FileNotFoundError):  # Linux 5.10 has it in the first namespace only
         mtu_expires = int(namespace.sysctl("ipv4/route/mtu_expires", 300))
-    wait_until(lambda: namespace.links()["west"]["operstate"] == "UP", message="carrier")
+    namespace.wait_up("west")
     with opened(namespace) as source:
         Listener(namespace, source).finish()
         agree(source, namespace)
@@ -425,13 +425,7 @@ def connected_pairs(namespace: Namespace, count: int) -> list[str]:
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(count))
     names = [f"{end}{i}" for i in range(count) for end in "ab"]
     namespace.batch(f"link set {name} up" for name in names)
-    wait_until(
-        lambda: (
-            {link["operstate"] for link in namespace.links().values() if link["ifname"] in names}
-            == {"UP"}
-        ),
-        message="carrier of all pairs",
-    )
+    namespace.wait_up(*names)
     return names
 
 
@@ -453,7 +447,7 @@ def test_every_flap_of_a_storm_is_counted(namespace: Namespace) -> None:
         listener.until(lambda: not storm.is_alive(), "the end of the storm")
         storm.join()
         listener.finish()
-        wait_until(lambda: namespace.links()["b0"]["operstate"] == "UP")
+        namespace.wait_up("b0")
         settled(listener, transitions, names)
         assert source.health.overruns == 0
         for i in range(pairs):
@@ -1167,7 +1161,7 @@ def test_an_open_that_fails_leaves_nothing_open(
 ) -> None:
     """Whichever call the system refuses, what was opened before it is closed again."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(linux, failing, refuse)

@@ -65,6 +65,10 @@ class Metrics:
         """The sum over the samples that have these labels; 0 without any."""
         return sum(value for _, value in self.all(name, **labels))
 
+    def grown(self, before: "Metrics", name: str, **labels: str) -> float:
+        """How much the sum has grown since the page `before`."""
+        return self.sum(name, **labels) - before.sum(name, **labels)
+
     def devices(self, name: str = "ip_interface_notifications_total") -> set[str]:
         """The devices that have samples of a metric, without `FALLBACK_TUNNELS`."""
         return {labels["device"] for labels, _ in self.samples.get(name, [])} - FALLBACK_TUNNELS

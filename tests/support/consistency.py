@@ -1,8 +1,9 @@
-"""What must hold on every page of an agent, because it shows one state and not two."""
+"""What must hold on every page of an agent: it shows one state, not two, and misses no flap."""
 
 from collections.abc import Callable
 
 from support.agent import Metrics
+from support.namespace import Namespace
 
 # From one page to the next of the same client.
 _GROWING = ("_total", "_count", "_sum", "_bucket")
@@ -78,3 +79,23 @@ def _gauge(page: Metrics) -> dict[Key, float]:
 def _count(page: Metrics, key: Key, name: str, **labels: str) -> float:
     family, luid = key
     return page.sum(f"ip_interface_{name}_total", family=family, luid=luid, **labels)
+
+
+def uncounted_flaps(
+    before: Metrics, after: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
+) -> list[str]:
+    """Where the transitions between two pages, seen or proven, are not what the kernel counts.
+
+    `carriers` are its counters as of the page `before`; links deleted since do not matter.
+    """
+    wrong = []
+    for name, counts in namespace.carrier_counts().items():
+        for family in ("ipv4", "ipv6"):
+            states = zip(("connected", "disconnected"), counts, carriers[name], strict=True)
+            for state, now, was in states:
+                who = {"device": name, "family": family, "state": state}
+                seen = after.grown(before, "ip_interface_transitions_total", **who)
+                seen += after.grown(before, "ip_interface_unobserved_transitions_total", **who)
+                if seen != now - was:
+                    wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
+    return wrong
