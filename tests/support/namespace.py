@@ -77,7 +77,9 @@ class Namespace:
         try:
             _checked(["ip", "netns", "add", self.name])
         except RuntimeError as error:
-            require(False, f"CAP_SYS_ADMIN, to make network namespaces ({error})")
+            # Without the name, so that pytest reports it once for all tests.
+            says = str(error).partition(": ")[2]
+            require(False, f"CAP_SYS_ADMIN, to make network namespaces ({says})")
         except BaseException:  # interrupted: it may have been made
             self.remove()
             raise
