@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from exporter.exposition.negotiation import Format, accepts_gzip, negotiate
 from exporter.site.landing import DEFAULT_RANGE, RANGES
 from exporter.site.landing import HEADERS as LANDING_HEADERS
-from exporter.site.landing_pages import Landing, LandingPages
+from exporter.site.landing_cache import Landing, LandingCache
 from exporter.web.http_message import Request, Response, text_response
 
 #: The smallest body that is compressed: a smaller one fits one packet anyway. Bytes.
@@ -43,7 +43,7 @@ class Routes:
         """`unready` returns why the agent is not ready, or "". `telemetry_path` begins with /."""
         self._render = render
         self._unready = unready
-        self._landing_pages = LandingPages(landing, telemetry_path, monotonic)
+        self._landing_cache = LandingCache(landing, telemetry_path, monotonic)
         self._telemetry_path = telemetry_path
         self._routes: dict[str, Callable[[Request], Response]] = {
             "/": self._landing,
@@ -78,7 +78,7 @@ class Routes:
         seconds = RANGES.get(name, RANGES[DEFAULT_RANGE])
         known = request.header("if-none-match").removeprefix("W/")  # of a proxy that compresses
         everything = "all" in query
-        page = self._landing_pages.get(seconds, everything=everything, known=known)
+        page = self._landing_cache.get(seconds, everything=everything, known=known)
         if page is None:
             return Response(304, (("ETag", known),))
         headers = (*LANDING_HEADERS, ("Vary", "Accept-Encoding"), ("ETag", page.etag))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from support.landing import FixedLanding
 
-from exporter.site import landing_pages
+from exporter.site import landing_cache
+from exporter.site.landing_cache import KEPT_SECONDS, KEPT_TIMES, MOST_SECONDS, LandingCache
 from exporter.site.landing_data import LandingData
-from exporter.site.landing_pages import KEPT_SECONDS, KEPT_TIMES, LandingPages
 
 DATA = LandingData(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0)
 HOUR = 3600.0
@@ -20,7 +20,7 @@ class Desk:
     def __init__(self) -> None:
         self.landing = FixedLanding(DATA)
         self.now = 100.0
-        self.pages = LandingPages(self.landing, "/metrics", lambda: self.now)
+        self.pages = LandingCache(self.landing, "/metrics", lambda: self.now)
 
     def ask(self, *, known: str = "", seconds: float = HOUR, everything: bool = False) -> str:
         """The ETag of what is answered; empty: the client has it."""
@@ -101,12 +101,28 @@ def test_a_large_page_takes_a_bounded_share_of_the_time(
         spent.append(0.4)
         return b"page"
 
-    monkeypatch.setattr(landing_pages, "render_page", slowly)
+    monkeypatch.setattr(landing_cache, "render_page", slowly)
     end = desk.now + 100.0
     while desk.now < end:
         assert desk.ask(everything=True)
         desk.now += 0.01
     assert sum(spent) <= 100.0 / KEPT_TIMES + 0.4
+
+
+def test_a_slow_machine_shows_no_old_page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page whose rendering took 3 seconds is rendered again when it is 10 seconds old."""
+
+    def slowly(*_: object) -> bytes:
+        desk.now += 3.0
+        return b"page"
+
+    monkeypatch.setattr(landing_cache, "render_page", slowly)
+    began = desk.now
+    desk.ask()
+    for age, reads in ((MOST_SECONDS - 0.1, 1), (MOST_SECONDS, 2)):
+        desk.now = began + age
+        desk.ask()
+        assert desk.landing.reads == reads
 
 
 def test_pages_are_not_kept_for_longer_than_they_are_of_use(desk: Desk) -> None:
@@ -121,7 +137,7 @@ def test_pages_are_not_kept_for_longer_than_they_are_of_use(desk: Desk) -> None:
 def test_compressing_is_done_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that is kept is kept compressed, too."""
     packed: Iterator[bytes] = iter([b"packed"])
-    monkeypatch.setattr(landing_pages.gzip, "compress", lambda *_, **__: next(packed))
+    monkeypatch.setattr(landing_cache.gzip, "compress", lambda *_, **__: next(packed))
     for _ in range(10):
         page = desk.pages.get(HOUR, everything=False, known="")
         assert page is not None

@@ -17,8 +17,9 @@ from exporter.site.landing import render_page
 from exporter.site.landing_data import LandingData
 
 #: How long a page is kept: half as long as the script of a page waits between two requests, so
-#: that it always gets a new one; longer if the page is large, for so many times its rendering.
-KEPT_SECONDS, KEPT_TIMES = 0.5, 20
+#: that it always gets a new one; longer if the page is large, for so many times its rendering; and
+#: never for longer than somebody who looks at it would wait, however slow the machine is.
+KEPT_SECONDS, KEPT_TIMES, MOST_SECONDS = 0.5, 20, 10.0
 
 
 class Landing(Protocol):
@@ -47,7 +48,7 @@ class LandingPage:
         return gzip.compress(self.body, 1, mtime=0)
 
 
-class LandingPages:
+class LandingCache:
     """The landing page in each of its forms. Thread: one at a time."""
 
     def __init__(
@@ -74,7 +75,7 @@ class LandingPages:
                 return None
             data = self._landing.data(range_seconds, everything=everything)
             body = render_page(data, self._telemetry_path, etag)
-            cost = self._monotonic() - now
-            page = LandingPage(etag, body, now + max(KEPT_SECONDS, KEPT_TIMES * cost))
+            kept_seconds = max(KEPT_SECONDS, KEPT_TIMES * (self._monotonic() - now))
+            page = LandingPage(etag, body, now + min(kept_seconds, MOST_SECONDS))
             self._kept[form] = page
         return None if page.etag == known else page
