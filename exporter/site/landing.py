@@ -186,11 +186,11 @@ def _timeline(data: LandingData, counts: Mapping[str, int]) -> str:
 def _bar(bar: Bar, window: Window, limit: int) -> str:
     states = set(bar.states.values())
     state = states.pop() if len(states) == 1 else None
-    kind = "mixed" if state is None else _STATES[state]
+    css_class = "mixed" if state is None else _STATES[state]
     fell = times(bar.disconnections, "disconnection", "disconnections")
     quiet = "" if bar.disconnections else ' class="none"'
     return (
-        f'<li><span class="name {kind}"><bdi>{visible(bar.device)}</bdi></span>'
+        f'<li><span class="name {css_class}"><bdi>{visible(bar.device)}</bdi></span>'
         f"{draw(bar, window, limit)}<small{quiet}>{fell}</small></li>"
     )
 

@@ -95,11 +95,11 @@ def _change(row: _ChangeRow, now: float) -> str:
     if moment.date() != datetime.fromtimestamp(now, UTC).date():
         text = f"{moment.date()} {text}"
     families = ", ".join(family(label) for label in sorted(row.families))
-    kind = f' class="{row.what}"' if row.what in ("connected", "disconnected") else ""
+    class_attribute = f' class="{row.what}"' if row.what in ("connected", "disconnected") else ""
     return (
         f'<tr><td><time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{text}</time></td>'
         f'<th scope="row"><bdi>{visible(row.device)}</bdi></th><td>{families}</td>'
-        f"<td{kind}>{row.what}</td><td>{visible(row.details)}</td></tr>"
+        f"<td{class_attribute}>{row.what}</td><td>{visible(row.details)}</td></tr>"
     )
 
 
@@ -158,8 +158,8 @@ def _interface(line: InterfaceLine, time: float) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[str], label: str, caption: str = "") -> str:
-    kinds = dict.fromkeys(_NUMBERS, ' class="number"')
-    head = "".join(f'<th scope="col"{kinds.get(name, "")}>{name}</th>' for name in columns)
+    classes = dict.fromkeys(_NUMBERS, ' class="number"')
+    head = "".join(f'<th scope="col"{classes.get(name, "")}>{name}</th>' for name in columns)
     body = "\n".join(rows)
     captioned = f"<caption>{caption}</caption>\n" if caption else ""
     return (

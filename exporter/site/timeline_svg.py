@@ -83,12 +83,12 @@ def _rect(segment: Segment, label: str, place: tuple[str, str], window: Window) 
     x = window.x(segment.begin)
     width = max(window.x(segment.end) - x, 0.05)
     many = segment.several and segment.disconnections > 0
-    kind = "many" if many else _CLASSES[segment.state]
+    css_class = "many" if many else _CLASSES[segment.state]
     which = f"{family(label)} " if label else ""
     y, height = place
     rows = "" if height == "100%" else f' y="{y}" height="{height}"'
     return (
-        f'<rect class="{kind}" x="{x:.2f}%" width="{width:.2f}%"{rows}>'
+        f'<rect class="{css_class}" x="{x:.2f}%" width="{width:.2f}%"{rows}>'
         f"<title>{which}{_what(segment, window)}</title></rect>"
     )
 
@@ -173,8 +173,8 @@ def axis(window: Window) -> str:
 def legend() -> str:
     """Return the legend."""
     items = "".join(
-        f'<li><svg aria-hidden="true"><rect class="{kind}" width="100%"/></svg> {words}</li>'
-        for kind, words in (
+        f'<li><svg aria-hidden="true"><rect class="{css_class}" width="100%"/></svg> {words}</li>'
+        for css_class, words in (
             ("up", "connected"),
             ("down", "disconnected"),
             ("disabled", "switched off"),
