@@ -17,7 +17,7 @@ from exporter.exposition.series_lines import (
     MOST_COMMON,
     SecondsText,
     cell,
-    identity_labels,
+    format_identity,
     most_common_growth,
     time_cell,
 )
@@ -107,16 +107,16 @@ class Block:
                 for position in range(len(metrics)):
                     cells[position].append((slot, b""))
                 continue
-            who, row = identity_labels(series), series.interface
+            identity_labels, row = format_identity(series), series.interface
             # A flap that is over leaves the row as it was: half of the cells stay.
             row_changed = row != self._rows[slot]
             self._rows[slot] = row
             for position, metric in enumerate(metrics):
                 if metric.depends_on == "time":
-                    text, growing = time_cell(series, who, metric, self._most_common)
+                    text, growing = time_cell(series, identity_labels, metric, self._most_common)
                     self._growing[slot] = growing
                 elif row_changed or metric.depends_on == "counts":
-                    text = cell(series, who, metric, instant)
+                    text = cell(series, identity_labels, metric, instant)
                 else:
                     continue
                 cells[position].append((slot, text))

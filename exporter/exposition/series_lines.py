@@ -18,19 +18,19 @@ MOST_COMMON = b"\xff"
 _number = lru_cache(maxsize=4096)(format_value)
 
 
-def identity_labels(series: SeriesSet) -> str:
+def format_identity(series: SeriesSet) -> str:
     """Format the labels that name the series set."""
     device, family, index, luid = identity(series)  # as IDENTITY has them
     return f'device="{escape_label(device)}",family="{family}",index="{index}",luid="{luid}"'
 
 
-def cell(series: SeriesSet, who: str, metric: SeriesMetric, instant: float) -> bytes:
-    """Render the lines of a metric that does not depend on time; `who`: `identity_labels`."""
+def cell(series: SeriesSet, identity_labels: str, metric: SeriesMetric, instant: float) -> bytes:
+    """Render the lines of a metric that does not depend on time."""
     lines = ""
     for values, value in metric.read(series, instant):
         before, after = _around(metric.name, metric.labels, values)
         if before:
-            lines += before + who + after + _number(value) + "\n"
+            lines += before + identity_labels + after + _number(value) + "\n"
         else:
             all_labels = labels(IDENTITY + metric.labels, identity(series) + values)
             lines += f"{metric.name}{{{all_labels}}} {_number(value)}\n"
@@ -53,14 +53,14 @@ def _around(name: str, names: tuple[str, ...], values: tuple[str, ...]) -> tuple
 
 
 def time_cell(
-    series: SeriesSet, who: str, metric: SeriesMetric, most_common: Growth | None
+    series: SeriesSet, identity_labels: str, metric: SeriesMetric, most_common: Growth | None
 ) -> tuple[bytes, tuple[Growth, ...]]:
     """Render the lines of time in state as a template, and return the growth of its ``%b``.
 
     It has `MOST_COMMON` for a value that grows as `most_common`, ``%b`` for one that grows
     otherwise.
     """
-    who = who.replace("%", "%%")
+    identity_labels = identity_labels.replace("%", "%%")
     template = b""
     growing: tuple[Growth, ...] = ()
     for connected in (True, False):
@@ -73,7 +73,7 @@ def time_cell(
         else:
             growing += (growth,)
         before, after = _around(metric.name, metric.labels, (STATES[connected],))
-        template += (before + who + after).encode() + value + b"\n"
+        template += (before + identity_labels + after).encode() + value + b"\n"
     return template, growing
 
 
