@@ -22,7 +22,7 @@ from exporter.exposition.negotiation import Format
 from exporter.exposition.series_lines import SecondsText
 from exporter.exposition.text_format import header
 from exporter.metrics.catalog import EXPORTER_METRICS, HOST_METRICS, SeriesMetric
-from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.metrics.snapshot import Snapshot, locked_snapshot
 from exporter.monitor.series import SeriesSet
 
 
@@ -70,18 +70,18 @@ class Page:
 
     def _chunks(self, format: Format) -> list[GzipChunk]:
         # The monitor waits meanwhile: only copy, 1 µs a series set.
-        with snapshot(self._read) as taken:
-            state = taken.state
-            host = agent_samples(HOST_METRICS, taken)
-            exporter = agent_samples(EXPORTER_METRICS, taken)
+        with locked_snapshot(self._read) as snapshot:
+            state = snapshot.state
+            host = agent_samples(HOST_METRICS, snapshot)
+            exporter = agent_samples(EXPORTER_METRICS, snapshot)
             present = None
             if state.series_sets.membership != self._membership:
                 self._membership, present = state.series_sets.membership, list(state.series_sets)
             self._generation, changed = state.series_sets.changed_since(self._generation)
             copies = {series: series.copy() for series in changed}
-        self._update(copies, present, taken.instant)
+        self._update(copies, present, snapshot.instant)
         all_blocks = [*self._own, *self._shared]
-        text = SecondsText(taken.instant)
+        text = SecondsText(snapshot.instant)
         chunks = [GzipChunk(agent_lines(host, format))]
         for position, metric in enumerate(self._metrics):
             column: Iterable[GzipChunk]

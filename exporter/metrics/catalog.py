@@ -78,9 +78,9 @@ def _counts(counts: list[int], by: Sequence[tuple[tuple[str, ...], int]]) -> lis
     return [(values, counts[index]) for values, index in by]
 
 
-def _churn(r: Snapshot) -> Iterator[Sample]:
+def _churn(snapshot: Snapshot) -> Iterator[Sample]:
     for family in FAMILIES:
-        for values, count in _counts(r.state.churn[family], _TYPES):
+        for values, count in _counts(snapshot.state.churn[family], _TYPES):
             yield (family.label, *values), count
 
 
@@ -108,20 +108,20 @@ HOST_METRICS = (
         "gauge",
         "IP interfaces that exist.",
         ("family",),
-        lambda r: [((f.label,), r.state.existing[f]) for f in FAMILIES],
+        lambda snapshot: [((f.label,), snapshot.state.existing[f]) for f in FAMILIES],
     ),
     AgentMetric(
         "ip_interfaces_connected",
         "gauge",
         "IP interfaces that exist and are connected.",
         ("family",),
-        lambda r: [((f.label,), r.state.connected[f]) for f in FAMILIES],
+        lambda snapshot: [((f.label,), snapshot.state.connected[f]) for f in FAMILIES],
     ),
     HistogramMetric(
         "ip_interface_outage_duration_seconds",
         "Duration of ended outages: disconnected, but not switched off, until connected again.",
         ("family",),
-        lambda r: [((f.label,), r.state.outages[f]) for f in FAMILIES],
+        lambda snapshot: [((f.label,), snapshot.state.outages[f]) for f in FAMILIES],
     ),
 )
 
@@ -129,33 +129,33 @@ HOST_METRICS = (
 # -- one IP interface -------------------------------------------------------------------
 
 
-def _info(s: SeriesSet, _: float) -> Iterator[Sample]:
-    if s.interface is not None:
-        link = s.interface.link
+def _info(series: SeriesSet, _: float) -> Iterator[Sample]:
+    if series.interface is not None:
+        link = series.interface.link
         yield (link.alias, link.kind, str(link.type), link.address, link.guid), 1
 
 
-def _last_notification(s: SeriesSet, _: float) -> Iterator[Sample]:
-    if s.interface is not None and s.last_notification is not None:
-        yield (), s.last_notification
+def _last_notification(series: SeriesSet, _: float) -> Iterator[Sample]:
+    if series.interface is not None and series.last_notification is not None:
+        yield (), series.last_notification
 
 
-def _state_seconds(s: SeriesSet, instant: float) -> Iterator[Sample]:
+def _state_seconds(series: SeriesSet, instant: float) -> Iterator[Sample]:
     for values, connected in _STATES:
-        yield values, s.seconds(instant, connected=connected)
+        yield values, series.seconds(instant, connected=connected)
 
 
-def _enabled(s: SeriesSet, _: float) -> Iterator[Sample]:
-    if s.interface is not None and s.interface.status.enabled is not None:
-        yield (), s.interface.status.enabled
+def _enabled(series: SeriesSet, _: float) -> Iterator[Sample]:
+    if series.interface is not None and series.interface.status.enabled is not None:
+        yield (), series.interface.status.enabled
 
 
 def _parameter(member: str, help_: str) -> SeriesMetric:
     """Declare a gauge of one member of the row, where the system has it."""
 
-    def read(s: SeriesSet, _: float) -> Iterable[Sample]:
-        if s.interface is not None:
-            value = getattr(s.interface.parameters, member)
+    def read(series: SeriesSet, _: float) -> Iterable[Sample]:
+        if series.interface is not None:
+            value = getattr(series.interface.parameters, member)
             if value is not None:
                 return (((), value),)
         return ()
@@ -177,21 +177,21 @@ SERIES_METRICS = (
         "counter",
         "Notifications of this IP interface.",
         ("type",),
-        lambda s, _: _counts(s.notifications, _TYPES),
+        lambda series, _: _counts(series.notifications, _TYPES),
     ),
     SeriesMetric(
         "ip_interface_transitions_total",
         "counter",
         "Changes of Connected that a notification showed, by the new state.",
         ("state",),
-        lambda s, _: _counts(s.transitions, _STATES),
+        lambda series, _: _counts(series.transitions, _STATES),
     ),
     SeriesMetric(
         "ip_interface_disconnections_total",
         "counter",
         "Disconnections that a notification showed: switched off, carrier lost, or other.",
         ("cause",),
-        lambda s, _: _counts(s.disconnections, _CAUSES),
+        lambda series, _: _counts(series.disconnections, _CAUSES),
     ),
     SeriesMetric(
         "ip_interface_unobserved_transitions_total",
@@ -199,7 +199,7 @@ SERIES_METRICS = (
         "Changes of Connected that no notification showed: the system's counters or a comparison "
         "prove them.",
         ("state",),
-        lambda s, _: _counts(s.unobserved, _STATES),
+        lambda series, _: _counts(series.unobserved, _STATES),
     ),
     SeriesMetric(
         "ip_interface_state_seconds_total",
@@ -221,7 +221,7 @@ SERIES_METRICS = (
         "counter",
         "Changes of each row member, notified or found by comparison; it appears with the first.",
         ("parameter",),
-        lambda s, _: _named(s.parameter_changes),
+        lambda series, _: _named(series.parameter_changes),
     ),
 )
 
@@ -233,7 +233,7 @@ IPHLPAPI_METRICS = (
         "Windows only: notifications whose row was not read before the next one came; a flap among "
         "them is not counted as a transition.",
         (),
-        lambda s, _: [((), s.unread)],
+        lambda series, _: [((), series.unread)],
     ),
 )
 
@@ -307,13 +307,14 @@ OTHER_PARAMETERS = tuple(
 # -- the exporter itself ----------------------------------------------------------------
 
 
-def _build_info(r: Snapshot) -> Iterator[Sample]:
-    yield (r.build.version, r.build.revision, r.build.python_version, r.build.backend), 1
+def _build_info(snapshot: Snapshot) -> Iterator[Sample]:
+    build = snapshot.build
+    yield (build.version, build.revision, build.python_version, build.backend), 1
 
 
-def _namespace_info(r: Snapshot) -> Iterator[Sample]:
-    if r.build.namespace is not None:
-        yield (r.build.namespace,), 1
+def _namespace_info(snapshot: Snapshot) -> Iterator[Sample]:
+    if snapshot.build.namespace is not None:
+        yield (snapshot.build.namespace,), 1
 
 
 EXPORTER_METRICS = (
@@ -336,132 +337,132 @@ EXPORTER_METRICS = (
         "gauge",
         "Whether the system has confirmed that it will send notifications.",
         (),
-        lambda r: _optional(r.health.up),
+        lambda snapshot: _optional(snapshot.health.up),
     ),
     AgentMetric(
         "ip_interface_exporter_source_messages_total",
         "counter",
         "Messages received from the system.",
         ("message",),
-        lambda r: _named(r.health.messages),
+        lambda snapshot: _named(snapshot.health.messages),
     ),
     AgentMetric(
         "ip_interface_exporter_source_overruns_total",
         "counter",
         "Receive-queue overruns, each of which lost notifications.",
         (),
-        lambda r: _optional(r.health.overruns),
+        lambda snapshot: _optional(snapshot.health.overruns),
     ),
     AgentMetric(
         "ip_interface_exporter_source_resyncs_total",
         "counter",
         "Full resynchronizations after an overrun.",
         (),
-        lambda r: _optional(r.health.resyncs),
+        lambda snapshot: _optional(snapshot.health.resyncs),
     ),
     AgentMetric(
         "ip_interface_exporter_last_resync_timestamp_seconds",
         "gauge",
         "When the last resynchronization ended, in Unix time.",
         (),
-        lambda r: _optional(r.health.last_resync),
+        lambda snapshot: _optional(snapshot.health.last_resync),
     ),
     AgentMetric(
         "ip_interface_exporter_inferred_notifications_total",
         "counter",
         "Changes that a comparison with the system found, because no notification showed them.",
         ("type",),
-        lambda r: _counts(r.state.inferred, _TYPES),
+        lambda snapshot: _counts(snapshot.state.inferred, _TYPES),
     ),
     AgentMetric(
         "ip_interface_exporter_source_errors_total",
         "counter",
         "Failed operations of the source.",
         ("operation",),
-        lambda r: _named(r.health.errors),
+        lambda snapshot: _named(snapshot.health.errors),
     ),
     AgentMetric(
         "ip_interface_exporter_receive_buffer_bytes",
         "gauge",
         "Effective size of the buffer in which notifications wait.",
         (),
-        lambda r: _optional(r.health.receive_buffer_bytes),
+        lambda snapshot: _optional(snapshot.health.receive_buffer_bytes),
     ),
     AgentMetric(
         "ip_interface_exporter_receive_delay_seconds_total",
         "counter",
         "Upper bound, beyond one second, of the time that messages of the system waited.",
         (),
-        lambda r: _optional(r.health.receive_delay_seconds),
+        lambda snapshot: _optional(snapshot.health.receive_delay_seconds),
     ),
     AgentMetric(
         "ip_interface_exporter_queue_length",
         "gauge",
         "Notifications waiting in the exporter's own queue.",
         (),
-        lambda r: _optional(r.health.queue_length),
+        lambda snapshot: _optional(snapshot.health.queue_length),
     ),
     AgentMetric(
         "ip_interface_exporter_dropped_notifications_total",
         "counter",
         "Notifications known to be lost.",
         (),
-        lambda r: _optional(r.health.dropped),
+        lambda snapshot: _optional(snapshot.health.dropped),
     ),
     HistogramMetric(
         "ip_interface_exporter_notification_lag_seconds",
         "Time from the receipt of a notification by the exporter to its being counted.",
         (),
-        lambda r: [((), r.lag)] if r.lag is not None else (),
+        lambda snapshot: [((), snapshot.lag)] if snapshot.lag is not None else (),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_lines_total",
         "counter",
         "Lines of the recording read so far, of a replay.",
         (),
-        lambda r: _optional(r.health.replay_lines),
+        lambda snapshot: _optional(snapshot.health.replay_lines),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_finished",
         "gauge",
         "Whether the whole recording has been read and counted, of a replay.",
         (),
-        lambda r: _optional(r.health.replay_finished),
+        lambda snapshot: _optional(snapshot.health.replay_finished),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_unknown_members_total",
         "counter",
         "Members of the recording that this version does not know and ignored, of a replay.",
         (),
-        lambda r: _optional(r.health.replay_unknown_members),
+        lambda snapshot: _optional(snapshot.health.replay_unknown_members),
     ),
     AgentMetric(
         "ip_interface_exporter_interfaces_limit",
         "gauge",
         "Limit of IP interfaces with their own series (--collector.max-interfaces).",
         (),
-        lambda r: _optional(r.state.series_sets.max_interfaces),
+        lambda snapshot: _optional(snapshot.state.series_sets.max_interfaces),
     ),
     AgentMetric(
         "ip_interface_exporter_interfaces_aggregated",
         "gauge",
         "IP interfaces over the limit, which share the device other.",
         (),
-        lambda r: _optional(r.state.aggregated),
+        lambda snapshot: _optional(snapshot.state.aggregated),
     ),
     AgentMetric(
         "ip_interface_exporter_config_last_reload_successful",
         "gauge",
         "Whether the last configuration reload succeeded.",
         (),
-        lambda r: _optional(r.config_ok),
+        lambda snapshot: _optional(snapshot.config_ok),
     ),
     AgentMetric(
         "ip_interface_exporter_otlp_items_total",
         "counter",
         "Items of the OTLP push; accepted = exported + failed + dropped + in flight.",
         ("signal", "result"),
-        lambda r: r.otlp_items.items(),
+        lambda snapshot: snapshot.otlp_items.items(),
     ),
 )
 

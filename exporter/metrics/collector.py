@@ -21,7 +21,7 @@ from exporter.metrics.catalog import (
     SeriesMetric,
     identity,
 )
-from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.metrics.snapshot import Snapshot, locked_snapshot
 from exporter.monitor.series import Exemplar
 
 
@@ -34,10 +34,10 @@ class CatalogCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return every family that has samples now, all of one state."""
-        with snapshot(self._read) as taken:
-            families = [_agent_family(metric, taken) for metric in HOST_METRICS]
-            families += [_series_family(metric, taken) for metric in self._metrics]
-            families += [_agent_family(metric, taken) for metric in EXPORTER_METRICS]
+        with locked_snapshot(self._read) as snapshot:
+            families = [_agent_family(metric, snapshot) for metric in HOST_METRICS]
+            families += [_series_family(metric, snapshot) for metric in self._metrics]
+            families += [_agent_family(metric, snapshot) for metric in EXPORTER_METRICS]
         return [family for family in families if family.samples]
 
 
@@ -45,10 +45,10 @@ def _family(name: str, type_: str, help_: str) -> Metric:
     return Metric(name.removesuffix("_total") if type_ == "counter" else name, help_, type_)
 
 
-def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Metric:
+def _agent_family(metric: AgentMetric | HistogramMetric, snapshot: Snapshot) -> Metric:
     if isinstance(metric, HistogramMetric):
         histograms = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for values, histogram in metric.read(taken):
+        for values, histogram in metric.read(snapshot):
             buckets = [
                 (bound, count, _exemplar(exemplar)) if exemplar else (bound, count)
                 for (bound, count), exemplar in zip(
@@ -58,7 +58,7 @@ def _agent_family(metric: AgentMetric | HistogramMetric, taken: Snapshot) -> Met
             histograms.add_metric(values, buckets, histogram.sum)
         return histograms
     family = _family(metric.name, metric.type, metric.help)
-    for values, value in metric.read(taken):
+    for values, value in metric.read(snapshot):
         family.add_sample(metric.name, dict(zip(metric.labels, values, strict=True)), value)
     return family
 
@@ -67,11 +67,11 @@ def _exemplar(exemplar: Exemplar) -> samples.Exemplar:
     return samples.Exemplar(exemplar.labels, exemplar.seconds, exemplar.time)
 
 
-def _series_family(metric: SeriesMetric, taken: Snapshot) -> Metric:
+def _series_family(metric: SeriesMetric, snapshot: Snapshot) -> Metric:
     family = _family(metric.name, metric.type, metric.help)
-    for series in taken.state.series_sets:
-        who = dict(zip(IDENTITY, identity(series), strict=True))
-        for values, value in metric.read(series, taken.instant):
+    for series in snapshot.state.series_sets:
+        identity_labels = dict(zip(IDENTITY, identity(series), strict=True))
+        for values, value in metric.read(series, snapshot.instant):
             extra = dict(zip(metric.labels, values, strict=True))
-            family.add_sample(metric.name, who | extra, value)
+            family.add_sample(metric.name, identity_labels | extra, value)
     return family

@@ -40,9 +40,9 @@ class Snapshot(NamedTuple):
 
 
 @contextmanager
-def snapshot(read: Callable[[], Snapshot]) -> Iterator[Snapshot]:
+def locked_snapshot(read: Callable[[], Snapshot]) -> Iterator[Snapshot]:
     """Hold `state.lock` and give the snapshot to publish; no later one shows less."""
     state = read().state
     with state.lock:
-        taken = read()
-        yield taken._replace(instant=state.pin(taken.instant))
+        snapshot = read()
+        yield snapshot._replace(instant=state.pin(snapshot.instant))

@@ -168,6 +168,6 @@ class SeriesTable:
 
         Takes as long as there are changes, for any number of readers.
         """
-        changed = list(takewhile(lambda s: s.generation >= generation, reversed(self._changed)))
+        changed = takewhile(lambda series: series.generation >= generation, reversed(self._changed))
         self.generation += 1
-        return self.generation, changed
+        return self.generation, list(changed)

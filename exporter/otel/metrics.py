@@ -38,7 +38,7 @@ from exporter.metrics.catalog import (
     SeriesMetric,
     identity,
 )
-from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.metrics.snapshot import Snapshot, locked_snapshot
 from exporter.monitor.series import Exemplar, Histogram, SeriesSet, nanoseconds
 from exporter.otel.attributes import MAX_INT64
 from exporter.otel.trace_ids import root_span_id
@@ -90,28 +90,28 @@ class MetricEncoder:
         host: list[Metric] = []
         exporter: list[Metric] = []
         # The monitor thread waits meanwhile, so the series are only copied: 1 µs each.
-        with snapshot(self._read) as current:
+        with locked_snapshot(self._read) as snapshot:
             now = time.time_ns()
             for metric in HOST_METRICS:
-                host += self._agent_metric(metric, current, now)
+                host += self._agent_metric(metric, snapshot, now)
             for metric in EXPORTER_METRICS:
-                exporter += self._agent_metric(metric, current, now)
-            copies = [series.copy() for series in current.state.series_sets]
+                exporter += self._agent_metric(metric, snapshot, now)
+            copies = [series.copy() for series in snapshot.state.series_sets]
         interfaces: list[Metric] = []
         for m in self._metrics:
-            samples = _series_samples(m, copies, current.instant)
+            samples = _series_samples(m, copies, snapshot.instant)
             interfaces += self._numbers(m.name, m.type, m.help, samples, now)
         return host + interfaces + exporter
 
     def _agent_metric(
-        self, metric: AgentMetric | HistogramMetric, current: Snapshot, now: int
+        self, metric: AgentMetric | HistogramMetric, snapshot: Snapshot, now: int
     ) -> Iterator[Metric]:
         if isinstance(metric, AgentMetric):
-            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(current))
+            samples = ((_labels(metric.labels, v), value) for v, value in metric.read(snapshot))
             yield from self._numbers(metric.name, metric.type, metric.help, samples, now)
         elif points := [
             _histogram_point(_labels(metric.labels, values), histogram, self._began, now)
-            for values, histogram in metric.read(current)
+            for values, histogram in metric.read(snapshot)
         ]:
             unit = _unit(metric.name)
             yield Metric(metric.name, metric.help, unit, HistogramData(points, _CUMULATIVE))

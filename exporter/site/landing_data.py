@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import nsmallest
 
-from exporter.metrics.snapshot import Snapshot, snapshot
+from exporter.metrics.snapshot import Snapshot, locked_snapshot
 from exporter.model import FAMILIES, Cause, LinkStatus, Notification, OperStatus
 from exporter.monitor.history import DisplayState, InterfaceHistory, StateChange, display_state
 from exporter.monitor.series import SeriesSet
@@ -92,8 +92,8 @@ class LandingSource:
 
     def version(self, range_seconds: float) -> str:
         """Return what changes with the content of the page, and as the bars move."""
-        with snapshot(self._read) as taken:
-            state, health = taken.state, taken.health
+        with locked_snapshot(self._read) as snapshot:
+            state, health = snapshot.state, snapshot.health
             latest = state.history.latest
             facts = (
                 latest[-1][0].instant if latest else 0.0,
@@ -108,9 +108,9 @@ class LandingSource:
 
     def data(self, range_seconds: float, *, everything: bool = False) -> LandingData:
         """Return the data of the page now; `everything`: without a limit of interfaces."""
-        with snapshot(self._read) as taken:
-            state, health, build = taken.state, taken.health, taken.build
-            time, instant = self._wall(), taken.instant
+        with locked_snapshot(self._read) as snapshot:
+            state, health, build = snapshot.state, snapshot.health, snapshot.build
+            time, instant = self._wall(), snapshot.instant
             begin = instant - range_seconds
             histories = [h.copy() for h in state.history.interfaces if h.latest >= begin]
             changed = {history.device for history in histories}
@@ -136,8 +136,8 @@ class LandingSource:
                 families=[
                     FamilyCount(f.label, state.existing[f], state.connected[f]) for f in FAMILIES
                 ],
-                interfaces=[_line(s, instant) for s in nsmallest(limit, first, _order)],
-                quiet=[_line(s, instant) for s in nsmallest(limit, quiet, _order)],
+                interfaces=[_line(series, instant) for series in nsmallest(limit, first, _order)],
+                quiet=[_line(series, instant) for series in nsmallest(limit, quiet, _order)],
                 more_interfaces=max(0, len(first) - limit),
                 more_quiet=max(0, len(quiet) - limit),
                 host=platform.node(),
