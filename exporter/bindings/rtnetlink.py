@@ -75,7 +75,7 @@ _IFINFOMSG = struct.Struct("=BxHiII")
 _IFADDRMSG = struct.Struct("=BBBBI")
 _CACHEINFO = struct.Struct("=IIII")
 _U8, _U32, _I32, _U64 = (struct.Struct("=" + code) for code in "BIiQ")
-#: Reads (sequence, port) of a datagram's first message: whose request it answers, if any.
+#: Reads (sequence, port) of a datagram's first message: whose request it is a reply to.
 reply_to = struct.Struct("=8xII").unpack_from
 _NLA_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
@@ -83,7 +83,7 @@ _NLA_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 class Message(NamedTuple):
     """The header of one message, and where it lies in a datagram: its body is ``data[start:end]``.
 
-    `sequence` and `port` are those of the request that a message answers or was caused by.
+    `sequence` and `port` are those of the request that a message is a reply to or was caused by.
     """
 
     type: int
@@ -160,7 +160,7 @@ def messages(data: Buffer, end: int) -> Iterator[Message]:
 
 
 def ends(data: Buffer, end: int) -> bool:
-    """Whether the last message in ``data[:end]`` ends an answer, found in a tenth of the time."""
+    """Whether the last message in ``data[:end]`` ends a reply, found in a tenth of the time."""
     start, type_ = 0, 0
     while end - start >= _NLMSGHDR.size:
         length, type_ = _LENGTH_AND_TYPE(data, start)

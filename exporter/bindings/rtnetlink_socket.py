@@ -178,12 +178,12 @@ class Receiver:
 
 
 class Requester:
-    """Asks rtnetlink and waits for the answers, on a socket of its own. Thread: one at a time.
+    """Asks rtnetlink and waits for the replies, on a socket of its own. Thread: one at a time.
 
-    Its answers have no order among the notifications that another socket receives.
+    Its replies have no order among the notifications that another socket receives.
     """
 
-    #: The kernel answers at once or not at all; this only bounds a kernel bug. Seconds.
+    #: The kernel replies at once or not at all; this only bounds a kernel bug. Seconds.
     TIMEOUT = 10.0
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class Requester:
     def _ask(
         self, request: Callable[[int], bytes], wanted: bytes = b""
     ) -> Iterator[tuple[bytes, nl.Message]]:
-        """Yield every message of the answer, the end of a dump among them. Raises OSError.
+        """Yield every message of the reply, the end of a dump among them. Raises OSError.
 
         Datagrams in which the bytes `wanted` are not, nor the end, are left out.
         """
@@ -227,12 +227,12 @@ class Requester:
     def link(self, index: int) -> nl.LinkMessage | None:
         """Read one link as it is now; ``None`` when there is none. Raises OSError otherwise."""
         try:
-            answers = list(self._ask(lambda sequence: nl.link_request(sequence, index)))
+            replies = list(self._ask(lambda sequence: nl.link_request(sequence, index)))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return None
             raise
-        data, message = answers[0]
+        data, message = replies[0]
         return nl.parse_link(data, message.start, message.end)
 
     def links(self) -> list[nl.LinkMessage]:
@@ -261,7 +261,7 @@ class Requester:
         """Read the neighbor timers of one IP interface; ``None`` if it has none. Raises OSError.
 
         The kernel can only list the table of a family, so what is about others is not parsed, and
-        the list is not read to its end: ask nothing more afterwards, it could answer EBUSY.
+        the list is not read to its end: ask nothing more afterwards, it could reply EBUSY.
         """
         wanted = nl.neighbor_table_index(index)
         for data, message in self._ask(lambda seq: nl.neighbor_table_request(seq, family), wanted):

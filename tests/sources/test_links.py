@@ -24,7 +24,7 @@ from exporter.model import (
 from exporter.sources.linux import requests
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
-from exporter.sources.linux.replies import TRIES, answers_in_order
+from exporter.sources.linux.replies import TRIES, replies_in_order
 from exporter.sources.linux.rows import Key, Timers
 
 V4, V6 = Family.IPV4, Family.IPV6
@@ -380,7 +380,7 @@ def test_a_link_that_is_mentioned_all_the_time_is_believed_at_last() -> None:
 )
 def test_newer_kernels_answer_late(release: str, in_order: bool) -> None:
     """Up to 6.18 they were seen to answer in order; the next may be as 7.2 is."""
-    assert answers_in_order(release) is in_order
+    assert replies_in_order(release) is in_order
 
 
 def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
@@ -1069,7 +1069,7 @@ def test_an_answer_to_a_forgotten_request_is_nobodys() -> None:
     host.ask()
     host.lose()
     (late,) = host.kernel.queue
-    assert host.requests.is_answer(*nl.reply_to(late))
+    assert host.requests.is_reply(*nl.reply_to(late))
     host.kernel.links[2] = build.link(2, b"eth0")
     host.drain()
     assert host.said == []
@@ -1080,11 +1080,11 @@ def test_somebody_elses_request_is_no_request_of_ours() -> None:
     host = Host()
     host.requests.list_links(0.0)
     (sequence, port), *_ = (nl.reply_to(data) for data in host.kernel.queue)
-    assert host.requests.is_answer(sequence, port)
-    assert not host.requests.is_answer(sequence, port + 1)
-    assert not host.requests.is_answer(sequence + 1, port)
-    assert not host.requests.is_answer(sequence - 1, port)
-    assert not host.requests.is_answer(0, 0)
+    assert host.requests.is_reply(sequence, port)
+    assert not host.requests.is_reply(sequence, port + 1)
+    assert not host.requests.is_reply(sequence + 1, port)
+    assert not host.requests.is_reply(sequence - 1, port)
+    assert not host.requests.is_reply(0, 0)
 
 
 def test_few_requests_are_under_way_at_a_time() -> None:

@@ -121,7 +121,7 @@ class Host:
             data, size = datagram + _ROOM, len(datagram)
             self.now += MOMENT
             times = 1000 + self.now, self.now
-            if self.requests.is_answer(*nl.reply_to(data)):
+            if self.requests.is_reply(*nl.reply_to(data)):
                 self.requests.receive(data, size, *times)
             elif not self.cache.repeat(data, size, *times):
                 for message in nl.messages(data, size):

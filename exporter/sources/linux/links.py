@@ -31,7 +31,7 @@ class LinkTable:
         self.families = frozenset(families)
         #: The notifications so far; see `drain`.
         self.out: list[Notification] = []
-        #: Links to ask about. True: what the answer shows is inferred, because no notification
+        #: Links to ask about. True: what the reply shows is inferred, because no notification
         #: told of it.
         self.requests: dict[int, bool] = {}
         #: Until everything was listed once: what is found was so before, and is not counted.

@@ -20,7 +20,7 @@ Datagram = tuple[memoryview, int, int]
 def traced(
     datagrams: Iterable[Datagram],
     out: list[Notification],
-    is_answer: Callable[[int, int], bool],
+    is_reply: Callable[[int, int], bool],
 ) -> Iterator[Datagram]:
     """Pass datagrams on; log each when the next is asked for, with what it added to `out`."""
     for data, size, sender in datagrams:
@@ -32,7 +32,7 @@ def traced(
                 logging.DEBUG,
                 "Message received",
                 **_fields(message, data),
-                answer=is_answer(message.sequence, message.port),
+                reply=is_reply(message.sequence, message.port),
                 notifications=", ".join(
                     f"{n.type.label} {n.family.label} {n.ifindex}" for n in out[before:]
                 ),

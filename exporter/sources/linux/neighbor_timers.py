@@ -41,7 +41,7 @@ class TimerReader:
         self._socket.settimeout(0)
         self._socket.bind((0, 0))
         self._sequence = 0
-        #: An answer is on its way.
+        #: A reply is on its way.
         self._asked = False
         self._found: list[nl.NeighborParameters] = []
 
@@ -54,7 +54,7 @@ class TimerReader:
         self._socket.close()
 
     def ask(self) -> None:
-        """Ask for all; what is still on its way of an earlier answer is left out."""
+        """Ask for all; what is still on its way of an earlier reply is left out."""
         self._found.clear()
         self._sequence += 1
         self._socket.send(nl.neighbor_table_request(self._sequence))

@@ -13,8 +13,8 @@ Some replies are less exact, and are made up for by asking once more:
 - "No such device" is queued after the lock was released. If the link was mentioned meanwhile,
   it may have been made again.
 - Newer kernels (7.2) queue every reply after the lock was released. So what holds for a part of a
-  dump holds for the answer about a link, too. Of a link that is mentioned all the time, the
-  last of `TRIES` answers is taken, unless its carrier counters are behind those of a
+  dump holds for the reply about a link, too. Of a link that is mentioned all the time, the
+  last of `TRIES` replies is taken, unless its carrier counters are behind those of a
   notification.
 
 On these kernels "no such device" does not wait for the lock, and may come before the messages of
@@ -34,14 +34,14 @@ from exporter.bindings import rtnetlink as nl
 from exporter.model import FAMILIES, Family
 from exporter.sources.linux.links import LinkTable
 
-#: The last kernel that was seen to queue the answer about a link before it releases the lock.
+#: The last kernel that was seen to queue the reply about a link before it releases the lock.
 LAST_ORDERED = (6, 18)
-#: How often a link is asked about because of notifications that may be newer than the answer.
+#: How often a link is asked about because of notifications that may be newer than the reply.
 TRIES = 4
 
 
-def answers_in_order(release: str) -> bool:
-    """Whether a kernel, by its `release` (see uname(2)), queues answers about links in order."""
+def replies_in_order(release: str) -> bool:
+    """Whether a kernel, by its `release` (see uname(2)), queues replies about links in order."""
     return tuple(int(number) for number in re.findall(r"\d+", release)[:2]) <= LAST_ORDERED
 
 
@@ -49,11 +49,11 @@ class Replies:
     """Applies replies to a table of links. Not thread-safe."""
 
     def __init__(self, table: LinkTable, *, in_order: bool = True) -> None:
-        """`in_order`: see `answers_in_order`."""
+        """`in_order`: see `replies_in_order`."""
         self._table = table
         self._in_order = in_order
         self._dumped: set[int] = set()
-        #: By link: how many answers in a row may have been older than a notification.
+        #: By link: how many replies in a row may have been older than a notification.
         self._late: dict[int, int] = {}
 
     def begin_dump(self) -> None:
@@ -61,7 +61,7 @@ class Replies:
         self._dumped.clear()
 
     def dump_part(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
-        """Apply one link of a dump, the answer to `request`."""
+        """Apply one link of a dump, the reply to `request`."""
         index = message.ifindex
         self._dumped.add(index)
         if self._table.mentioned_since(request, index):
@@ -75,7 +75,7 @@ class Replies:
             self._table.requests[index] = True
 
     def link(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
-        """Apply the answer about one link."""
+        """Apply the reply about one link."""
         index = message.ifindex
         if self._table.mentioned_since(request, index) and self._may_be_late(message):
             return  # asked again
@@ -84,7 +84,7 @@ class Replies:
         self._apply(message, time, instant, inferred=inferred)
 
     def no_link(self, index: int, request: int, time: float, instant: float) -> None:
-        """Apply the answer that there is no such link."""
+        """Apply the reply that there is no such link."""
         table = self._table
         if table.mentioned_since(request, index) and index in table.indexes():
             return  # asked again
@@ -97,7 +97,7 @@ class Replies:
             del table.requests[index]
 
     def _may_be_late(self, message: nl.LinkMessage) -> bool:
-        """Whether an answer may be older than a notification that was received before it."""
+        """Whether a reply may be older than a notification that was received before it."""
         index = message.ifindex
         if self._is_behind(message):
             return True
@@ -109,7 +109,7 @@ class Replies:
         return late < TRIES
 
     def _is_behind(self, message: nl.LinkMessage) -> bool:
-        """Whether a notification has shown newer carrier counters of the link than this answer."""
+        """Whether a notification has shown newer carrier counters of the link than this reply."""
         link = self._table.link(message.ifindex)
         if link is None or link.counters is None or message.carrier_up is None:
             return False

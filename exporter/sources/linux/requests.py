@@ -1,10 +1,10 @@
 """Asks about links through the socket that listens, and waits for nothing.
 
-Whoever asks on another socket gets an answer that is ahead of the notifications still queued,
-or behind; nobody can say which. An answer in the same queue has its place (see `replies`).
+Whoever asks on another socket gets a reply that is ahead of the notifications still queued,
+or behind; nobody can say which. A reply in the same queue has its place (see `replies`).
 
-The kernel answers at once, into the queue. Only an overrun loses an answer; a deadline has the
-request repeated. Few requests are under way at a time, so that the answers do not overrun the
+The kernel replies at once, into the queue. Only an overrun loses a reply; a deadline has the
+request repeated. Few requests are under way at a time, so that the replies do not overrun the
 queue themselves; a dump never does, because the kernel goes on with it as the queue is emptied.
 
 Source: https://man7.org/linux/man-pages/man7/netlink.7.html; net/netlink/af_netlink.c
@@ -25,18 +25,18 @@ from exporter.sources.linux.replies import Replies
 
 log = logging.getLogger(__name__)
 
-#: After so many seconds without an answer, or the next part of a dump, it is asked for again.
+#: After so many seconds without a reply, or the next part of a dump, it is asked for again.
 REPLY_SECONDS = 1.0
 #: How often a dump is repeated because links came or went in the middle of it. Each finds what
 #: the others have missed.
 DUMP_TRIES = 3
 _MOST_UNDER_WAY = 64
-#: What the kernel counts for an answer about a link.
+#: What the kernel counts for a reply about a link.
 _REPLY_BYTES = 2304
 
 
 class Requests:
-    """Keeps what was asked, and hands the answers to a table of links. Thread: one."""
+    """Keeps what was asked, and hands the replies to a table of links. Thread: one."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Requests:
         *,
         in_order: bool = True,
     ) -> None:
-        """`in_order`: whether the kernel queues answers about links in order."""
+        """`in_order`: whether the kernel queues replies about links in order."""
         self._listener = listener
         self._port = listener.getsockname()[0]
         self._table = table
@@ -74,7 +74,7 @@ class Requests:
 
     @property
     def outstanding(self) -> bool:
-        """Whether an answer may be in the queue."""
+        """Whether a reply may be in the queue."""
         return bool(self._dump or self._under_way)
 
     @property
@@ -117,7 +117,7 @@ class Requests:
             self._table.expect_nothing()
 
     def forget(self) -> None:
-        """Expect no more answers: an overrun may have lost them."""
+        """Expect no more replies: an overrun may have lost them."""
         self._under_way.clear()
         self._asked.clear()
         self._dump, self._again = 0, False
@@ -156,14 +156,14 @@ class Requests:
         self._asked.discard(index)
         return index
 
-    # -- answers ----------------------------------------------------------------------------
+    # -- replies ----------------------------------------------------------------------------
 
-    def is_answer(self, sequence: int, port: int) -> bool:
-        """Whether a message with these numbers answers a request, be it a forgotten one."""
+    def is_reply(self, sequence: int, port: int) -> bool:
+        """Whether a message with these numbers is a reply to a request, forgotten or not."""
         return port == self._port and 0 < ((sequence - self._first) & 0xFFFFFFFF) <= self._last
 
     def receive(self, data: nl.Buffer, size: int, time: float, instant: float) -> None:
-        """Apply a datagram that answers."""
+        """Apply a datagram of replies."""
         for message in nl.messages(data, size):
             request = (message.sequence - self._first) & 0xFFFFFFFF
             if request == self._dump:

@@ -1,7 +1,7 @@
 """The Linux source: one rtnetlink socket that listens and asks, and what to do on loss.
 
 Subscribe, then list, then go on receiving: in any other order a change falls between. The
-list is asked for through the socket that listens, so that each answer has its place among the
+list is asked for through the socket that listens, so that each reply has its place among the
 notifications (see `requests` and `replies`). Nothing is read ahead of them or behind.
 
 Loss is possible and is never silent. When the socket's buffer overflows, the next receive
@@ -45,7 +45,7 @@ from exporter.sources.linux.index_reuse import IndexReuse, index_reuse_of
 from exporter.sources.linux.links import LinkTable
 from exporter.sources.linux.message_trace import traced
 from exporter.sources.linux.neighbor_timers import TimerReader
-from exporter.sources.linux.replies import answers_in_order
+from exporter.sources.linux.replies import replies_in_order
 from exporter.sources.linux.requests import Requests
 from exporter.sources.linux.transition_cache import TransitionCache
 
@@ -151,7 +151,7 @@ class LinuxSource:
             reuse = IndexReuse(index_reuse_of(namespace_id(listener)))
             self._table = LinkTable(self._families, reuse)
             self._cache = TransitionCache(self._table)
-            in_order = answers_in_order(platform.release())
+            in_order = replies_in_order(platform.release())
             self._requests = Requests(listener, self._table, self.health, size, in_order=in_order)
             self._list_first(listener)
             self._table.drain()  # what exists at the start is not an addition
@@ -258,14 +258,14 @@ class LinuxSource:
         repeat, messages, requests = self._cache.repeat, self.health.messages, self._requests
         asked = requests.outstanding
         if log.isEnabledFor(logging.DEBUG):
-            datagrams = traced(datagrams, self._table.out, requests.is_answer)
+            datagrams = traced(datagrams, self._table.out, requests.is_reply)
         count = 0
         try:
             for data, size, sender in datagrams:
                 count += 1
                 if sender:  # only the kernel (0) speaks for the kernel
                     self.health.count_error("foreign_message")
-                elif asked and size <= DATAGRAM_BYTES and requests.is_answer(*nl.reply_to(data)):
+                elif asked and size <= DATAGRAM_BYTES and requests.is_reply(*nl.reply_to(data)):
                     requests.receive(data, size, time, instant)
                 elif name := repeat(data, size, time, instant):
                     messages[name] += 1
@@ -283,7 +283,7 @@ class LinuxSource:
         """Apply a datagram that the cache does not know."""
         for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
-            if name is not None and not self._requests.is_answer(message.sequence, message.port):
+            if name is not None and not self._requests.is_reply(message.sequence, message.port):
                 self.health.messages[name] += 1
                 self._cache.apply(message, data, size, time, instant)
 
@@ -341,7 +341,7 @@ class LinuxSource:
             self._timers_failed(error)
 
     def _check_list(self, now: float) -> None:
-        """End the listing when everything was answered, or was not."""
+        """End the listing once all replies have come, or one has failed."""
         error = self._requests.error
         if error is not None:
             self._listing, self._must_list = False, True
@@ -386,7 +386,7 @@ class LinuxSource:
         self._lose()
 
     def _lose(self) -> None:
-        """Note that messages are missing: all answers are void, and everything must be listed."""
+        """Note that messages are missing: all replies are void, and everything must be listed."""
         self._must_list, self._listing = True, False
         self._table.lose()
         self._requests.forget()
