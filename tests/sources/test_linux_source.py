@@ -922,7 +922,7 @@ def test_how_late_messages_may_have_been_received_is_bounded(namespace: Namespac
 def test_the_debug_log_has_each_message_and_what_it_amounts_to(
     namespace: Namespace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At level debug every message of the system is logged, answers among them; else none."""
+    """At level debug every message of the system is logged, replies among them; else none."""
     with caplog.at_level(logging.INFO, logger="exporter"), opened(namespace) as source:
         listener = Listener(namespace, source)
         listener.finish()
@@ -934,7 +934,7 @@ def test_the_debug_log_has_each_message_and_what_it_amounts_to(
     logged = [r.fields for r in caplog.records]  # type: ignore[attr-defined]
     index = max(fields["ifindex"] for fields in logged)
     about = [fields for fields in logged if fields.get("ifindex") == index]
-    assert [(fields["type"], fields["answer"], fields["notifications"]) for fields in about] == [
+    assert [(fields["type"], fields["reply"], fields["notifications"]) for fields in about] == [
         ("NEWNETCONF", False, ""),
         ("NEWNETCONF", False, ""),
         ("NEWLINK", False, f"add ipv4 {index}, add ipv6 {index}"),
