@@ -11,6 +11,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+__all__ = [
+    "FAMILIES", "Cause", "Change", "Family", "Interface", "InterfaceId", "InterfaceRow", "Link",
+    "LinkStatus", "Notification", "NotificationType", "OperStatus", "changes", "format_luid",
+]  # fmt: skip
+
 
 class Family(IntEnum):
     """Address family, in the numbers of the documented API (Linux' own 10 is not one of them)."""
@@ -233,6 +238,10 @@ class Interface(NamedTuple):
     link: Link
     parameters: InterfaceRow
     status: LinkStatus = LinkStatus()
+
+
+#: An IP interface for its whole life: family and LUID.
+InterfaceId = tuple[Family, int]
 
 
 class Notification(NamedTuple):

@@ -14,12 +14,9 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 
-from exporter.model import Family, Interface
+from exporter.model import Family, Interface, InterfaceId
 from exporter.monitor.series import SeriesSet
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
-
-#: An IP interface for its whole life: family and LUID.
-Key = tuple[Family, int]
 
 
 class SeriesTable:
@@ -30,7 +27,7 @@ class SeriesTable:
         selection: Selection,
         max_interfaces: int,
         retention_seconds: float,
-        on_remove: Callable[[Key], object],
+        on_remove: Callable[[InterfaceId], object],
     ) -> None:
         """Begin without series sets. `on_remove` is called when one that departed is removed."""
         self.max_interfaces = max_interfaces
@@ -43,10 +40,10 @@ class SeriesTable:
         self._selection = selection
         self._retention = retention_seconds
         self._on_remove = on_remove
-        self._own: dict[Key, SeriesSet] = {}
+        self._own: dict[InterfaceId, SeriesSet] = {}
         self._shared: dict[tuple[Family, str], SeriesSet] = {}
         #: When interfaces with a series set of their own departed, oldest first.
-        self._departed: dict[Key, float] = {}
+        self._departed: dict[InterfaceId, float] = {}
         #: In the order of the first change in a generation.
         self._changed: dict[SeriesSet, None] = {}
 
@@ -61,7 +58,7 @@ class SeriesTable:
 
     # -- assignment ---------------------------------------------------------------------
 
-    def assign(self, key: Key, interface: Interface) -> SeriesSet | None:
+    def assign(self, key: InterfaceId, interface: Interface) -> SeriesSet | None:
         """Return the series set of an interface, a new one if need be; ``None``: filtered out."""
         if not self._selection.includes(interface.link):
             return None
@@ -95,7 +92,7 @@ class SeriesTable:
             return series.device == (group or OVERFLOW_DEVICE)
         return group is None
 
-    def release(self, key: Key) -> None:
+    def release(self, key: InterfaceId) -> None:
         """Remove the series set that an interface has to itself, if it has one."""
         self._departed.pop(key, None)
         if own := self._own.pop(key, None):
@@ -111,12 +108,12 @@ class SeriesTable:
 
     # -- retention ----------------------------------------------------------------------
 
-    def depart(self, key: Key, instant: float) -> None:
+    def depart(self, key: InterfaceId, instant: float) -> None:
         """Begin the retention of the series set that an interface has to itself."""
         self._departed.setdefault(key, instant)
         self.due = min(self.due, instant + self._retention)
 
-    def come_back(self, key: Key) -> None:
+    def come_back(self, key: InterfaceId) -> None:
         """End the retention: the interface exists again."""
         self._departed.pop(key, None)
 
@@ -130,7 +127,7 @@ class SeriesTable:
                 return
             self._remove_departed(key)
 
-    def _remove_departed(self, key: Key) -> None:
+    def _remove_departed(self, key: InterfaceId) -> None:
         self.release(key)
         self._on_remove(key)
 

@@ -8,8 +8,8 @@ notifications     what the system notified: churn, and the notifications of a se
 inferred          what a comparison found instead, because a notification is missing
 transitions       changes of Connected that a notification showed; disconnections by cause
 unobserved        changes of Connected that no notification showed: the system's own counters
-                  prove them, or a comparison found them. Both together are all there were.
-changes           differences between successive rows, however the rows were got
+                  prove them, or a comparison found them. Transitions and these are all changes.
+changes           differences between successive rows, notified or found by comparison
 outages           from a disconnection to the next connection, if a notification showed both
                   and nobody switched the interface off
 ================  ============================================================================
@@ -30,6 +30,7 @@ from exporter.model import (
     Cause,
     Change,
     Interface,
+    InterfaceId,
     InterfaceRow,
     Link,
     Notification,
@@ -45,7 +46,7 @@ from exporter.monitor.history import (
     display_state,
 )
 from exporter.monitor.series import Histogram, SeriesSet, nanoseconds
-from exporter.monitor.series_table import Key, SeriesTable
+from exporter.monitor.series_table import SeriesTable
 from exporter.settings.selection import OVERFLOW_DEVICE, Selection
 
 # The scrape intervals people use (15, 30, 60 s) are bounds: what lies below, a gauge misses.
@@ -120,7 +121,7 @@ class State:
         self.history = History()
         #: Existing interfaces that share the overflow device.
         self.aggregated = 0
-        self._tracked: dict[Key, _Tracked] = {}
+        self._tracked: dict[InterfaceId, _Tracked] = {}
         self.series_sets = SeriesTable(
             selection or Selection(),
             max_interfaces,
@@ -372,21 +373,21 @@ class State:
         self.connected[series.family] += 1 if cause is None else -1
         tracked.outage = None
 
-    def _appear(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
+    def _appear(self, key: InterfaceId, tracked: _Tracked, interface: Interface) -> None:
         tracked.interface = interface
         tracked.outage = None
         if tracked.series is not None:
             self.series_sets.come_back(key)
             self._join(tracked.series, interface)
 
-    def _disappear(self, key: Key, tracked: _Tracked) -> None:
+    def _disappear(self, key: InterfaceId, tracked: _Tracked) -> None:
         interface, series = tracked.interface, tracked.series
         if interface is not None and series is not None:
             self._leave(series, interface)
         tracked.interface = None
         self._depart(key, tracked)
 
-    def _depart(self, key: Key, tracked: _Tracked) -> None:
+    def _depart(self, key: InterfaceId, tracked: _Tracked) -> None:
         """Track what does not exist only as long as it has a series set of its own."""
         if tracked.series is None or tracked.series.shared:
             self._tracked.pop(key, None)
@@ -395,7 +396,7 @@ class State:
 
     # -- series sets --------------------------------------------------------------------
 
-    def _track(self, key: Key, interface: Interface) -> _Tracked:
+    def _track(self, key: InterfaceId, interface: Interface) -> _Tracked:
         tracked = self._tracked[key] = _Tracked()
         tracked.series = self.series_sets.assign(key, interface)
         return tracked
@@ -423,7 +424,7 @@ class State:
         if series.shared and series.device == OVERFLOW_DEVICE:
             self.aggregated -= 1
 
-    def _follow_link(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
+    def _follow_link(self, key: InterfaceId, tracked: _Tracked, interface: Interface) -> None:
         """Label an interface by the new name and index of its link, or move it elsewhere."""
         series = tracked.series
         if tracked.history is not None:
@@ -434,7 +435,7 @@ class State:
             series.device, series.index = interface.link.name, str(interface.ifindex)
             self.series_sets.touch(series)
 
-    def _move(self, key: Key, tracked: _Tracked, interface: Interface) -> None:
+    def _move(self, key: InterfaceId, tracked: _Tracked, interface: Interface) -> None:
         """Filter or group membership changed: close the old series set, open a new one at 0."""
         before, series = tracked.interface, tracked.series
         if before is not None and series is not None:

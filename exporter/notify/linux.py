@@ -41,7 +41,7 @@ from exporter.sources.linux.index_reuse import index_reuse_of
 from exporter.sources.linux.link_state import LinkState
 from exporter.sources.linux.neighbor_timers import AF, timers_from
 from exporter.sources.linux.rows import (
-    Key,
+    LinkKey,
     Naming,
     Timers,
     interface_type,
@@ -161,7 +161,7 @@ def _pairs(function: str) -> set[tuple[int, int]]:
 
 
 def _is_above(link: nl.LinkMessage) -> bool:
-    """Whether IFLA_LINK names what is below.
+    """Return whether IFLA_LINK names what is below.
 
     That of a veth is its peer, which is beside it; an index of another network namespace
     means nothing in this one.
@@ -176,7 +176,7 @@ def _families(message: nl.LinkMessage) -> list[Family]:
 
 
 def _link_state(
-    requester: Requester, message: nl.LinkMessage, timers: dict[Key, Timers]
+    requester: Requester, message: nl.LinkMessage, timers: dict[LinkKey, Timers]
 ) -> LinkState:
     own = {f: timers.get((f, message.ifindex), Timers()) for f in FAMILIES}
     return LinkState(message, own, index_reuse_of(requester.namespace_id))

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Span, SpanContext, set_span_in_context
 
 from exporter import __version__
+from exporter.model import InterfaceId
 from exporter.monitor.state import Delta
 from exporter.otel.attributes import (
     EVENT_NAME,
@@ -28,7 +29,7 @@ from exporter.otel.attributes import (
     interface_name,
     unix_nanoseconds,
 )
-from exporter.otel.trace_ids import Key, Place, TraceIds, root_span_id
+from exporter.otel.trace_ids import Place, TraceIds, root_span_id
 from exporter.version import NAME
 
 #: The name of a span by the changes in it, the first that fits: few names, as OpenTelemetry asks.
@@ -90,9 +91,9 @@ class SpanEncoder:
         self._root: _OpenSpan | None = None
         #: The next trace links to it, if it continues this one.
         self._last_root: SpanContext | None = None
-        self._children: dict[Key, _OpenSpan] = {}
+        self._children: dict[InterfaceId, _OpenSpan] = {}
         #: The last span of an interface that ended in this trace; its next one links to it.
-        self._predecessors: dict[Key, SpanContext] = {}
+        self._predecessors: dict[InterfaceId, SpanContext] = {}
 
     def add(self, delta: Delta) -> None:
         """Add a span event to the span of the interface in the trace of the episode."""
@@ -158,7 +159,7 @@ class SpanEncoder:
         )
         self._children[key] = _OpenSpan(span, name, 0, time, time, set())
 
-    def _end_child(self, key: Key) -> None:
+    def _end_child(self, key: InterfaceId) -> None:
         child = self._children.pop(key, None)
         if child is not None:
             self._predecessors[key] = child.end()

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
-from exporter.model import Family, Notification
+from exporter.model import InterfaceId, Notification
 from exporter.otel.episodes import Episode, Episodes
 
 #: Maximum number of events in open spans, at 1.5 kB each. At the limit all spans end early, so
 #: that many interfaces with few changes each do not fill the memory.
 OPEN_EVENTS = 8_192
-
-Key = tuple[Family, int]
 
 
 class Place(NamedTuple):
@@ -40,7 +38,7 @@ class _Trace:
     episode: Episode
     trace_id: int
     #: By interface: the number of its spans so far, and of the events in the open one.
-    spans: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    spans: dict[InterfaceId, tuple[int, int]] = field(default_factory=dict)
     open_events: int = 0
 
 
@@ -48,7 +46,7 @@ class TraceIds:
     """Places notifications, in order. Not thread-safe."""
 
     def __init__(self, episodes: Episodes, max_events: int, seed: bytes) -> None:
-        """`max_events` is the limit of a span; `seed` differs between two agents."""
+        """Set up. `max_events` is the limit of a span; `seed` differs between two agents."""
         self.episodes = episodes
         self._max_events = max_events
         self._seed = seed

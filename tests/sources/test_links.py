@@ -25,7 +25,7 @@ from exporter.sources.linux import requests
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.notifications import Notifications
 from exporter.sources.linux.replies import TRIES, replies_in_order
-from exporter.sources.linux.rows import Key, Timers
+from exporter.sources.linux.rows import LinkKey, Timers
 
 V4, V6 = Family.IPV4, Family.IPV6
 
@@ -394,7 +394,7 @@ def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
 
 
 @pytest.mark.parametrize("other", [(V6, 2), (V4, 3)], ids=["other family", "other link"])
-def test_another_interfaces_netconf_is_no_rename(other: Key) -> None:
+def test_another_interfaces_netconf_is_no_rename(other: LinkKey) -> None:
     """Only NEWNETCONF of the very same interface takes a DELNETCONF back."""
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)

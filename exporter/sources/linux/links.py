@@ -21,7 +21,7 @@ from exporter.model import (
 from exporter.sources.linux.carrier import CarrierTracker
 from exporter.sources.linux.index_reuse import IndexReuse
 from exporter.sources.linux.link_state import Arrival, LinkState
-from exporter.sources.linux.rows import Key, Timers, interface_type, ipv6_disabled
+from exporter.sources.linux.rows import LinkKey, Timers, interface_type, ipv6_disabled
 
 
 class LinkTable:
@@ -40,11 +40,11 @@ class LinkTable:
         self.doubtful = False
         self._reuse = reuse or IndexReuse()
         self._links: dict[int, LinkState] = {}
-        self._timers: dict[Key, Timers] = {}
+        self._timers: dict[LinkKey, Timers] = {}
         #: IP interfaces whose link is yet unknown: its first NEWLINK is still to come.
         self._announced: dict[int, list[Family]] = {}
         #: The interface of a DELNETCONF whose next message decides whether it was a rename.
-        self.departing: Key | None = None
+        self.departing: LinkKey | None = None
         self._time = self._instant = 0.0
         self._inferring = False
         #: The number of the latest request, while one is under way; and by link, which request
@@ -54,6 +54,9 @@ class LinkTable:
 
     def __len__(self) -> int:
         return len(self._links)
+
+    def __repr__(self) -> str:
+        return f"<LinkTable {len(self)} links, {len(self.requests)} to ask about>"
 
     def interfaces(self) -> list[Interface]:
         """Return every IP interface, by link."""
@@ -232,7 +235,7 @@ class LinkTable:
         self._announced.pop(index, None)
         self.requests.pop(index, None)
 
-    def set_timers(self, timers: dict[Key, Timers], time: float, instant: float) -> None:
+    def set_timers(self, timers: dict[LinkKey, Timers], time: float, instant: float) -> None:
         """Update the neighbor timers of all IP interfaces, which are read beside the stream."""
         self.begin(time, instant, inferred=True)
         self._timers = timers
@@ -341,12 +344,12 @@ class LinkTable:
         self._request = request
 
     def expect_nothing(self) -> None:
-        """Stop to watch: no request is under way any more."""
+        """Stop noting mentions: no request is under way any more."""
         self._request = 0
         self._mentions.clear()
 
     def mentioned_since(self, request: int, index: int) -> bool:
-        """Whether a notification was about this link after a request was made."""
+        """Return whether a notification was about this link after a request was made."""
         link = self._links.get(index)
         return self._mentions.get(index, 0) >= request or (link is not None and link.stale)
 

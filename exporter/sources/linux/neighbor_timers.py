@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from exporter.bindings import rtnetlink as nl
 from exporter.bindings.rtnetlink_socket import DATAGRAM_BYTES, open_socket
 from exporter.model import FAMILIES, Family
-from exporter.sources.linux.rows import Key, Timers, path_mtu_timeout
+from exporter.sources.linux.rows import LinkKey, Timers, path_mtu_timeout
 
 #: The address families in the kernel's numbers.
 AF = {Family.IPV4: nl.AF_INET, Family.IPV6: nl.AF_INET6}
 
 
-def timers_from(parameters: Iterable[nl.NeighborParameters]) -> dict[Key, Timers]:
+def timers_from(parameters: Iterable[nl.NeighborParameters]) -> dict[LinkKey, Timers]:
     """Add the path MTU expiry of this namespace. Those of index 0 are what a new interface gets."""
     path_mtu = {family: path_mtu_timeout(family.label) for family in FAMILIES}
     return {
@@ -60,7 +60,7 @@ class TimerReader:
         self._socket.send(nl.neighbor_table_request(self._sequence))
         self._asked = True
 
-    def receive(self) -> dict[Key, Timers] | None:
+    def receive(self) -> dict[LinkKey, Timers] | None:
         """Take what has come; return all timers once they are complete. Raises OSError."""
         while self._asked:
             try:

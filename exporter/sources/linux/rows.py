@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from exporter.bindings import rtnetlink as nl
 from exporter.model import Family, InterfaceRow, Link, LinkStatus, OperStatus
 
-#: An IP interface as the kernel names it: family and link index.
-Key = tuple[Family, int]
+#: An IP interface in the kernel's messages: family and link index.
+LinkKey = tuple[Family, int]
 
 
 class Timers(NamedTuple):
@@ -49,7 +49,7 @@ def _bool(number: int | None) -> bool | None:
 
 
 def is_connected(flags: int) -> bool:
-    """Whether a link with these flags is connected to a network."""
+    """Return whether a link with these flags is connected to a network."""
     return flags & CONNECTED_FLAGS == CONNECTED_FLAGS
 
 
@@ -111,7 +111,7 @@ def ipv6_row(
 
 
 def ipv6_disabled(conf: bytes | None) -> bool:
-    """Whether disable_ipv6 is set: the IP interface exists, but carries nothing."""
+    """Return whether disable_ipv6 is set: the IP interface exists, but carries nothing."""
     return bool(nl.conf_value(conf, nl.IPV6_DISABLE_IPV6))
 
 
@@ -139,7 +139,7 @@ def link_status(message: nl.LinkMessage, kind: bytes) -> LinkStatus:
 
 @lru_cache(maxsize=64)
 def _link_status(flags: int, operstate: int, *, paired: bool) -> LinkStatus:
-    """See `default_operstate` in the kernel's net/core/link_watch.c."""
+    """Map them as `default_operstate` in the kernel's net/core/link_watch.c."""
     if not flags & nl.IFF_UP:
         return SWITCHED_OFF
     status = _OPER_STATUS[operstate] if operstate < len(_OPER_STATUS) else OperStatus.UNKNOWN
@@ -158,7 +158,7 @@ _MASTERS_WITHOUT_ADDRCONF = frozenset({b"team"})
 
 
 def ipv6_kept_out(message: nl.LinkMessage) -> bool:
-    """Whether the kernel may keep IPv6 from being configured on a link, because of its master.
+    """Return whether the kernel may leave IPv6 out of a link because of its master.
 
     So it does with the ports of a bond, of a failover device (whose kind is not told), with the
     VF of a Hyper-V adapter, and on some kernels with those of a team. Where it does, the link
@@ -213,14 +213,14 @@ class Naming(NamedTuple):
     lower_netns: bool
 
     def differs(self, other: Naming) -> bool:
-        """Whether these are two links, although they have the same index.
+        """Return whether these are two links, although they have the same index.
 
         No link changes its kind, or has another end later; its own address it seldom does.
         """
         return self._identity != other._identity or self._has_another_end(other)
 
     def _has_another_end(self, other: Naming) -> bool:
-        """Whether the other ends differ, as far as both are known.
+        """Return whether the other ends differ, as far as both are known.
 
         The first message of a pair's first end does not name the second, and one that moves to
         another network namespace can get another index there.

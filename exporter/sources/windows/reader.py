@@ -12,13 +12,20 @@ from exporter.bindings.iphlpapi import Library
 from exporter.bindings.netioapi import MIB_IPINTERFACE_ROW
 from exporter.bindings.winerror import ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND, IpHelperError
 from exporter.logs import event
-from exporter.model import FAMILIES, Family, Interface, Link, LinkStatus, changes, format_luid
+from exporter.model import (
+    FAMILIES,
+    Family,
+    Interface,
+    InterfaceId,
+    Link,
+    LinkStatus,
+    changes,
+    format_luid,
+)
 from exporter.sources.contract import Health
 from exporter.sources.windows.rows import interface_from, read_link
 
 log = logging.getLogger(__name__)
-
-Key = tuple[Family, int]
 
 #: The interface does not exist (any more), or has no such family.
 _GONE = (ERROR_FILE_NOT_FOUND, ERROR_NOT_FOUND)
@@ -29,7 +36,7 @@ class InterfaceReader:
 
     def __init__(self, api: Library, family: Family, health: Health) -> None:
         #: Every interface as last read.
-        self.known: dict[Key, Interface] = {}
+        self.known: dict[InterfaceId, Interface] = {}
         #: The other family of links that a read found renamed; whoever reads it empties it.
         self.renamed: list[Interface] = []
         self._api = api
@@ -62,7 +69,7 @@ class InterfaceReader:
             return False
         return True
 
-    def interfaces(self) -> dict[Key, Interface]:
+    def interfaces(self) -> dict[InterfaceId, Interface]:
         """Read all interfaces of the family, without remembering them. Raises OSError."""
         try:
             rows = self._api.rows("GetIpInterfaceTable", self._family)
@@ -77,7 +84,7 @@ class InterfaceReader:
     def report(self, operation: str, error: OSError) -> None:
         """Count and log a failed call."""
         self._health.count_error(operation)
-        log.warning("IP Helper call failed: %s", error)
+        event(log, logging.WARNING, "IP Helper call failed", operation=operation, error=error)
 
     def _entry(self, family: Family, luid: int) -> MIB_IPINTERFACE_ROW:
         row = MIB_IPINTERFACE_ROW(Family=family)

@@ -24,13 +24,14 @@ from exporter.model import (
     FAMILIES,
     Family,
     Interface,
+    InterfaceId,
     Notification,
     NotificationType,
     changes,
     format_luid,
 )
 from exporter.sources.contract import Health, SourceClosed
-from exporter.sources.windows.reader import InterfaceReader, Key
+from exporter.sources.windows.reader import InterfaceReader
 from exporter.sources.windows.registration import RECORD_BYTES, Record, Registration
 
 log = logging.getLogger(__name__)
@@ -303,7 +304,7 @@ class WindowsSource:
 
 
 def _differences(
-    before: dict[Key, Interface], after: dict[Key, Interface]
+    before: dict[InterfaceId, Interface], after: dict[InterfaceId, Interface]
 ) -> list[tuple[NotificationType, Interface]]:
     """Return the net changes between two listings: deletions, additions, then the others."""
     found = [(NotificationType.DELETE, old) for key, old in before.items() if key not in after]
