@@ -1,4 +1,4 @@
-"""Choose the format and the coding of a response: `Accept` and `Accept-Encoding`, with q-values.
+"""Chooses the format and the coding of a response: `Accept` and `Accept-Encoding`, with q-values.
 
 Parsed here because prometheus_client takes the first match whatever its q, echoes any
 version it is asked for, and raises TypeError on ``version=abc``. Nothing here ever raises:
@@ -52,7 +52,7 @@ class _Preference(NamedTuple):
 
 @lru_cache(maxsize=16)  # a scraper says the same thing every time
 def negotiate(accept: str) -> Format:
-    """Choose between OpenMetrics 1.0.0 and text 0.0.4.
+    """Chooses between OpenMetrics 1.0.0 and text 0.0.4.
 
     Text is the default, also where both are equally welcome and where neither is: a scrape
     in the wrong format is of more use than a 406.

@@ -21,7 +21,12 @@ from exporter.exposition.compression import GzipChunk, gzipped
 from exporter.exposition.negotiation import Format
 from exporter.exposition.series_lines import SecondsText
 from exporter.exposition.text_format import header
-from exporter.metrics.catalog import EXPORTER_METRICS, HOST_METRICS, SeriesMetric
+from exporter.metrics.catalog import (
+    EXPORTER_METRICS,
+    HOST_METRICS,
+    STATE_SECONDS,
+    SeriesMetric,
+)
 from exporter.metrics.snapshot import Snapshot, locked_snapshot
 from exporter.monitor.series import SeriesSet
 
@@ -39,6 +44,10 @@ class Page:
         self._read = read
         self._extra = extra
         self._metrics = tuple(metrics)
+        for metric in self._metrics:
+            # `series_lines.time_cell` renders from the terms of this metric, not by `read`.
+            if metric.depends_on == "time" and metric.name != STATE_SECONDS:
+                raise ValueError(f"the page cannot render {metric.name}, which depends on time")
         self._headers = {
             format: [
                 GzipChunk(header(m.name, m.type, m.help, format).encode()) for m in self._metrics

@@ -31,7 +31,7 @@ class SeriesMetric(NamedTuple):
     #: The samples at an instant, in seconds on the clock of `Notification.instant`.
     read: Callable[[SeriesSet, float], Iterable[Sample]]
     #: What the samples change with: ``row``, nothing but `SeriesSet.interface`; ``counts``, any
-    #: notification; ``time``, also the instant.
+    #: notification; ``time``, also the instant. The scrape page renders only `STATE_SECONDS` so.
     depends_on: Literal["row", "counts", "time"] = "counts"
 
 
@@ -85,7 +85,7 @@ def _churn(snapshot: Snapshot) -> Iterator[Sample]:
 
 
 def _optional(value: float | None) -> Iterator[Sample]:
-    """One sample, or none where the system has no such signal."""
+    """Yield one sample, or none where the system has no such value."""
     if value is not None:
         yield (), value
 
@@ -163,6 +163,9 @@ def _parameter(member: str, help_: str) -> SeriesMetric:
     return SeriesMetric(f"ip_interface_{member}", "gauge", help_, (), read, depends_on="row")
 
 
+#: The metric that depends on time.
+STATE_SECONDS = "ip_interface_state_seconds_total"
+
 SERIES_METRICS = (
     SeriesMetric(
         "ip_interface_info",
@@ -202,7 +205,7 @@ SERIES_METRICS = (
         lambda series, _: _counts(series.unobserved, _STATES),
     ),
     SeriesMetric(
-        "ip_interface_state_seconds_total",
+        STATE_SECONDS,
         "counter",
         "Time spent connected and disconnected, between the receipts of notifications.",
         ("state",),
@@ -219,7 +222,7 @@ SERIES_METRICS = (
     SeriesMetric(
         "ip_interface_parameter_changes_total",
         "counter",
-        "Changes of each row member, notified or found by comparison; it appears with the first.",
+        "Changes of each row member, notified or found by comparison, from the first one on.",
         ("parameter",),
         lambda series, _: _named(series.parameter_changes),
     ),
@@ -391,7 +394,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_receive_delay_seconds_total",
         "counter",
-        "Upper bound, beyond one second, of the time that messages of the system waited.",
+        "Upper bound of the time that messages of the system waited, beyond one second each.",
         (),
         lambda snapshot: _optional(snapshot.health.receive_delay_seconds),
     ),
@@ -411,28 +414,28 @@ EXPORTER_METRICS = (
     ),
     HistogramMetric(
         "ip_interface_exporter_notification_lag_seconds",
-        "Time from the receipt of a notification by the exporter to its being counted.",
+        "Time between the receipt of a notification and its count.",
         (),
         lambda snapshot: [((), snapshot.lag)] if snapshot.lag is not None else (),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_lines_total",
         "counter",
-        "Lines of the recording read so far, of a replay.",
+        "Replay: lines of the recording that have been read.",
         (),
         lambda snapshot: _optional(snapshot.health.replay_lines),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_finished",
         "gauge",
-        "Whether the whole recording has been read and counted, of a replay.",
+        "Replay: whether the whole recording has been read and counted.",
         (),
         lambda snapshot: _optional(snapshot.health.replay_finished),
     ),
     AgentMetric(
         "ip_interface_exporter_replay_unknown_members_total",
         "counter",
-        "Members of the recording that this version does not know and ignored, of a replay.",
+        "Replay: members of the recording that this version does not know, and ignored.",
         (),
         lambda snapshot: _optional(snapshot.health.replay_unknown_members),
     ),

@@ -32,6 +32,9 @@ class CatalogCollector(Collector):
         self._read = read
         self._metrics = tuple(metrics)
 
+    def __repr__(self) -> str:
+        return f"<CatalogCollector {len(self._metrics)} metrics of an IP interface>"
+
     def collect(self) -> Iterable[Metric]:
         """Return every family that has samples now, all of one state."""
         with locked_snapshot(self._read) as snapshot:

@@ -9,6 +9,7 @@ import zlib
 from functools import partial
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
@@ -52,6 +53,14 @@ ROWS = st.builds(
 LINKS = st.builds(
     Link, NAMES, alias=NAMES, kind=st.sampled_from(["", "veth"]), type=st.just(6), address=NAMES
 )
+
+
+def test_a_metric_that_the_page_cannot_render_is_refused() -> None:
+    """The page renders one metric that depends on time by itself: another is not left out."""
+    metrics = series_metrics(all_parameters=False)
+    other = next(metric for metric in metrics if metric.depends_on == "time")
+    with pytest.raises(ValueError, match="ip_interface_age_seconds"):
+        Page(lambda: None, [*metrics, other._replace(name="ip_interface_age_seconds")])  # type: ignore[arg-type,return-value]
 
 
 @st.composite

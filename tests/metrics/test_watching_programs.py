@@ -1,5 +1,6 @@
 """The metrics in another program's registry."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,14 @@ from exporter.settings.schema import CollectorSettings
 from exporter.sources.contract import SourceClosed
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_an_object_shows_its_state_in_a_debugger() -> None:
+    """What a program gets, and what it holds, names its state in place of an address."""
+    watch = exporter.watch()
+    for thing in (watch, watch.collector, watch._monitor, watch._source):
+        assert re.fullmatch(r"<\w+ .+>", repr(thing))
+        assert "0x" not in repr(thing)
 
 
 def test_a_change_is_counted_in_another_programs_registry(namespace: Namespace) -> None:
