@@ -99,7 +99,7 @@ class Agent:
         self._monitor.open()
 
     def start(self, heartbeat_seconds: float | None = None) -> None:
-        """Start to serve, to push and to count. Raises OSError; nothing runs then.
+        """Start serving, pushing and counting. Raises OSError; nothing runs then.
 
         `heartbeat_seconds`: the longest sleep of the monitor thread, without which `hung`
         cannot tell a hang from idleness.
@@ -148,7 +148,7 @@ class Agent:
         event(log, logging.INFO, "Configuration reloaded", **texts)
 
     def stop(self) -> None:
-        """Stop to serve, then to count, then to push, so that the last counts are pushed."""
+        """Stop serving, then counting, then pushing, so that the last counts are pushed."""
         self._server.stop()
         self._monitor.stop()
         if self._push:

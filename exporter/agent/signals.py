@@ -110,7 +110,7 @@ class SignalQueue:
 
 @contextmanager
 def _console_handler(handle: Callable[[int], bool]) -> Iterator[None]:
-    """Windows: call `handle` with each console event while the block runs.
+    """Call `handle` with each console event of Windows while the block runs.
 
     Source: https://learn.microsoft.com/windows/console/setconsolectrlhandler
     """

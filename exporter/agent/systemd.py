@@ -1,8 +1,8 @@
 """systemd's protocols: readiness, reload, watchdog and stop (sd_notify), and passed sockets.
 
 Without NOTIFY_SOCKET the notifier does nothing. It has no thread of its own: the main thread
-calls `Notifier.poll`, which returns when to call it again. After the start that is never,
-unless the unit has WatchdogSec=; then it is twice in that time, as systemd recommends.
+calls `Notifier.poll`, which returns when to call it again: once the agent is ready, twice in
+the unit's WatchdogSec=, as systemd recommends, and never without one.
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """

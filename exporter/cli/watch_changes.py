@@ -113,6 +113,9 @@ class Printer:
         self._overruns = source.health.overruns or 0
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"<Printer {'json' if self._as_json else 'text'}>"
+
     def begin(self, interfaces: Sequence[Interface], clock: Clock) -> None:
         """Print the interfaces that exist."""
         time, instant = clock.wall(), clock.monotonic()

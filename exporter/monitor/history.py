@@ -98,7 +98,7 @@ def _buckets(
 
 
 class Owner(Protocol):
-    """What has a history, until that makes room for another."""
+    """An object whose history can be removed, to make room for another's."""
 
     history: InterfaceHistory | None
 
@@ -123,7 +123,7 @@ class InterfaceHistory:
     def __init__(
         self, device: str, family: str, before: DisplayState, owner: Owner | None = None
     ) -> None:
-        """`before` is the state before the first change."""
+        """Begin with the state `before` the first change."""
         self.owner = owner
         #: The name of the link, also where it shares a series set with others.
         self.device = device
@@ -135,8 +135,8 @@ class InterfaceHistory:
         self.states: list[DisplayState] = []
         #: The latest flaps that no notification showed: when, and how many.
         self.unobserved: deque[tuple[float, int]] = deque(maxlen=EXACT_CHANGES)
-        #: Ring buffers of the buckets: disconnections, and the last state, counted from 1; 0:
-        #: nothing changed. Then the minute of the last.
+        #: Ring buffers with a byte for each minute: its disconnections, and its last state plus 1
+        #: (0: no change); and the minute of their last bytes.
         self._counts = self._ends = b""
         self._minute = 0
 
@@ -178,7 +178,7 @@ class InterfaceHistory:
 
     @property
     def earliest(self) -> float:
-        """The instant of the first change it has; of one rolled up, the begin of its minute."""
+        """The instant of the first change it has; of one rolled up, the start of its minute."""
         rolled_up = [60.0 * bucket.minute for bucket in self.buckets()[:1]]
         marks = [instant for instant, _ in self.unobserved]
         return min([*rolled_up, *self.instants[:1], *marks], default=math.inf)

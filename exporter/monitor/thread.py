@@ -54,6 +54,9 @@ class Monitor:
         #: When the thread last began to wait. Seconds, on `SYSTEM.monotonic`.
         self._last_wakeup = SYSTEM.monotonic()
 
+    def __repr__(self) -> str:
+        return f"<Monitor source={self._source!r} alive={self.alive} ready={self.ready.is_set()}>"
+
     def open(self) -> None:
         """Open the source and load the current interfaces. Raises OSError."""
         self._source.open()

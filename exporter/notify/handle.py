@@ -61,6 +61,10 @@ class NotificationHandle:
             daemon=True,
         )
 
+    def __repr__(self) -> str:
+        state = "canceled" if self._canceled.is_set() else "registered"
+        return f"<NotificationHandle {state} callback_errors={self.callback_errors}>"
+
     def cancel(self) -> None:
         """Cancel the registration; see `cancel_mib_change_notify2`."""
         if threading.current_thread() is self._thread:
@@ -81,7 +85,7 @@ class NotificationHandle:
             self.cancel()
 
     def start(self) -> None:
-        """Start to call back. Raises `IpHelperError` 8 without a thread for it."""
+        """Start calling back. Raises `IpHelperError` 8 without a thread for it."""
         _registered.add(self)
         try:
             self._thread.start()
@@ -117,7 +121,8 @@ class NotificationHandle:
                     callback(context, None if n.type is NotificationType.INITIAL else key, n.type)
                 except BaseException:  # also SystemExit, which would end this thread silently
                     self.callback_errors += 1
-                    log.exception("The callback %r failed; notifications go on", callback)
+                    name = getattr(callback, "__qualname__", type(callback).__qualname__)
+                    log.exception("Callback failed", extra={"fields": {"callback": name}})
 
     def _read(self, batch: list[Notification]) -> None:
         """Let a source whose notifications come without interfaces read each interface once.

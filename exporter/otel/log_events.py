@@ -55,7 +55,7 @@ class LogEncoder:
     next_flush: float | None = None
 
     def __init__(self, resource: Resource, ids: TraceIds | None = None) -> None:
-        """With `ids`, a log event has the ids of the span of the same notification."""
+        """Set up. With `ids`, a log event has the ids of the span of the same notification."""
         self._ids = ids
         self._resource = resource
         self._scope = InstrumentationScope(NAME, __version__)

@@ -57,6 +57,9 @@ class Push:
         self._event_workers = [w for w in self._workers if isinstance(w, EventWorker)]
         self._started = False
 
+    def __repr__(self) -> str:
+        return f"<Push {', '.join(worker.sender.destination.signal for worker in self._workers)}>"
+
     def __call__(self, batch: Sequence[Notification], deltas: Sequence[Delta]) -> None:
         """Queue the notifications of a batch. Never blocks. Thread: the monitor thread."""
         if not self._event_workers:
@@ -135,5 +138,10 @@ class Push:
                 interval = metrics_interval(settings.otlp, os.environ)
                 preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
                 if os.environ.get(preference, "").strip().lower() == "delta":
-                    log.warning("%s=delta is not supported, pushing cumulative metrics", preference)
+                    event(
+                        log,
+                        logging.WARNING,
+                        "Pushing cumulative metrics: delta is not supported",
+                        variable=preference,
+                    )
                 return MetricWorker(sender, metric_encoder.encode, interval)

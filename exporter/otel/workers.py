@@ -134,7 +134,7 @@ class EventWorker(Worker):
         max_retry_seconds: float,
         limit: int = QUEUE_LIMIT,
     ) -> None:
-        """`now` is the clock of the notifications; `limit` the length of the queue.
+        """Set up. `now` is the clock of the notifications; `limit` the length of the queue.
 
         `max_retry_seconds`: how long a notification waits at most for an endpoint that is away.
         """

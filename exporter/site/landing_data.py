@@ -86,7 +86,7 @@ class LandingSource:
     """Reads the data of the landing page. Thread: any."""
 
     def __init__(self, read: Callable[[], Snapshot], wall: Callable[[], float]) -> None:
-        """`wall` returns the Unix time that belongs to a snapshot."""
+        """Set up. `wall` returns the Unix time that belongs to a snapshot."""
         self._read = read
         self._wall = wall
 

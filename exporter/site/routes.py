@@ -40,7 +40,7 @@ class Routes:
         telemetry_path: str = "/metrics",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`unready` returns why the agent is not ready, or "". `telemetry_path` begins with /."""
+        """Set up. `unready` returns why the agent is not ready, or ""; a path begins with /."""
         self._render = render
         self._unready = unready
         self._landing_cache = LandingCache(landing, telemetry_path, monotonic)

@@ -46,8 +46,9 @@ class Health:
     last_resync: float | None = None
     #: Effective size of the buffer in which notifications wait.
     receive_buffer_bytes: int | None = None
-    #: Linux: by how much longer than a second nobody had looked at the queue, in all, whenever
-    #: messages were taken from it. None was received later than that, and a second, after it came.
+    #: Linux: the sum of the time, beyond one second each, between two reads of the queue of which
+    #: the second one had messages. Within any time, no message waited longer than its increase and
+    #: one second.
     receive_delay_seconds: float | None = None
     #: Notifications waiting in our own queue, and those that found it full.
     queue_length: int | None = None
@@ -81,10 +82,10 @@ class Source(Protocol):
         """
 
     def received_until(self) -> float:
-        """Return an instant before which no notification was received that is still to come.
+        """Return the instant up to which `receive` has returned all that was received.
 
-        It is now, as long as `receive` waits. Time in state is published up to there: a
-        notification that was received before would belong into what is published already.
+        While `receive` waits, that is now. Time in state is published up to this instant: a
+        notification from before it would change what is already published.
         Seconds, on the clock of `Notification.instant`. Thread: any.
         """
 

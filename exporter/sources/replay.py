@@ -88,7 +88,7 @@ class ReplaySource:
         self._present: list[Interface] = []
         #: What exists after the last item read, to compare the next recording with.
         self._known: dict[tuple[Family, int], Interface] = {}
-        #: Read, but not returned yet; the next is the last.
+        #: Notifications that were read, but not returned yet, the next one last.
         self._queue: list[Notification] = []
         self._ahead: Item | None = None
         #: Added to the instants of the recording that is read. Seconds.
@@ -309,22 +309,18 @@ class ReplaySource:
         """Count and log a line that is left out."""
         self.health.count_error("replay")
         if self.health.errors["replay"] <= LOGGED_ERRORS:
-            log.warning(
-                "%s:%d: byte %d: line ignored: %s", self._path, self._line, self._begin, problem
-            )
+            self._log("Line of the recording ignored", problem=problem)
 
     def _ignore_member(self, name: str) -> None:
         """Count a member that this version does not know; log the first of each name."""
         self.health.replay_unknown_members = (self.health.replay_unknown_members or 0) + 1
         if name not in self._unknown and len(self._unknown) < LOGGED_ERRORS:
             self._unknown.add(name)
-            log.warning(
-                '%s:%d: byte %d: unknown member ignored: "%s"',
-                self._path,
-                self._line,
-                self._begin,
-                name,
-            )
+            self._log("Unknown member of the recording ignored", member=name)
+
+    def _log(self, message: str, **fields: object) -> None:
+        where = {"file": self._path, "line": self._line, "byte": self._begin}
+        event(log, logging.WARNING, message, **where, **fields)
 
     def _newer(self, item: Start) -> str:
         return f"recorded in format {item.format}, but this version reads formats up to {FORMAT}"

@@ -56,7 +56,7 @@ class Authenticator:
     """Compares passwords. Thread: the event loop's."""
 
     def __init__(self, max_waiting: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`max_waiting`: the limit of requests that wait for a comparison."""
+        """Set up. `max_waiting`: the limit of requests that wait for a comparison."""
         self._max_waiting = max_waiting
         self._guesses = _Guesses(monotonic)
         #: Requests that wait for a comparison, by client.

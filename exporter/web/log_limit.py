@@ -43,8 +43,8 @@ class LogLimiter:
         """Log a failure with its traceback, once every `seconds` for each type of error."""
         suppressed = self._suppressed(f"{action}: {type(error).__qualname__}")
         if suppressed is not None:
-            since = f" ({suppressed} more since the last report)" if suppressed else ""
-            _log.error("%s failed%s: %s", action, since, error, exc_info=error)
+            fields = {"error": error} | ({"suppressed": suppressed} if suppressed else {})
+            _log.error("%s failed", action, exc_info=error, extra={"fields": fields})
 
     def _suppressed(self, message: str) -> int | None:
         """Return how often a message was suppressed before; ``None`` if it is suppressed now."""

@@ -42,7 +42,7 @@ class WebConfigMiddleware:
         max_requests: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_requests`: the limit of simultaneous requests; 0: no limit."""
+        """Set up. `max_requests`: the limit of simultaneous requests; 0: no limit."""
         self._application = application
         self._config = config
         self._log_limiter = LogLimiter()

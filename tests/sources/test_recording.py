@@ -291,13 +291,12 @@ def test_bad_lines_are_counted_named_and_left_out(
     source.open()
     assert drain(source) == [event(10.0), event(11.0)]
     assert source.health.errors == {"replay": 4}
-    named = [record.getMessage().split(": ")[:2] for record in caplog.records]
+    logged = [record.__dict__["fields"] for record in caplog.records]
     content = path.read_bytes()
     starts = [content.index(line) for line in (b"\xff", b"not json", b"x" * 9)]
     starts.append(content.rindex(b"\n") + 1)
-    assert named == [
-        [f"{path}:{number}", f"byte {start}"]
-        for number, start in zip((4, 6, 7, 9), starts, strict=True)
+    assert [(fields["file"], fields["line"], fields["byte"]) for fields in logged] == [
+        (str(path), number, start) for number, start in zip((4, 6, 7, 9), starts, strict=True)
     ]
     assert source.health.replay_lines == 9
     source.close()

@@ -29,7 +29,7 @@ Counters = tuple[int, int] | None
 
 
 def have_fallen(before: Counters, after: Counters) -> bool:
-    """Whether the counters went back, which those of one link never do."""
+    """Return whether the counters went back, which those of one link never do."""
     if before is None or after is None:
         return False
     (up, down), (seen_up, seen_down) = after, before
@@ -102,7 +102,7 @@ class CarrierTracker:
         return self.follows, self._up, self._early_up, self._early_down
 
     def is_at(self, counters: Counters) -> bool:
-        """Whether the last update had these counters."""
+        """Return whether the last update had these counters."""
         return counters == self._counters
 
     def restore(self, pending: tuple[bool, int, int, int], counters: Counters) -> None:

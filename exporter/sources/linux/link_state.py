@@ -160,11 +160,11 @@ class LinkState:
             self.inet6_conf, self.inet6_flags, self.addr_gen_mode = b"", 0, None
 
     def has(self, family: Family) -> bool:
-        """Whether the IP interface exists."""
+        """Return whether the IP interface exists."""
         return family in self.interfaces or family in self.arrived
 
     def is_another(self, message: nl.LinkMessage) -> bool:
-        """Whether a message is about a link that has taken over the index of this one."""
+        """Return whether a message is about a link that has taken over the index of this one."""
         return self.naming.differs(Naming._make(naming_fields(message))) or have_fallen(
             self.counters, _counters(message)
         )
@@ -194,7 +194,7 @@ class LinkState:
         return rows.SWITCHED_OFF if rows.ipv6_disabled(self.inet6_conf) else self.status6
 
     def follows_carrier(self, family: Family) -> bool:
-        """Whether a carrier connects the family. IPv6 may be disabled, or kept out by a master."""
+        """Return whether a carrier connects the family: IPv6 may be disabled, or left out."""
         if family is not Family.IPV6:
             return True
         if self.ipv6_kept_out and not self.inet6_flags & nl.IF_READY:

@@ -41,7 +41,7 @@ TRIES = 4
 
 
 def replies_in_order(release: str) -> bool:
-    """Whether a kernel, by its `release` (see uname(2)), queues replies about links in order."""
+    """Return whether a kernel queues replies about links in order. `release`: see uname(2)."""
     return tuple(int(number) for number in re.findall(r"\d+", release)[:2]) <= LAST_ORDERED
 
 
@@ -49,7 +49,7 @@ class Replies:
     """Applies replies to a table of links. Not thread-safe."""
 
     def __init__(self, table: LinkTable, *, in_order: bool = True) -> None:
-        """`in_order`: see `replies_in_order`."""
+        """Set up. `in_order`: see `replies_in_order`."""
         self._table = table
         self._in_order = in_order
         self._dumped: set[int] = set()
@@ -97,7 +97,7 @@ class Replies:
             del table.requests[index]
 
     def _may_be_late(self, message: nl.LinkMessage) -> bool:
-        """Whether a reply may be older than a notification that was received before it."""
+        """Return whether a reply may be older than a notification that was received before it."""
         index = message.ifindex
         if self._is_behind(message):
             return True
@@ -109,7 +109,7 @@ class Replies:
         return late < TRIES
 
     def _is_behind(self, message: nl.LinkMessage) -> bool:
-        """Whether a notification has shown newer carrier counters of the link than this reply."""
+        """Return whether a notification has shown newer carrier counters than this reply."""
         link = self._table.link(message.ifindex)
         if link is None or link.counters is None or message.carrier_up is None:
             return False

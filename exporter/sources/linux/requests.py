@@ -47,7 +47,7 @@ class Requests:
         *,
         in_order: bool = True,
     ) -> None:
-        """`in_order`: whether the kernel queues replies about links in order."""
+        """Set up. `in_order`: whether the kernel queues replies about links in order."""
         self._listener = listener
         self._port = listener.getsockname()[0]
         self._table = table
@@ -159,7 +159,7 @@ class Requests:
     # -- replies ----------------------------------------------------------------------------
 
     def is_reply(self, sequence: int, port: int) -> bool:
-        """Whether a message with these numbers is a reply to a request, forgotten or not."""
+        """Return whether a message with these numbers is a reply to a request, forgotten or not."""
         return port == self._port and 0 < ((sequence - self._first) & 0xFFFFFFFF) <= self._last
 
     def receive(self, data: nl.Buffer, size: int, time: float, instant: float) -> None:

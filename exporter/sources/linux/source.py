@@ -125,6 +125,10 @@ class LinuxSource:
         #: When the queue was last looked at: what comes later cannot have waited for longer.
         self._looked = 0.0
 
+    def __repr__(self) -> str:
+        families = ", ".join(family.label for family in self._families)
+        return f"<LinuxSource {families} up={self.health.up}>"
+
     def open(self) -> None:
         """Subscribe, then list. Raises OSError, and `SourceClosed` if closed before or meanwhile.
 
