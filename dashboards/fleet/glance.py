@@ -48,11 +48,11 @@ def at_a_glance(board: dashboard.Dashboard) -> None:
         "At a glance",
         figure(
             "Agents",
-            "Down: Prometheus cannot scrape the agent. Deaf: the system has not confirmed that it "
-            "will send notifications. Both should be 0; the row Agents names them.",
+            "Down: Prometheus cannot scrape the agent. Unconfirmed: the system has not confirmed "
+            "that it will send notifications. Both should be 0; the row Agents names them.",
             COUNT,
             now(f"sum({of_agents(missing)})", "down"),
-            now(f"sum(1 - {HOSTS.select('ip_interface_exporter_source_up')})", "deaf"),
+            now(f"sum(1 - {HOSTS.select('ip_interface_exporter_source_up')})", "unconfirmed"),
             limits=NONE_IS_GOOD,
             size=(3, 4),
         ),

@@ -82,7 +82,7 @@ def forwarding(board: dashboard.Dashboard) -> None:
     """Add who forwards: such a host is a router, wanted or not."""
     changed = by(
         OF_DEVICE,
-        HOSTS.increase_since_birth(
+        HOSTS.increase_or_new(
             "ip_interface_parameter_changes_total", RANGE, 'parameter="forwarding_enabled"'
         ),
     )

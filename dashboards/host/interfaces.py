@@ -35,7 +35,7 @@ def interfaces(board: dashboard.Dashboard) -> None:
     mean = f"{down} / ({lost} > 0.5) unless on ({COUNTED}) ({switched_off()} > 0.5)"
     # An interface that no poll has seen has no gauge: its disconnections were all missed.
     shown = f"({polled(RANGE)} or 0 * {fallen()})"
-    notified = by(OF_INTERFACE, HOST.increase_since_birth(NOTIFICATIONS, RANGE, INTERFACE))
+    notified = by(OF_INTERFACE, HOST.increase_or_new(NOTIFICATIONS, RANGE, INTERFACE))
     row(
         board,
         "Interfaces",

@@ -30,11 +30,9 @@ def _drifted(title: str, metric: str) -> list[Column]:
 
 def settings(board: dashboard.Dashboard) -> None:
     """Add what was set differently, and when."""
-    per_family = by(
-        f"{OF_INTERFACE}, parameter", HOST.increase_since_birth(CHANGES, RANGE, INTERFACE)
-    )
+    per_family = by(f"{OF_INTERFACE}, parameter", HOST.increase_or_new(CHANGES, RANGE, INTERFACE))
     changes = f"max by ({COUNTED}, parameter) ({per_family})"
-    over_steps = larger_family("parameter", HOST.growth_since_birth(CHANGES, RATE, INTERFACE))
+    over_steps = larger_family("parameter", HOST.growth_or_new(CHANGES, RATE, INTERFACE))
     # The loopback's 65,536 would flatten all others.
     existing = most(f"{HOST.select(MTU, INTERFACE)} @ end()")
     loopback = HOST.select("ip_interface_info", 'type="24"')

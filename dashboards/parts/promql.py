@@ -66,21 +66,23 @@ class Scope:
         counter = f"{self.select(metric, *matchers)}[{window}]"
         return f"(max_over_time({counter}) - min_over_time({counter}) and resets({counter}) == 0)"
 
-    def increase_since_birth(self, metric: str, window: str, *matchers: str) -> str:
-        """Return `increase`, and what a counter was born with: that `increase` never sees.
+    def increase_or_new(self, metric: str, window: str, *matchers: str) -> str:
+        """Return `increase`; of a counter that is new in the window, its value.
 
-        An interface that appears between two scrapes is born with its first notifications; the
-        counter of a parameter's changes with the first of them.
+        `increase` does not count the first value of a counter, which need not be 0: an interface
+        that appears between two scrapes has its first notifications by then, and the counter of a
+        parameter's changes appears with the first of them.
         """
-        born = self._born(metric, window, *matchers)
-        return f"({born} or {self.increase(metric, window, *matchers)})"
+        new = self._new(metric, window, *matchers)
+        return f"({new} or {self.increase(metric, window, *matchers)})"
 
-    def growth_since_birth(self, metric: str, window: str, *matchers: str) -> str:
-        """Return `growth`, and what a counter was born with."""
-        born = self._born(metric, window, *matchers)
-        return f"({born} or {self.growth(metric, window, *matchers)})"
+    def growth_or_new(self, metric: str, window: str, *matchers: str) -> str:
+        """Return `growth`; of a counter that is new in the window, its value."""
+        new = self._new(metric, window, *matchers)
+        return f"({new} or {self.growth(metric, window, *matchers)})"
 
-    def _born(self, metric: str, window: str, *matchers: str) -> str:
+    def _new(self, metric: str, window: str, *matchers: str) -> str:
+        """Return the counters that did not exist before the window."""
         counter = self.select(metric, *matchers)
         return f"({counter} unless {counter} offset {window})"
 
