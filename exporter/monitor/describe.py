@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.errors import escaped
-from exporter.model import Cause, Change, Interface, LinkStatus, NotificationType
+from exporter.model import Cause, Change, Interface, LinkStatus, NotificationType, OperStatus
 from exporter.monitor.state import Delta
 
 #: What a change shows for a member that the system does not have.
 ABSENT = "-"
+
+#: Why a link that is administratively up does not work.
+_REASONS = {
+    OperStatus.DOWN: "down",
+    OperStatus.TESTING: "testing",
+    OperStatus.DORMANT: "dormant",
+    OperStatus.NOT_PRESENT: "not present",
+    OperStatus.LOWER_LAYER_DOWN: "lower layer down",
+}
 
 
 def state(interface: Interface) -> str:
     """Return the state and its cause, for example ``disconnected (no carrier)``."""
     if interface.parameters.connected:
         return "connected"
-    match interface.status.cause:
-        case Cause.ADMINISTRATIVE:
-            return "switched off"
-        case Cause.CARRIER:
-            return "disconnected (no carrier)"
-    return f"disconnected ({interface.status.cause_label})"
+    if interface.status.cause is Cause.ADMINISTRATIVE:
+        return "switched off"
+    return f"disconnected ({reason(interface.status) or 'unknown'})"
+
+
+def reason(status: LinkStatus) -> str:
+    """Return why an interface that is not switched off is disconnected; "" if not known."""
+    return "no carrier" if status.cause is Cause.CARRIER else _REASONS.get(status.oper_status, "")
 
 
 def value(value: object) -> str:

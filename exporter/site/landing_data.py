@@ -9,7 +9,8 @@ from hashlib import blake2b
 from heapq import nsmallest
 
 from exporter.metrics.snapshot import Snapshot, locked_snapshot
-from exporter.model import FAMILIES, Cause, LinkStatus, Notification, OperStatus
+from exporter.model import FAMILIES, Cause, LinkStatus, Notification
+from exporter.monitor import describe
 from exporter.monitor.history import DisplayState, InterfaceHistory, StateChange, display_state
 from exporter.monitor.series import SeriesSet
 from exporter.site.timeline import Window
@@ -165,20 +166,10 @@ def _is_virtual(series: SeriesSet) -> bool:
 
 _LOOPBACK = 24  # ifType softwareLoopback
 
-#: Why a link that is administratively up does not work.
-_REASONS = {
-    OperStatus.DOWN: "down",
-    OperStatus.TESTING: "testing",
-    OperStatus.DORMANT: "dormant",
-    OperStatus.NOT_PRESENT: "not present",
-    OperStatus.LOWER_LAYER_DOWN: "lower layer down",
-}
-
 
 def _line(series: SeriesSet, instant: float) -> InterfaceLine:
     row = series.interface
     status = row.status if row else LinkStatus()
-    no_carrier = status.cause is Cause.CARRIER
     return InterfaceLine(
         device=series.device,
         family=series.family.label,
@@ -186,7 +177,7 @@ def _line(series: SeriesSet, instant: float) -> InterfaceLine:
         luid=series.luid,
         connected=row.parameters.connected if row else None,
         switched_off=status.cause is Cause.ADMINISTRATIVE,
-        reason="no carrier" if no_carrier else _REASONS.get(status.oper_status, ""),
+        reason=describe.reason(status),
         notifications=sum(series.notifications),
         transitions=sum(series.transitions),
         state_seconds=series.present_state_seconds(instant),
