@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 from collections.abc import Awaitable, Callable, Sequence
 
 from exporter import __version__, logs
@@ -19,7 +18,7 @@ from exporter.exposition.page import Page
 from exporter.exposition.process_metrics import ProcessMetrics
 from exporter.logs import event
 from exporter.metrics.catalog import series_metrics
-from exporter.metrics.snapshot import BuildInfo, Snapshot
+from exporter.metrics.snapshot import Snapshot, build_info
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor, Observer
 from exporter.otel import configured_push
@@ -60,10 +59,7 @@ class Agent:
         #: Whether the last reload succeeded; ``None`` without a configuration file.
         self._config_ok: bool | None = True if settings.config_file else None
         # A recording comes from another place, so this namespace says nothing about it.
-        netns = namespace() if clock is SYSTEM else None
-        self._build = BuildInfo(
-            __version__, revision(), platform.python_version(), source.backend, netns
-        )
+        self._build = build_info(source.backend, namespace() if clock is SYSTEM else None)
         self._push = configured_push(settings, os.environ, self._read, clock, self._build)
         self._state = State(
             collector.selection,

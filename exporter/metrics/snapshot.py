@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from exporter.monitor.series import Histogram
 from exporter.monitor.state import State
 from exporter.sources.contract import Health
+from exporter.version import __version__, revision
 
 
 class BuildInfo(NamedTuple):
@@ -21,6 +23,11 @@ class BuildInfo(NamedTuple):
     backend: str
     #: Linux: the network namespace that the agent watches, see `sources.namespace`.
     namespace: str | None = None
+
+
+def build_info(backend: str, namespace: str | None) -> BuildInfo:
+    """Return the facts about this process."""
+    return BuildInfo(__version__, revision(), platform.python_version(), backend, namespace)
 
 
 class Snapshot(NamedTuple):

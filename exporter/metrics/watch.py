@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
 from exporter.metrics.catalog import series_metrics
 from exporter.metrics.collector import CatalogCollector
-from exporter.metrics.snapshot import BuildInfo, Snapshot
+from exporter.metrics.snapshot import Snapshot, build_info
 from exporter.monitor.state import State
 from exporter.monitor.thread import Monitor
 from exporter.settings.loader import load
@@ -17,7 +16,6 @@ from exporter.settings.options import Text, regex
 from exporter.settings.schema import CollectorSettings
 from exporter.settings.selection import Group, parse_group_name
 from exporter.sources import namespace, system_source
-from exporter.version import __version__, revision
 
 __all__ = ["Watch"]
 
@@ -36,9 +34,7 @@ class Watch:
         self._source = system_source(settings.family, settings.receive_buffer_bytes)
         self._state = State(settings.selection, settings.max_interfaces, settings.retention_seconds)
         self._monitor = Monitor(self._source, self._state)
-        self._build = BuildInfo(
-            __version__, revision(), platform.python_version(), self._source.backend, namespace()
-        )
+        self._build = build_info(self._source.backend, namespace())
         metrics = series_metrics(self._source.backend, all_parameters=settings.all_parameters)
         self.collector = CatalogCollector(self._read, metrics)
 
