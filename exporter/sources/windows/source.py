@@ -36,8 +36,6 @@ from exporter.sources.windows.registration import RECORD_BYTES, Record, Registra
 
 log = logging.getLogger(__name__)
 
-Batch = list[Notification]
-
 #: Notifications in a batch. With more, a scrape would not see the progress of a storm.
 BATCH_RECORDS = 1024
 #: Time for the initial notification, which Windows sends at once and Wine never. Seconds.
@@ -115,7 +113,7 @@ class WindowsSource:
             self.close()
             raise
 
-    def receive(self, timeout: float | None) -> Batch:
+    def receive(self, timeout: float | None) -> list[Notification]:
         """Return the next notifications; see `contract.Source.receive`."""
         now = self._clock.monotonic
         deadline = None if timeout is None else now() + timeout
@@ -177,7 +175,7 @@ class WindowsSource:
 
     def _drain(
         self, registration: Registration, timeout: float, limit: int = BATCH_RECORDS
-    ) -> Batch:
+    ) -> list[Notification]:
         """Return the queued notifications; see `Registration.drain`."""
         records = registration.drain(timeout, limit)
         batch = [n for record in records if (n := self._notification(record)) is not None]
@@ -213,7 +211,7 @@ class WindowsSource:
             deleted = self._reader.known.pop((family, luid), None)
         return Notification(type_, family, luid, index, time, instant, deleted)
 
-    def _check_deletions(self, batch: Batch) -> None:
+    def _check_deletions(self, batch: list[Notification]) -> None:
         """Request a comparison if a deleted interface exists: callbacks can change their order.
 
         The deletion counts all the same, because the system may also list an interface for a
@@ -224,7 +222,7 @@ class WindowsSource:
             if n.type is NotificationType.DELETE and self._reader.exists(family, luid):
                 self._contradicted = True
 
-    def _renamed(self) -> Batch:
+    def _renamed(self) -> list[Notification]:
         """Return notifications of the other family of renamed links."""
         renamed, self._reader.renamed = self._reader.renamed, []
         time, instant = self._clock.wall(), self._clock.monotonic()
@@ -241,7 +239,7 @@ class WindowsSource:
             return self._compared + RECONCILE_SECONDS
         return self._opened + CONFIRM_SECONDS
 
-    def _check(self, registration: Registration) -> Batch:
+    def _check(self, registration: Registration) -> list[Notification]:
         """Compare if the registration is confirmed; otherwise warn once."""
         if self.health.up:
             return self._compare(registration)
@@ -259,7 +257,7 @@ class WindowsSource:
 
     # -- comparison ---------------------------------------------------------------------
 
-    def _compare(self, registration: Registration) -> Batch:
+    def _compare(self, registration: Registration) -> list[Notification]:
         """List all interfaces and infer the changes since the last listing.
 
         The queue was empty just before.
