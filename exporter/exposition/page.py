@@ -55,10 +55,10 @@ class Page:
             for format in Format
         }
         self._lock = threading.Lock()
-        #: `State.membership` and the generation of `State.changed_since` at the last scrape.
+        #: `SeriesTable.membership` and the generation of its `changed_since` at the last scrape.
         self._membership, self._generation = -1, 0
         self._own: list[Block] = []
-        #: Shared series sets stand behind all others, however late they are born.
+        #: Those of shared series sets, which come last on the page.
         self._shared: list[Block] = []
         self._places: dict[SeriesSet, tuple[Block, int]] = {}
 

@@ -31,9 +31,9 @@ class SeriesTable:
     ) -> None:
         """Begin without series sets. `on_remove` is called when one that departed is removed."""
         self.max_interfaces = max_interfaces
-        #: Grows when a series set is born or removed.
+        #: Incremented when a series set is created or removed.
         self.membership = 0
-        #: Counts the readings, see `changed_since`.
+        #: Incremented by each `changed_since`.
         self.generation = 0
         #: When `expire` has something to remove. Seconds, on the clock of the notifications.
         self.due = math.inf
@@ -48,7 +48,7 @@ class SeriesTable:
         self._changed: dict[SeriesSet, None] = {}
 
     def __iter__(self) -> Iterator[SeriesSet]:
-        """All series sets, in the order in which they were born, shared ones last."""
+        """All series sets, in the order in which they were created, shared ones last."""
         yield from self._own.values()
         yield from self._shared.values()
 

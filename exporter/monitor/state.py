@@ -14,7 +14,7 @@ outages           from a disconnection to the next connection, if a notification
                   and nobody switched the interface off
 ================  ============================================================================
 
-The loop over the notifications is long because a call for each of them costs a tenth of its time;
+`State._reduce` is one long loop because a call for each notification costs a tenth of its time;
 what need not be in it is in `series`, `series_table`, `difference` and `history`.
 """
 
@@ -207,7 +207,6 @@ class State:
 
     # -- one notification ---------------------------------------------------------------
 
-    # One loop for all, because a call for each notification costs a tenth of it.
     def _reduce(self, batch: Iterable[Notification], deltas: list[Delta] | None) -> None:
         """Count a batch; append a delta for each notification that is not filtered out."""
         series_sets, churn, differences = self.series_sets, self.churn, self._differences

@@ -18,7 +18,7 @@ from exporter.sources.contract import Source, receive_forever, with_interfaces
 
 log = logging.getLogger(__name__)
 
-# A member of an enumeration costs 120 ns to look up in Python 3.11, a name 10 ns.
+# Names, for the reason that `state` gives.
 _INITIAL, _REFRESH = NotificationType.INITIAL, NotificationType.REFRESH
 # Three attributes of a named tuple, one by one, take twice the time.
 _lag_fields = itemgetter(*map(Notification._fields.index, ("instant", "type", "inferred")))

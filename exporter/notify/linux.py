@@ -2,7 +2,7 @@
 
 Each read asks on a socket of its own, so any thread may read at any time. What the calling
 thread sees is its network namespace. The LUIDs of links that reuse an index depend on
-what the registrations of this process have heard (see `sources.linux.index_reuse`).
+what the registrations of this process have received (see `sources.linux.index_reuse`).
 
 Source: https://man7.org/linux/man-pages/man7/rtnetlink.7.html
 """

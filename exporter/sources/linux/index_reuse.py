@@ -56,7 +56,7 @@ class IndexReuse:
                 self._forgotten_number = max(self._forgotten_number, self._next.pop(oldest))
 
     def catch_up(self, type_: int, index: int) -> None:
-        """Take over the number that `shared` has: deletions may have gone unheard here."""
+        """Take over the number that `shared` has: this one may have missed deletions."""
         if self._shared is not None:
             number = self._shared.current(type_, index)
             if number > self.current(type_, index):
@@ -68,5 +68,5 @@ _namespaces: dict[int, IndexReuse] = {}
 
 
 def index_reuse_of(namespace: int) -> IndexReuse:
-    """Return what this process has heard of a network namespace (`namespace_id`)."""
+    """Return what this process knows of a network namespace (`namespace_id`)."""
     return _namespaces.setdefault(namespace, IndexReuse())

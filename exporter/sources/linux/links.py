@@ -99,7 +99,7 @@ class LinkTable:
         """Return the link that a message describes, which is about to change, if it is known.
 
         After a loss another link may have taken over the index of a known one, which is then
-        deleted. Without a loss, its deletion would have been heard.
+        deleted. Without a loss, its deletion would have been received.
         """
         link = self.changing(message.ifindex)
         if link is not None and self.doubtful and link.is_another(message):
