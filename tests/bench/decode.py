@@ -110,7 +110,7 @@ class Way:
         self._table = LinkTable(FAMILIES)
         replies = Replies(self._table)
         for link in self._links:
-            replies.link(link, 1, 0.0, 0.0)
+            replies.link(link, 1)
         self._table.opening = False
         self._table.drain()
         self._notifications = Notifications(self._table)
@@ -123,17 +123,17 @@ class Way:
         """Every message is walked."""
         for data in datagrams:
             for m in nl.messages(data, len(data)):
-                self._notifications.apply(m.type, data, m.start, m.end, 1.0, 1.0)
+                self._notifications.apply(m.type, data, m.start, m.end)
         self._table.drain()
 
     def quickly(self, datagrams: list[bytearray]) -> None:
         """As the source does it."""
         repeat, apply = self._cache.repeat, self._cache.apply
         for data in datagrams:
-            if not repeat(data, len(data), 1.0, 1.0):
+            if not repeat(data, len(data)):
                 for message in nl.messages(data, len(data)):
                     if message.type in nl.MESSAGE_NAMES:
-                        apply(message, data, len(data), 1.0, 1.0)
+                        apply(message, data, len(data))
         self.batches.append(self._table.drain())
 
 

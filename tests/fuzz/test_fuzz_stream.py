@@ -52,14 +52,15 @@ class Pipeline:
         for kind, _, _, _, start, end in nl.messages(datagram, len(datagram)):
             self.now += 0.5
             if kind in nl.MESSAGE_NAMES:
-                times = 1.7e9 + self.now, self.now
-                self.notifications.apply(kind, datagram, start, end, *times)
+                self.table.received_at(1.7e9 + self.now, self.now)
+                self.notifications.apply(kind, datagram, start, end)
         self.apply()
 
     def answer(self) -> None:
         """No link that is asked about exists any more."""
+        self.table.received_at(1.7e9 + self.now, self.now)
         for index in [*self.table.requests, *(self.table.departing or ())[1:]]:
-            self.replies.no_link(index, 1, 1.7e9 + self.now, self.now)
+            self.replies.no_link(index, 1)
         self.apply()
 
     def apply(self) -> None:

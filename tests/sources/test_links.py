@@ -1156,7 +1156,7 @@ def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
     """A known link has its own timers; a new one inherits; a reused index starts anew."""
     host = Host().having(2)
     default, own = Timers(30000, 20000, 1000, 600000), Timers(15000, 9000, 7000, 600000)
-    host.table.set_timers({(V4, 0): default, (V4, 2): own}, 5000.0, 50.0)
+    host.table.set_timers({(V4, 0): default, (V4, 2): own})
     (changed,) = (n for n in host.take() if n.family is V4)
     assert (changed.type, changed.inferred) == (NotificationType.PARAMETER, True)
     host.having(3)
@@ -1175,7 +1175,7 @@ def test_a_link_takes_the_timers_that_come_before_its_interfaces() -> None:
     """At a start a message may tell of a link before the answer does; the timers come between."""
     host = Host()
     host.link(2)
-    host.table.set_timers({(V4, 2): Timers(15000, 9000, 7000, 600000)}, 5000.0, 50.0)
+    host.table.set_timers({(V4, 2): Timers(15000, 9000, 7000, 600000)})
     host.add(2)
     (row,) = (i.parameters for i in host.table.interfaces() if i.family is V4)
     assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == (15.0, 7.0)
@@ -1184,7 +1184,7 @@ def test_a_link_takes_the_timers_that_come_before_its_interfaces() -> None:
 def test_timers_that_link_messages_tell_are_not_read_beside_them() -> None:
     """The two of IPv6 that a link message has are in order; those read elsewhere are not."""
     host = Host().having(2, reachable_ms=40000, retransmit_ms=2000)
-    host.table.set_timers({(V6, 2): Timers(15000, 9000, 7000, 600000)}, 5000.0, 50.0)
+    host.table.set_timers({(V6, 2): Timers(15000, 9000, 7000, 600000)})
     (row,) = (i.parameters for i in host.table.interfaces() if i.family is V6)
     assert (row.reachable_time_seconds, row.retransmit_time_seconds) == (40.0, 2.0)
     assert row.base_reachable_time_seconds == 15.0
@@ -1447,7 +1447,7 @@ def test_the_recorded_life_of_links_is_told() -> None:
     for what, data in recorded.datagrams():
         for message in nl.messages(data, len(data)):
             if what != "links":
-                notifications.apply(message.type, data, message.start, message.end, 0.0, 0.0)
+                notifications.apply(message.type, data, message.start, message.end)
     host.settle()
     types: dict[tuple[str, Family], list[NotificationType]] = {}
     for n in host.take():

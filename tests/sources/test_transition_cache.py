@@ -35,34 +35,38 @@ class Twins:
     def tell(self, *parts: tuple[int, bytes]) -> None:
         """One datagram."""
         self.now += 1.0
-        time, data = 1000.0 + self.now, build.datagram(*parts)
+        data = build.datagram(*parts)
+        for table in (self.quick, self.plain):
+            table.received_at(1000.0 + self.now, self.now)
         self.buffer[: len(data)] = data
-        name = self.cache.repeat(self.buffer, len(data), time, self.now)
+        name = self.cache.repeat(self.buffer, len(data))
         self.looked_up += name is not None
         for message in nl.messages(data, len(data)):
             kind, start, end = message.type, message.start, message.end
             assert name in (None, nl.MESSAGE_NAMES[kind])
             if name is None:
-                self.cache.apply(message, self.buffer, len(data), time, self.now)
-            self.parser.apply(kind, data, start, end, time, self.now)
+                self.cache.apply(message, self.buffer, len(data))
+            self.parser.apply(kind, data, start, end)
 
     def load(self, bodies: list[bytes]) -> None:
         """A dump."""
         self.request += 1
         links = [link for b in bodies if (link := nl.parse_link(b, 0, len(b))) is not None]
         for replies, table in zip(self.replies, (self.quick, self.plain), strict=True):
+            table.received_at(5000.0, self.now)
             table.expect_reply(self.request)
             replies.begin_dump()
             for link in links:
-                replies.dump_part(link, self.request, 5000.0, self.now)
+                replies.dump_part(link, self.request)
             replies.end_dump()
 
     def answer(self, body: bytes) -> None:
         """The answer about one link; what was asked before is answered."""
         link = nl.parse_link(body, 0, len(body))
         assert link is not None
-        for replies in self.replies:
-            replies.link(link, 1, 6000.0, self.now)
+        for replies, table in zip(self.replies, (self.quick, self.plain), strict=True):
+            table.received_at(6000.0, self.now)
+            replies.link(link, 1)
 
     def lose(self) -> None:
         """Something was lost."""
@@ -209,9 +213,9 @@ def test_who_set_an_address_leaves_nothing_behind() -> None:
             (nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)), sequence=number, port=4711
         )
         twins.buffer[: len(address)] = address
-        if twins.cache.repeat(twins.buffer, len(address), 0.0, 0.0) is None:
+        if twins.cache.repeat(twins.buffer, len(address)) is None:
             (message,) = nl.messages(address, len(address))
-            twins.cache.apply(message, twins.buffer, len(address), 0.0, 0.0)
+            twins.cache.apply(message, twins.buffer, len(address))
     assert len(twins.cache._messages) == 0
 
 

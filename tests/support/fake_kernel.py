@@ -120,13 +120,13 @@ class Host:
             datagram = self.kernel.queue.pop(0)
             data, size = datagram + _ROOM, len(datagram)
             self.now += MOMENT
-            times = 1000 + self.now, self.now
+            self.table.received_at(1000 + self.now, self.now)
             if self.requests.is_reply(*nl.reply_to(data)):
-                self.requests.receive(data, size, *times)
-            elif not self.cache.repeat(data, size, *times):
+                self.requests.receive(data, size)
+            elif not self.cache.repeat(data, size):
                 for message in nl.messages(data, size):
                     if message.type in nl.MESSAGE_NAMES:
-                        self.cache.apply(message, data, size, *times)
+                        self.cache.apply(message, data, size)
 
     def ask(self) -> None:
         """Ask what is to be asked."""

@@ -45,7 +45,8 @@ class LinkTable:
         self._announced: dict[int, list[Family]] = {}
         #: The interface of a DELNETCONF whose next message decides whether it was a rename.
         self.departing: LinkKey | None = None
-        self._time = self._instant = 0.0
+        #: See `received_at`.
+        self.time = self.instant = 0.0
         self._inferring = False
         #: The number of the latest request, while one is under way; and by link, which request
         #: was the latest when a notification last mentioned it.
@@ -83,9 +84,13 @@ class LinkTable:
         out, self.out = self.out, []
         return out
 
-    def begin(self, time: float, instant: float, *, inferred: bool = False) -> None:
-        """Set the time of the notifications to come, and whether they are inferred."""
-        self._time, self._instant, self._inferring = time, instant, inferred
+    def received_at(self, time: float, instant: float) -> None:
+        """Set when the messages were received that are applied next; see `Notification`."""
+        self.time, self.instant = time, instant
+
+    def begin(self, *, inferred: bool = False) -> None:
+        """Set whether the notifications to come are inferred."""
+        self._inferring = inferred
 
     def changing(self, index: int) -> LinkState | None:
         """Return a link that is about to change."""
@@ -235,9 +240,9 @@ class LinkTable:
         self._announced.pop(index, None)
         self.requests.pop(index, None)
 
-    def set_timers(self, timers: dict[LinkKey, Timers], time: float, instant: float) -> None:
+    def set_timers(self, timers: dict[LinkKey, Timers]) -> None:
         """Update the neighbor timers of all IP interfaces, which are read beside the stream."""
-        self.begin(time, instant, inferred=True)
+        self.begin(inferred=True)
         self._timers = timers
         for index, link in self._links.items():
             for family in FAMILIES:
@@ -320,8 +325,8 @@ class LinkTable:
                 interface.family,
                 interface.luid,
                 interface.ifindex,
-                self._time,
-                self._instant,
+                self.time,
+                self.instant,
                 interface,
                 flaps,
                 flaps,

@@ -38,12 +38,10 @@ class Notifications:
     def __init__(self, table: LinkTable) -> None:
         self._table = table
 
-    def apply(
-        self, type_: int, data: nl.Buffer, start: int, end: int, time: float, instant: float
-    ) -> None:
-        """Apply one notification, received at `time` (and `instant`, on the other clock)."""
+    def apply(self, type_: int, data: nl.Buffer, start: int, end: int) -> None:
+        """Apply one notification."""
         table = self._table
-        table.begin(time, instant)
+        table.begin()
         if type_ == nl.RTM_NEWLINK or type_ == nl.RTM_DELLINK:
             link = nl.parse_link(data, start, end)
             if link is not None and link.family != nl.AF_BRIDGE:

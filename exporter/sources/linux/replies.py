@@ -60,36 +60,36 @@ class Replies:
         """Forget which links the last dump had. Without it, a dump continues the last one."""
         self._dumped.clear()
 
-    def dump_part(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
+    def dump_part(self, message: nl.LinkMessage, request: int) -> None:
         """Apply one link of a dump, the reply to `request`."""
         index = message.ifindex
         self._dumped.add(index)
         if self._table.mentioned_since(request, index):
             self._table.requests[index] = True
         else:
-            self._apply(message, time, instant, inferred=True)
+            self._apply(message, inferred=True)
 
     def end_dump(self) -> None:
         """Ask about the links that are known and were in no dump since `begin_dump`."""
         for index in self._table.indexes() - self._dumped:
             self._table.requests[index] = True
 
-    def link(self, message: nl.LinkMessage, request: int, time: float, instant: float) -> None:
+    def link(self, message: nl.LinkMessage, request: int) -> None:
         """Apply the reply about one link."""
         index = message.ifindex
         if self._table.mentioned_since(request, index) and self._may_be_late(message):
             return  # asked again
         self._late.pop(index, None)
         inferred = self._table.requests.pop(index, True)
-        self._apply(message, time, instant, inferred=inferred)
+        self._apply(message, inferred=inferred)
 
-    def no_link(self, index: int, request: int, time: float, instant: float) -> None:
+    def no_link(self, index: int, request: int) -> None:
         """Apply the reply that there is no such link."""
         table = self._table
         if table.mentioned_since(request, index) and index in table.indexes():
             return  # asked again
         self._late.pop(index, None)
-        table.begin(time, instant, inferred=True)
+        table.begin(inferred=True)
         self._resolve_departure(index, ())
         if table.doubtful or table.requests.get(index, True):
             table.remove_link(index, inferred=True)
@@ -120,13 +120,11 @@ class Replies:
         if self._table.departing is not None and self._table.departing[1] == index:
             self._table.resolve_departure(existing)
 
-    def _apply(
-        self, message: nl.LinkMessage, time: float, instant: float, *, inferred: bool
-    ) -> None:
+    def _apply(self, message: nl.LinkMessage, *, inferred: bool) -> None:
         table, index = self._table, message.ifindex
         confs = {Family.IPV4: message.inet_conf, Family.IPV6: message.inet6_conf}
         existing = [f for f in FAMILIES if confs[f] is not None and f in table.families]
-        table.begin(time, instant, inferred=inferred)
+        table.begin(inferred=inferred)
         self._resolve_departure(index, existing)
         link, announced = table.changing_by(message), []
         if link is None:

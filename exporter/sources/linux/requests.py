@@ -162,20 +162,18 @@ class Requests:
         """Return whether a message with these numbers is a reply to a request, forgotten or not."""
         return port == self._port and 0 < ((sequence - self._first) & 0xFFFFFFFF) <= self._last
 
-    def receive(self, data: nl.Buffer, size: int, time: float, instant: float) -> None:
+    def receive(self, data: nl.Buffer, size: int) -> None:
         """Apply a datagram of replies."""
         for message in nl.messages(data, size):
             request = (message.sequence - self._first) & 0xFFFFFFFF
             if request == self._dump:
-                self._dump_message(message, data, time, instant)
+                self._dump_message(message, data)
             elif request in self._under_way:
-                self._link_message(request, message, data, time, instant)
+                self._link_message(request, message, data)
 
-    def _dump_message(
-        self, message: nl.Message, data: nl.Buffer, time: float, instant: float
-    ) -> None:
+    def _dump_message(self, message: nl.Message, data: nl.Buffer) -> None:
         self._interrupted |= bool(message.flags & nl.NLM_F_DUMP_INTR)
-        self._dump_deadline = instant + REPLY_SECONDS
+        self._dump_deadline = self._table.instant + REPLY_SECONDS
         if message.type in (nl.NLMSG_ERROR, nl.NLMSG_DONE):
             code = nl.error_code(data, message.start, message.end)
             if code:
@@ -185,7 +183,7 @@ class Requests:
         elif message.type == nl.RTM_NEWLINK:
             link = nl.parse_link(data, message.start, message.end)
             if link is not None:
-                self._replies.dump_part(link, self._dump, time, instant)
+                self._replies.dump_part(link, self._dump)
 
     def _end_dump(self) -> None:
         self._dump = 0
@@ -194,22 +192,20 @@ class Requests:
         else:
             self._replies.end_dump()
 
-    def _link_message(
-        self, request: int, message: nl.Message, data: nl.Buffer, time: float, instant: float
-    ) -> None:
+    def _link_message(self, request: int, message: nl.Message, data: nl.Buffer) -> None:
         index = self._forget(request)
         if message.type == nl.NLMSG_ERROR:
             code = nl.error_code(data, message.start, message.end)
             if code == errno.ENODEV:
-                self._replies.no_link(index, request, time, instant)
+                self._replies.no_link(index, request)
             else:
                 self._failed_about(index, OSError(code, os.strerror(code)))
-                self._under_way[request] = index, instant + REPLY_SECONDS
+                self._under_way[request] = index, self._table.instant + REPLY_SECONDS
                 self._asked.add(index)
         elif message.type == nl.RTM_NEWLINK:
             link = nl.parse_link(data, message.start, message.end)
             if link is not None:
-                self._replies.link(link, request, time, instant)
+                self._replies.link(link, request)
 
     def _fail(self, error: OSError) -> None:
         self._dump, self._again = 0, False

@@ -254,7 +254,8 @@ class LinuxSource:
     def _take_datagrams(self) -> int:
         """Apply some datagrams, and count them. Raises what the socket raises, empty or not."""
         datagrams = self._receiver.receive()
-        instant, time = self._clock.monotonic(), self._clock.wall()
+        instant = self._clock.monotonic()
+        self._table.received_at(self._clock.wall(), instant)
         if instant - self._looked > LOOK_SECONDS:
             delay = self.health.receive_delay_seconds or 0.0
             self.health.receive_delay_seconds = delay + instant - self._looked - LOOK_SECONDS
@@ -270,26 +271,26 @@ class LinuxSource:
                 if sender:  # only the kernel (0) speaks for the kernel
                     self.health.count_error("foreign_message")
                 elif asked and size <= DATAGRAM_BYTES and requests.is_reply(*nl.reply_to(data)):
-                    requests.receive(data, size, time, instant)
-                elif name := repeat(data, size, time, instant):
+                    requests.receive(data, size)
+                elif name := repeat(data, size):
                     messages[name] += 1
                 elif size > DATAGRAM_BYTES:
                     self.health.count_error("truncated_message")
                     self._lose()
                 else:
-                    self._apply(data, size, time, instant)
+                    self._apply(data, size)
         except Exception:  # a defect of ours; whatever was received with it is gone
             self._lose()
             raise
         return count
 
-    def _apply(self, data: memoryview, size: int, time: float, instant: float) -> None:
+    def _apply(self, data: memoryview, size: int) -> None:
         """Apply a datagram that the cache does not know."""
         for message in nl.messages(data, size):
             name = nl.MESSAGE_NAMES.get(message.type)
             if name is not None and not self._requests.is_reply(message.sequence, message.port):
                 self.health.messages[name] += 1
-                self._cache.apply(message, data, size, time, instant)
+                self._cache.apply(message, data, size)
 
     def _wait(self, deadline: float | None) -> bool:
         """Sleep until there is something to do; False when `deadline` has passed."""
@@ -366,7 +367,8 @@ class LinuxSource:
             return
         if timers is not None:
             self._timed = True
-            self._table.set_timers(timers, self._clock.wall(), self._clock.monotonic())
+            self._table.received_at(self._clock.wall(), self._clock.monotonic())
+            self._table.set_timers(timers)
 
     def _timers_failed(self, error: OSError) -> None:
         self._timed = True  # for the start: as well as can be

@@ -63,7 +63,7 @@ class TransitionCache:
         self._messages: dict[tuple[bytes], _CachedMessage] = {}
         self._departing = False
 
-    def repeat(self, data: nl.Buffer, size: int, time: float, instant: float) -> str | None:
+    def repeat(self, data: nl.Buffer, size: int) -> str | None:
         """Return the name of a message whose transition was cached; ``None``: `apply` it."""
         cached = self._messages.get(_read_key(data))
         if cached is None or cached.size != size or cached.fixed_parts(data) != cached.expected:
@@ -86,15 +86,14 @@ class TransitionCache:
             link.counters = up, down
         link.cached_state, notifications = transition
         link.stale = True
-        out = self._table.out
+        table = self._table
+        out, time, instant = table.out, table.time, table.instant
         for type_, family, luid, index, interface, flaps in notifications:
             n = type_, family, luid, index, time, instant, interface, flaps, flaps, False
             out.append(_new(Notification, n))
         return cached.name
 
-    def apply(
-        self, message: nl.Message, data: nl.Buffer, size: int, time: float, instant: float
-    ) -> None:
+    def apply(self, message: nl.Message, data: nl.Buffer, size: int) -> None:
         """Apply one message of a datagram to the table, and cache what came of it."""
         table, before, label = self._table, None, None
         cached = self._messages.get(_read_key(data))
@@ -108,7 +107,7 @@ class TransitionCache:
         else:
             cached = None
         done = len(table.out)
-        self._notifications.apply(message.type, data, message.start, message.end, time, instant)
+        self._notifications.apply(message.type, data, message.start, message.end)
         self._departing = table.departing is not None
         index = templates.link_index(message, data)
         link = None if index is None else table.resolved_link(index)
