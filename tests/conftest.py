@@ -36,6 +36,6 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    """An empty network namespace, removed afterwards; skips without root."""
+    """An empty network namespace, removed at the end; skips without root."""
     with Namespace() as made:
         yield made

@@ -100,7 +100,7 @@ def soak(seconds: float) -> Figures:
 def _run(
     agent: Agent, namespace: Namespace, trouble: Trouble, seconds: float, figures: Figures
 ) -> None:
-    before = _settled(agent)
+    before = _wait_connected(agent)
     carriers = namespace.carrier_counts()
     quiet = Use.of(agent)
     uses: list[Use] = []
@@ -130,20 +130,20 @@ def _run(
     _flat(uses, quiet, agent, figures)
 
 
-def _settled(agent: Agent) -> Metrics:
+def _wait_connected(agent: Agent) -> Metrics:
     """The page when all has come that was on its way: the waves gone, the links connected."""
     devices = {"lo", *(f"{side}{i}" for side in "lr" for i in range(PAIRS))}
 
     seen: list[object] = []
 
-    def settled() -> Metrics | None:
+    def all_connected() -> Metrics | None:
         page = agent.scrape()
         # A group that is no longer configured keeps its counters.
         seen[:] = [(page.devices() ^ devices) - {"waves"}, page.sum("ip_interfaces_connected")]
         return page if seen == [set(), 2 * len(devices)] else None
 
     try:
-        return wait_until(settled, pause=0.5)
+        return wait_until(all_connected, pause=0.5)
     except AssertionError:
         raise AssertionError(f"too many or missing, and connected: {seen}") from None
 
@@ -151,8 +151,8 @@ def _settled(agent: Agent) -> Metrics:
 def _counted(
     agent: Agent, before: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
 ) -> Metrics:
-    """The settled page once all is counted; if it never is, as it is then."""
-    page = _settled(agent)
+    """The page once all is counted; if it never is, as it is then."""
+    page = _wait_connected(agent)
 
     def counted() -> bool:
         nonlocal page
@@ -201,8 +201,10 @@ def _pushed(agent: Agent, namespace: Namespace, trouble: Trouble, figures: Figur
         items = wait_until(done, message="nothing of the push is in flight", pause=0.5)
     for signal, counts in items.items():
         arrived = trouble.arrived[signal]
-        told = ", ".join(f"{n:,.0f} {word}" for n, word in zip(counts, results, strict=True))
-        figures.add(f"OTLP {signal}", f"{told}, {arrived:,} arrived")
+        results_text = ", ".join(
+            f"{n:,.0f} {word}" for n, word in zip(counts, results, strict=True)
+        )
+        figures.add(f"OTLP {signal}", f"{results_text}, {arrived:,} arrived")
         if arrived < counts[1]:  # more: a receiver that goes before its answer gets a batch again
             figures.wrong.append(f"{signal}: {counts[1]} exported, but {arrived} arrived")
         if counts[2]:

@@ -80,8 +80,8 @@ def build(source: Path, target: str, **variables: str) -> Path:
     return folder if target == "wheel" else next(folder.glob("*/"))
 
 
-def told(folder: Path) -> str:
-    """The revision of what was built."""
+def built_revision(folder: Path) -> str:
+    """Return the revision of what was built."""
     command = [sys.executable, "-c", "from exporter.version import revision; print(revision())"]
     return subprocess.check_output(command, cwd=folder, text=True).strip()
 
@@ -98,12 +98,12 @@ def test_a_build_knows_its_commit(tmp_path: Path) -> None:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     before = sorted(source.rglob("*.txt"))
-    assert told(build(source, "wheel")) == "unknown"
-    assert told(build(source, "wheel", IP_INTERFACE_EXPORTER_REVISION=OTHER)) == OTHER
+    assert built_revision(build(source, "wheel")) == "unknown"
+    assert built_revision(build(source, "wheel", IP_INTERFACE_EXPORTER_REVISION=OTHER)) == OTHER
     (source / ".git").mkdir()
     (source / ".git" / "HEAD").write_text(f"{COMMIT}\n")
-    assert told(build(source, "wheel")) == COMMIT
+    assert built_revision(build(source, "wheel")) == COMMIT
     distribution = build(source, "sdist")
-    assert told(distribution) == COMMIT
-    assert told(build(distribution, "wheel")) == COMMIT
+    assert built_revision(distribution) == COMMIT
+    assert built_revision(build(distribution, "wheel")) == COMMIT
     assert sorted(source.rglob("*.txt")) == before

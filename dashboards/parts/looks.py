@@ -19,7 +19,7 @@ def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
 NONE_IS_GOOD = ((None, "green"), (0.5, "red"))
 #: Service levels people know: three nines, two nines.
 AVAILABILITY = ((None, "red"), (0.99, "orange"), (0.999, "green"))
-NO_JUDGEMENT = ((None, "text"),)
+NO_LIMITS = ((None, "text"),)
 
 
 def mapping(*values: tuple[str, str, str]) -> models.ValueMap:

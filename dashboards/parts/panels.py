@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from parts.looks import COUNT, NO_JUDGEMENT, color, nothing, thresholds
+from parts.looks import COUNT, NO_LIMITS, color, nothing, thresholds
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -115,7 +115,7 @@ def figure(
     description: str,
     unit: str,
     *queries: prometheus.Dataquery,
-    limits: Iterable[tuple[float | None, str]] = NO_JUDGEMENT,
+    limits: Iterable[tuple[float | None, str]] = NO_LIMITS,
     words: models.ValueMap | None = None,
     size: tuple[int, int] = (4, 4),
 ) -> stat.Panel:
@@ -146,7 +146,7 @@ def timeline(
         statetimeline.Panel()
         .mappings([words])
         .color_scheme(color(models.FieldColorModeId.THRESHOLDS))
-        .thresholds(thresholds(*NO_JUDGEMENT))
+        .thresholds(thresholds(*NO_LIMITS))
         .merge_values(True)
         .show_value(common_models.VisibilityMode.NEVER)
         .row_height(0.8)

@@ -92,7 +92,7 @@ def ip(*arguments: str, text: str | None = None) -> None:
 
 @contextmanager
 def namespaces() -> Iterator[None]:
-    """Make the hosts and the switch, and the cables between them; remove them afterwards."""
+    """Make the hosts and the switch, and the cables between them; remove them at the end."""
     with ExitStack() as stack:
         for name in (SWITCH, *(PREFIX + host for host in HOSTS)):
             ip("netns", "add", name)

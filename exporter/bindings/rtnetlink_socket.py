@@ -261,7 +261,7 @@ class Requester:
         """Read the neighbor timers of one IP interface; ``None`` if it has none. Raises OSError.
 
         The kernel can only list the table of a family, so what is about others is not parsed, and
-        the list is not read to its end: ask nothing more afterwards, it could reply EBUSY.
+        the list is not read to its end: ask nothing more after that, it could reply EBUSY.
         """
         wanted = nl.neighbor_table_index(index)
         for data, message in self._ask(lambda seq: nl.neighbor_table_request(seq, family), wanted):

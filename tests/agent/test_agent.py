@@ -73,7 +73,7 @@ def make_pairs(namespace: Namespace, count: int) -> None:
     namespace.wait_up(*names)
 
 
-def settled(agent: Agent, count: int) -> Metrics:
+def wait_connected(agent: Agent, count: int) -> Metrics:
     """The page once so many IP interfaces of each family are connected."""
     agent.wait_for("ip_interfaces_connected", count, family="ipv4")
     return agent.wait_for("ip_interfaces_connected", count, family="ipv6")
@@ -100,7 +100,7 @@ def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace
     """At the start every interface is there with its counters at 0, and the agent is ready."""
     make_pairs(lively, 2)
     with Agent(namespace=lively) as agent:
-        page = settled(agent, 5)
+        page = wait_connected(agent, 5)
         assert page.devices() == {"lo", "l0", "r0", "l1", "r1"}
         assert page.sum("ip_interface_churn_total") == 0
         assert len(page.samples["ip_interface_notifications_total"]) == len(lively.netconf()) * 3
@@ -162,7 +162,7 @@ def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
     pairs, flaps = 50, 200
     make_pairs(lively, pairs)
     with Agent(namespace=lively) as agent:
-        before = settled(agent, 2 * pairs + 1)
+        before = wait_connected(agent, 2 * pairs + 1)
         carriers = lively.carrier_counts()
         with scraping(agent) as pages:
             for _ in range(flaps):
@@ -187,7 +187,7 @@ def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
     """Stopped while the buffer overflows: a loss is counted, a resync, and the state is true."""
     make_pairs(lively, 20)
     with Agent("--collector.receive-buffer=64KiB", namespace=lively) as agent:
-        settled(agent, 41)
+        wait_connected(agent, 41)
         agent.process.send_signal(signal.SIGSTOP)
         for _ in range(20):
             lively.batch(f"link set l{i} down" for i in range(20))
@@ -308,7 +308,7 @@ def test_a_signal_ends_it_also_in_a_storm(lively: Namespace, number: signal.Sign
             lively.batch(f"link set l{i} {way}" for i in range(20) for way in ("down", "up"))
 
     with Agent(namespace=lively) as agent:
-        settled(agent, 41)
+        wait_connected(agent, 41)
         thread = threading.Thread(target=storm)
         thread.start()
         try:
@@ -339,8 +339,8 @@ def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
         agent.process.send_signal(signal.SIGHUP)
         page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 0)
         assert page.devices() == {"lo", "pairs"}
-        said = f"{file}:1"
-        wait_until(lambda: any("level=error" in line and said in line for line in agent.log))
+        place = f"{file}:1"
+        wait_until(lambda: any("level=error" in line and place in line for line in agent.log))
         file.write_text("")
         agent.process.send_signal(signal.SIGHUP)
         page = agent.wait_for("ip_interface_exporter_config_last_reload_successful", 1)
@@ -377,7 +377,7 @@ def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
     file = tmp_path / "recording.jsonl"
     make_pairs(lively, 2)
     with Agent("record", str(file), namespace=lively) as agent:
-        before = settled(agent, 5)
+        before = wait_connected(agent, 5)
         carriers = lively.carrier_counts()
         lively.batch(f"link set l0 {way}" for way in ("down", "up") * 10)
         lively.ip("link set l1 mtu 1400")

@@ -37,14 +37,14 @@ def test_more_requests_than_the_socket_holds_are_kept() -> None:
 def test_no_signal_is_missed() -> None:
     """A signal at any moment, also just before the wait begins, ends the wait."""
     requests = SignalQueue()
-    heard = threading.Event()
+    received = threading.Event()
     rounds = 3000
 
     def send() -> None:
         for _ in range(rounds):
             os.kill(os.getpid(), signal.SIGHUP)
-            heard.wait(DEADLINE)
-            heard.clear()
+            received.wait(DEADLINE)
+            received.clear()
 
     sender = threading.Thread(target=send, name="sender")
     before = signal.getsignal(signal.SIGHUP)
@@ -52,7 +52,7 @@ def test_no_signal_is_missed() -> None:
         sender.start()
         for _ in range(rounds):
             assert requests.get(timeout=DEADLINE) == RELOAD
-            heard.set()
+            received.set()
         sender.join()
     assert signal.getsignal(signal.SIGHUP) is before
     requests.close()

@@ -34,25 +34,25 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address.replace("@", "\0", 1))
         self._socket.settimeout(0.01)
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def listen(self) -> list[str]:
         """Everything that was said so far, a datagram each."""
         while True:
             try:
-                self.heard.append(self._socket.recv(4096).decode())
+                self.received.append(self._socket.recv(4096).decode())
             except TimeoutError:
-                return self.heard
+                return self.received
 
-    def count(self, said: str) -> int:
+    def count(self, prefix: str) -> int:
         """How many datagrams that begin like this have come."""
-        return sum(line.startswith(said) for line in self.listen())
+        return sum(line.startswith(prefix) for line in self.listen())
 
-    def wait_for(self, said: str, times: int = 1) -> None:
+    def wait_for(self, prefix: str, times: int = 1) -> None:
         """Until a datagram that begins like this has come so many times."""
         wait_until(
-            lambda: self.count(said) >= times,
-            message=lambda: f"{said} ({times}), heard: {self.heard}",
+            lambda: self.count(prefix) >= times,
+            message=lambda: f"{prefix} ({times}), received: {self.received}",
         )
 
     def close(self) -> None:
@@ -82,13 +82,13 @@ def test_an_agent_says_ready_alive_reloading_and_stopping(
     with Agent() as agent:
         manager.wait_for("READY=1")
         assert agent.get("/-/ready").status == 200
-        assert f"STATUS=Listening on 127.0.0.1:{agent.port}" in manager.heard
+        assert f"STATUS=Listening on 127.0.0.1:{agent.port}" in manager.received
         manager.wait_for("WATCHDOG=1", 3)
         before = time.monotonic_ns() // 1000
         agent.process.send_signal(signal.SIGHUP)
         manager.wait_for("READY=1", 2)
-        (reload,) = [line for line in manager.heard if line.startswith("RELOADING=1\n")]
-        assert manager.heard.index(reload) > manager.heard.index("READY=1")
+        (reload,) = [line for line in manager.received if line.startswith("RELOADING=1\n")]
+        assert manager.received.index(reload) > manager.received.index("READY=1")
         at = int(reload.partition("MONOTONIC_USEC=")[2])
         assert before <= at <= time.monotonic_ns() // 1000
         assert agent.stop() == 0
@@ -164,13 +164,13 @@ def test_a_collector_that_hangs_ends_the_signs_of_life(
         before = manager.count(hangs)
         source.free.clear()
         manager.wait_for(hangs, before + 1)
-        pings = manager.heard.count("WATCHDOG=1")
+        pings = manager.received.count("WATCHDOG=1")
         stuck = time.monotonic()
         wait_until(lambda: time.monotonic() > stuck + 2.2)  # more than the watchdog's time
         assert manager.count("WATCHDOG=1") == pings
         source.free.set()
         manager.wait_for("WATCHDOG=1", pings + 2)
-        assert manager.heard[-1] != "STOPPING=1"
+        assert manager.received[-1] != "STOPPING=1"
     messages = [record.getMessage() for record in caplog.records]
     # More than once on a machine so busy that the thread did not move without the test's doing.
     assert sum("pings to systemd suspended" in message for message in messages) >= 1
@@ -188,7 +188,7 @@ def test_without_a_watchdog_nobody_wakes_up_for_it(
         wait_until(lambda: len(source.timeouts) == 2)
         assert source.timeouts == [None, None]
     assert "WATCHDOG=1" not in manager.listen()
-    assert manager.heard[-1] == "STOPPING=1"
+    assert manager.received[-1] == "STOPPING=1"
 
 
 def test_a_web_server_that_hangs_is_found_out() -> None:

@@ -133,7 +133,7 @@ def command(action: str, *flags: str) -> tuple[int, str]:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Agent]:
-    """The installed service, as an agent to scrape; removed afterwards.
+    """The installed service, as an agent to scrape; removed at the end.
 
     Its configuration file has a name that Windows would expand in a command line.
     """

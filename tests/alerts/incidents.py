@@ -87,7 +87,7 @@ KNOWN = 60
 
 
 class Incident(NamedTuple):
-    """What happens on a host, and what is told of it."""
+    """What happens on a host, and which alerts fire."""
 
     series: Series
     #: Minutes until the alert fires, at most.

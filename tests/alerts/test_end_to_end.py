@@ -108,12 +108,12 @@ def test_a_flap_reaches_a_person_and_so_does_its_end(chain: Chain) -> None:
         "severity": "warning",
         "category": "fault",
     }
-    said = firing[0]["annotations"]
-    assert said["summary"] == "An IP interface keeps losing its connection."
-    assert f"b0 on 127.0.0.1:{chain.agent.port} had " in said["description"]
-    assert said["runbook_url"].endswith("/config/runbooks/IpInterfaceFlapping.md")
+    annotations = firing[0]["annotations"]
+    assert annotations["summary"] == "An IP interface keeps losing its connection."
+    assert f"b0 on 127.0.0.1:{chain.agent.port} had " in annotations["description"]
+    assert annotations["runbook_url"].endswith("/config/runbooks/IpInterfaceFlapping.md")
 
-    # Meanwhile, something that maintenance mutes: it fires, and nobody is told. A device is new
+    # Meanwhile, something that maintenance mutes: it fires, and nobody is notified. A device is new
     # on a host that was seen two windows ago.
     seen = "count(instance:ip_interface_churn:sum offset 20s)"
     wait_until(lambda: chain.prometheus.value(seen), message=seen)
@@ -146,12 +146,12 @@ def test_what_is_switched_off_is_told_apart_from_what_lost_its_carrier(chain: Ch
         return {alert["labels"]["device"] for alert in chain.alertmanager.alerts(alertname)}
 
     # On a busy machine an alert can end for a moment between two late evaluations.
-    told: dict[str, set[str]] = {"IpInterfaceDown": set(), "IpInterfaceDisabled": set()}
+    notified: dict[str, set[str]] = {"IpInterfaceDown": set(), "IpInterfaceDisabled": set()}
 
     def both() -> bool:
-        for alertname, found in told.items():
+        for alertname, found in notified.items():
             found |= devices(alertname)
-        return all(told.values())
+        return all(notified.values())
 
-    wait_until(both, message=lambda: f"one end is down, the other disabled: {told}", pause=0.1)
-    assert told == {"IpInterfaceDown": {"b0"}, "IpInterfaceDisabled": {"a0"}}
+    wait_until(both, message=lambda: f"one end is down, the other disabled: {notified}", pause=0.1)
+    assert notified == {"IpInterfaceDown": {"b0"}, "IpInterfaceDisabled": {"a0"}}

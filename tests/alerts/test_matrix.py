@@ -65,9 +65,9 @@ class Server:
         """Let this happen."""
         for host in range(incident.hosts):
             target = {"cluster": cluster, "job": "ip-interfaces", "instance": f"h{host}:10190"}
-            for told, value in (HEALTHY | incident.series).items():
-                metric, _, rest = told.partition("{")
-                for labels, lived in self.life(told, value, incident, self.known):
+            for selector, value in (HEALTHY | incident.series).items():
+                metric, _, rest = selector.partition("{")
+                for labels, lived in self.life(selector, value, incident, self.known):
                     pairs = [f"{key}={json.dumps(text)}" for key, text in (target | labels).items()]
                     series = f"{metric}{{{', '.join([*pairs, rest])}"
                     self.series.append({"series": series, "values": self.samples(lived)})

@@ -118,14 +118,14 @@ def test_a_runbook_says_all_that_is_asked_at_night(runbook: Path) -> None:
 def test_annotations(rule: Rule) -> None:
     """A fixed summary, a description about the case, the runbook; a severity, a category."""
     assert rule.name.startswith("IpInterface")
-    said, labels = rule.body["annotations"], rule.body["labels"]
-    assert said.keys() == {"summary", "description", "runbook_url"}
-    assert "{{" not in said["summary"]
-    assert said["summary"].endswith(".")
-    assert "\n" not in said["summary"]
-    assert "{{ $labels." in said["description"]
-    assert said["description"].endswith(".")
-    assert said["runbook_url"] == f"{RUNBOOK_URL}{rule.name}.md"
+    annotations, labels = rule.body["annotations"], rule.body["labels"]
+    assert annotations.keys() == {"summary", "description", "runbook_url"}
+    assert "{{" not in annotations["summary"]
+    assert annotations["summary"].endswith(".")
+    assert "\n" not in annotations["summary"]
+    assert "{{ $labels." in annotations["description"]
+    assert annotations["description"].endswith(".")
+    assert annotations["runbook_url"] == f"{RUNBOOK_URL}{rule.name}.md"
     assert labels.keys() == {"severity", "category"}
     assert labels["severity"] in {"critical", "warning", "info"}
     assert labels["category"] in {"fault", "change", "agent"}

@@ -43,7 +43,7 @@ def run(size: Size) -> None:
     plain = best([partial(way.plainly, part) for part in slices], way.begin, runs)
     quick = best([partial(way.quickly, part) for part in slices], way.begin, runs)
     batches = [batch for batch in way.batches if batch]
-    told = sum(map(len, batches))
+    notifications = sum(map(len, batches))
     reducing = Reducing(way.interfaces)
     reduce = best([partial(reducing.count, batch) for batch in batches], reducing.begin, runs)
     lag = best([partial(reducing.lag, batch) for batch in batches], reducing.begin, runs)
@@ -56,14 +56,14 @@ def run(size: Size) -> None:
         ("parse_link walks it", "message", walk / 100 * 1e6),
         ("a flap's messages, parsed and mapped plainly", "message", plain / messages * 1e6),
         ("the same, looked up", "message", quick / messages * 1e6),
-        ("reducer", "notification", reduce / told * 1e6),
-        ("lag histogram", "notification", lag / told * 1e6),
+        ("reducer", "notification", reduce / notifications * 1e6),
+        ("lag histogram", "notification", lag / notifications * 1e6),
     ]
     table(("stage", "per", "µs"), rows)
 
 
 def record(pairs: int, operations: int) -> tuple[list[nl.LinkMessage], list[bytearray]]:
-    """What existed, and what the kernel then said of a storm."""
+    """What existed, and what the kernel then sent of a storm."""
     with sender(pairs) as flaps, flaps.namespace.enter():
         listener, _ = subscribe(GROUPS, 64 << 20)
         requester = Requester()

@@ -20,7 +20,7 @@ from support.waiting import DEADLINE
 from fleet import flapping, fleet
 
 _RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _IFLA_MTU = 16, 1, 4, 4
-#: Between two changes. Several hundred a second would be a storm, which is heard with pauses.
+#: Between two changes. Several hundred a second are a storm, which the agent reads with pauses.
 _REST_SECONDS = 0.02
 #: The device whose MTU changes, and what the page says of it.
 _DEVICE = "v0"

@@ -36,7 +36,7 @@ def run(size: Size) -> None:
 
 def _offer(protocol: str, seconds: int) -> tuple[object, ...]:
     """Offer, stop, compare."""
-    from pushing import LUID, balance, delta, make_push, settings, told
+    from pushing import LUID, balance, delta, make_push, push_batch, settings
 
     kind = "GrpcReceiver" if protocol == "grpc" else "HttpReceiver"
     code = RECEIVER.format(path=[str(TESTS.parent), str(TESTS)], kind=kind)
@@ -50,7 +50,7 @@ def _offer(protocol: str, seconds: int) -> tuple[object, ...]:
         cpu = time.process_time()
         began = time.monotonic()
         for tick in range(seconds * 100):
-            told(push, deltas)
+            push_batch(push, deltas)
             time.sleep(max(0.0, began + (tick + 1) / 100 - time.monotonic()))
         push.stop()
         cpu = time.process_time() - cpu

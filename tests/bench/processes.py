@@ -40,7 +40,7 @@ def usage(pid: int) -> Usage:
 
 
 def at_rest(pid: int) -> None:
-    """Wait until the process has used nothing for 50 ms: all that was said has been heard."""
+    """Wait until the process has used nothing for 50 ms: it has processed every notification."""
     seen = [usage(pid).cpu]
 
     def rests() -> bool:

@@ -116,7 +116,7 @@ def _live(links: int, rounds: int) -> Iterator[tuple[object, ...]]:
         pairs = (links - 1) // 2
 
         def flap() -> None:
-            """One per cent of the links, both ends of a pair; until the agent has heard of it."""
+            """One per cent of the links, both ends of a pair; until the agent has processed it."""
             chosen = random.sample(range(pairs), max(1, links // 200))
             namespace.batch(f"link set v{2 * n} {how}" for n in chosen for how in ("down", "up"))
             at_rest(agent.process.pid)

@@ -14,7 +14,7 @@ from fleet import fleet
 
 
 class Sender(NamedTuple):
-    """A namespace with veth pairs that are up and settled, and how to change their one end."""
+    """A namespace with veth pairs that are up and have addresses; changes one end of each."""
 
     namespace: Namespace
     program: str
@@ -42,11 +42,11 @@ def sender(pairs: int) -> Iterator[Sender]:
         source = Path(__file__).with_name("flap.c")
         subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
 
-        def settled() -> bool:
+        def addresses_assigned() -> bool:
             addresses = namespace.ip("-6 -o address show scope link -tentative")
             return len(addresses.splitlines()) == 2 * pairs
 
-        wait_until(settled, message="every link has its IPv6 address")
+        wait_until(addresses_assigned, message="every link has its IPv6 address")
         links = namespace.links()
         indices = [str(links[f"v{left}"]["ifindex"]) for left in range(0, 2 * pairs, 2)]
         yield Sender(namespace, program, indices)

@@ -67,9 +67,9 @@ def _compare_at(
         (name, cpu[name], ratio(cpu["agent"], cpu[name]), u.wakeups / took, lost[name])
         for name, u in used.items()
     ]
-    told = after.sum("ip_interface_churn_total") - before.sum("ip_interface_churn_total")
+    notifications = after.sum("ip_interface_churn_total") - before.sum("ip_interface_churn_total")
     heading(f"One stream: {messages / took:,.0f} messages/s")
-    print(f"{messages:,.0f} messages, {told:,.0f} notifications\n")
+    print(f"{messages:,.0f} messages, {notifications:,.0f} notifications\n")
     table(("", "CPU µs per message", "agent to it", "wake-ups/s", "lost"), rows)
 
 
@@ -119,16 +119,16 @@ def _lose(pairs: int, wanted: int, flaps: bool) -> tuple[float, ...]:
         thread = threading.Thread(target=scrape)
         thread.start()
         used = usage(agent.process.pid)
-        took = heard = 0.0
+        took = processed = 0.0
         try:
-            while heard < wanted:
+            while processed < wanted:
                 # A down or an up is about three messages.
                 took += (
                     links.flap(100_000 if wanted > 300_000 else wanted // 3)
                     if flaps
                     else (links.touch(wanted))
                 )
-                heard = _messages(agent.scrape()) - _messages(before) if flaps else wanted
+                processed = _messages(agent.scrape()) - _messages(before) if flaps else wanted
             after = _quiet(agent)
         finally:
             done.set()
@@ -136,6 +136,6 @@ def _lose(pairs: int, wanted: int, flaps: bool) -> tuple[float, ...]:
         cpu = usage(agent.process.pid).since(used).cpu
         dropped = "ip_interface_exporter_dropped_notifications_total"
         overruns = "ip_interface_exporter_source_overruns_total"
-        heard = _messages(after) - _messages(before)
+        processed = _messages(after) - _messages(before)
         lost, overrun = after.sum(dropped), after.sum(overruns)
-        return int(heard), heard / took, int(lost), int(overrun), cpu / took, max(scrapes)
+        return int(processed), processed / took, int(lost), int(overrun), cpu / took, max(scrapes)

@@ -367,12 +367,12 @@ def test_cancel_waits_for_a_running_callback(standin: Standin, api: iphlpapi.Lib
         registered.cancel()
         done.set()
 
-    canceller = threading.Thread(target=cancel)
-    canceller.start()
+    canceler = threading.Thread(target=cancel)
+    canceler.start()
     wait_until(lambda: standin.registrations == 0, TIMEOUT)  # the cancel has begun
     assert not done.is_set()
     release.set()
-    canceller.join(TIMEOUT)
+    canceler.join(TIMEOUT)
     standin.notify(PARAMETER, AF_INET, 3)
     standin.wait_idle()
     assert (done.is_set(), len(registered.calls)) == (True, 1)

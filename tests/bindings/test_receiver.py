@@ -37,17 +37,17 @@ def test_all_datagrams_come_in_order(sizes: list[int]) -> None:
         ours.setblocking(False)
         theirs.setblocking(False)
         receiver = Receiver(ours)
-        sent, heard = [], []
+        sent, received = [], []
         for number, size in enumerate(sizes):
             body = bytes([number]) * size
             try:
                 theirs.send(body)
             except BlockingIOError:  # it holds no more
-                heard += [body for body, _, _ in drained(receiver)]
+                received += [body for body, _, _ in drained(receiver)]
                 theirs.send(body)
             sent.append(body)
-        heard += [body for body, _, _ in drained(receiver)]
-        assert heard == sent
+        received += [body for body, _, _ in drained(receiver)]
+        assert received == sent
 
 
 def test_what_does_not_fit_tells_its_size() -> None:

@@ -22,7 +22,7 @@ ERASE = b"\x15"
 
 @pytest.fixture(scope="module")
 def shell() -> Iterator[Terminal]:
-    """An interactive bash, told to complete as README.md says."""
+    """An interactive bash, set up to complete as README.md says."""
     for program in ("ip-interface-exporter", "register-python-argcomplete"):
         require(
             shutil.which(program, path=SCRIPTS),

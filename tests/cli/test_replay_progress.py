@@ -109,9 +109,9 @@ def test_a_long_replay_is_logged_now_and_then(
         source.receive(0)
         wait_until(lambda: len(logged()) >= 3)
         source.close()
-    told = logged()[-1]
-    assert told.message == "Replay in progress"
-    fields = told.fields  # type: ignore[attr-defined]
+    record = logged()[-1]
+    assert record.message == "Replay in progress"
+    fields = record.fields  # type: ignore[attr-defined]
     assert 0 <= float(fields["percent"]) < 100
     assert 2 <= fields["lines"] < LINES
     assert fields["recorded"].startswith("2023-11-14T")
@@ -120,9 +120,9 @@ def test_a_long_replay_is_logged_now_and_then(
 def test_a_pipe_has_no_size(tmp_path: Path) -> None:
     """What is left of a recording from a pipe is not known; it is replayed all the same."""
     command = [*PROGRAM, "watch", "/dev/stdin"]
-    told = "".join(recorded_flaps(10))
+    recording = "".join(recorded_flaps(10))
     result = subprocess.run(
-        command, cwd=PROJECT, input=told, capture_output=True, text=True, timeout=DEADLINE
+        command, cwd=PROJECT, input=recording, capture_output=True, text=True, timeout=DEADLINE
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert ReplaySource("/dev/null").progress().percent == 0.0

@@ -117,7 +117,7 @@ def test_a_cause_inhibits_its_consequences(
     posted = [{"labels": labels} for labels in firing]
     wait_until(lambda: ask(alertmanager, "POST", posted) is not None, message="it takes alerts")
 
-    def told() -> set[frozenset[tuple[str, str]]] | None:
+    def not_inhibited() -> set[frozenset[tuple[str, str]]] | None:
         held = ask(alertmanager, "GET")
         if held is None or len(held) < len(firing):
             return None
@@ -128,4 +128,4 @@ def test_a_cause_inhibits_its_consequences(
         }
 
     expected = {frozenset(labels.items()) for labels in (cause, *others)}
-    wait_until(lambda: told() == expected, message="only the consequences are inhibited")
+    wait_until(lambda: not_inhibited() == expected, message="only the consequences are inhibited")

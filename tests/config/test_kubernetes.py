@@ -82,7 +82,7 @@ def kustomized(folder: Path) -> list[dict[str, Any]]:
     """The objects that ``kubectl apply --kustomize`` sends, each one's schema held."""
     done = run(needed("kubectl", "kubectl"), "kustomize", folder)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "deprecations are told there"
+    assert done.stderr == "", "deprecations are printed there"
     built = list(yaml.safe_load_all(done.stdout))
     for document in built:
         if model := MODELS.get(document["kind"]):

@@ -39,7 +39,7 @@ def test_promtool_accepts_the_server_configuration(package: str) -> None:
 
 @pytest.mark.parametrize("package", PROMTOOLS)
 def test_promtool_accepts_the_agent_configuration(package: str) -> None:
-    """Agent mode knows neither rules nor alerting: it must not be told of any."""
+    """Agent mode knows neither rules nor alerting: its configuration must not have any."""
     file = PROMETHEUS / "agent-remote-write.yml"
     done = run(needed(package, "promtool"), "check", "config", "--agent", file)
     assert done.returncode == 0, done.stdout + done.stderr

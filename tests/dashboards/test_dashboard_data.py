@@ -221,8 +221,8 @@ def churn(namespace: Namespace, agents: list[Agent], stores: Mapping[str, Promet
     namespace.sysctl("ipv4/conf/b0/forwarding", 1)
     agent.wait_for("ip_interface_forwarding_enabled", 1, device="b0")
     lose(namespace, agent)
-    for settled in agents:
-        settled.wait_for("ip_interfaces_connected", 10)
+    for one in agents:
+        one.wait_for("ip_interfaces_connected", 10)
 
 
 def flap(namespace: Namespace, times: int) -> None:

@@ -1,6 +1,6 @@
 """What a good dashboard keeps to: the rules of grafana/dashboard-linter, and some of our own.
 
-The linter is a Go program; its rules are said here again, by their names there.
+The linter is a Go program; its rules are repeated here, under their names there.
 https://github.com/grafana/dashboard-linter/blob/main/docs/index.md
 """
 
@@ -47,7 +47,7 @@ from grafana import (
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 RATE, RANGE = timedelta(seconds=61), timedelta(seconds=3607)
 WATCHED = "instance_device:ip_interface_watched:max"
-#: Any values will do, as long as the windows can be told apart.
+#: Any values will do, as long as the windows differ.
 VALUES = {
     "__rate_interval": "61s",
     "__range": "3607s",

@@ -41,7 +41,7 @@ def test_the_outages_in_the_picture_are_those_of_the_recording(timeline: ModuleT
         fell = data["event"] == "parameter" and data["row"]["connected"] is False
         merged = data.get("unobserved", [0, 0])[1]
         counted[name] = counted.get(name, 0) + fell + merged
-    assert {name: told.outages for name, told in timeline.read().items()} == counted
+    assert {name: device.outages for name, device in timeline.read().items()} == counted
     assert sum(counted.values()) > 30
 
 

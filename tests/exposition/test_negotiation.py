@@ -82,7 +82,7 @@ def test_text_for_everyone_else(accept: str) -> None:
 
 
 def test_a_q_above_one_counts_as_one() -> None:
-    """Nobody is heard more for shouting: q=1.9 ties with 1, and a tie means text."""
+    """A q above 1 counts as 1: q=1.9 ties with 1, and a tie means text."""
     assert negotiate(f"{OM};q=1.9, text/plain;q=1") is Format.TEXT
 
 
@@ -93,11 +93,11 @@ def test_a_q_above_one_counts_as_one() -> None:
 )
 def test_the_higher_q_wins_in_any_order(om: int, text: int, order: list[str]) -> None:
     """Of two formats that were both named, the higher q decides, wherever it stands."""
-    said = {
+    spellings = {
         "om": f"{OM};version=1.0.0;q={om / 1000:.3f}",
         "text": f"text/plain;version=0.0.4;q={text / 1000:.3f}",
     }
-    accept = ",".join(said.get(element, element) for element in order)
+    accept = ",".join(spellings.get(element, element) for element in order)
     assert negotiate(accept) is (Format.OPENMETRICS if om > text else Format.TEXT)
 
 

@@ -88,8 +88,8 @@ def test_a_real_prometheus_scrapes_and_answers(
         )
         assert targets[0]["lastError"] == ""
         where = '{device="b0",family="ipv4",state="disconnected"}'
-        told = f"sum(ip_interface_transitions_total{where})"
-        flaps = f"{told} + sum(ip_interface_unobserved_transitions_total{where})"
+        observed = f"sum(ip_interface_transitions_total{where})"
+        flaps = f"{observed} + sum(ip_interface_unobserved_transitions_total{where})"
         # The kernel may take a second to tell of the one that the fixture made.
         wait_until(lambda: prometheus.value(flaps) == 1, message="the first flap")
         lively.batch(f"link set a0 {way}" for way in ("down", "up") * 25)
@@ -115,7 +115,7 @@ def test_prometheus_keeps_the_device_and_the_trace_of_an_outage(
     storage = ["--enable-feature=exemplar-storage"]
     with receiver, Agent(*flags, namespace=lively) as agent:
         agent.wait_for("ip_interfaces_connected", 6)
-        flapped = time.time_ns()  # the kernel may have told late that b0 was connected at first
+        flapped = time.time_ns()  # the kernel may have notified late that b0 was connected at first
         lively.ip("link set a0 down")
         agent.wait_for("ip_interface_connected", 0, device="b0")
         lively.ip("link set a0 up")

@@ -54,8 +54,8 @@ def test_any_file_is_given_out_but_for_its_bad_lines(content: list[bytes]) -> No
             given_out += source.receive(0)
         source.close()
     assert source.health.errors.get("replay", 0) == sum(map(is_bad, content))
-    told = [n for n in given_out if not n.inferred]  # inferred: between two recordings
-    assert len(told) + len(source.interfaces()) <= len(content)
+    recorded = [n for n in given_out if not n.inferred]  # inferred: between two recordings
+    assert len(recorded) + len(source.interfaces()) <= len(content)
     state = State()
     state.load(source.interfaces(), 0.0)
     state.count(given_out)

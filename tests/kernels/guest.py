@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
     #: Arguments of pytest.
     pytest: Sequence[str]
-    #: How long ``tests/random`` runs afterwards, with every module that the tests loaded.
+    #: How long ``tests/random`` runs after the tests, with every module that the tests loaded.
     random_minutes: float = 0
     #: Limit for each of the two, in seconds.
     limit: float = 1800

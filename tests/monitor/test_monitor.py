@@ -16,9 +16,9 @@ from exporter.sources.contract import Health, SourceClosed
 ROW = Interface(Family.IPV4, 0x0006000003000000, 3, Link("eth0"), InterfaceRow(connected=True))
 
 
-def bare(kind: NotificationType, luid: int = ROW.luid) -> Notification:
+def bare(notification_type: NotificationType, luid: int = ROW.luid) -> Notification:
     """A notification as Windows sends it: without a row."""
-    return Notification(kind, Family.IPV4, luid, 3, 1.0, 1.0)
+    return Notification(notification_type, Family.IPV4, luid, 3, 1.0, 1.0)
 
 
 class FakeSource:

@@ -51,11 +51,11 @@ def interface(
 
 
 def notify(
-    kind: NotificationType, of: Interface, at: float, row: bool = True, **extra: object
+    notification_type: NotificationType, of: Interface, at: float, row: bool = True, **extra: object
 ) -> Notification:
     """A notification about an interface, at an instant."""
     extra.setdefault("interface", of if row else None)
-    return Notification(kind, of.family, of.luid, of.ifindex, at, at, **extra)  # type: ignore[arg-type]
+    return Notification(notification_type, of.family, of.luid, of.ifindex, at, at, **extra)  # type: ignore[arg-type]
 
 
 def only(state: State) -> SeriesSet:
@@ -162,13 +162,13 @@ def test_an_exemplar_has_the_trace_of_the_notification_that_ended_the_outage() -
     up, down = interface(), interface(connected=False)
     other = interface(9, "not")
     state.load([up, other], 0.0)
-    for kind, row, at in (
+    for notification_type, row, at in (
         (NotificationType.PARAMETER, down, 1.0),
         (NotificationType.PARAMETER, other, 2.0),
         (NotificationType.REFRESH, down, 3.0),
         (NotificationType.PARAMETER, up, 4.0),
     ):
-        state.apply([notify(kind, row, at)])
+        state.apply([notify(notification_type, row, at)])
     assert asked == [1.0, 4.0]
     assert [each.trace_id for each in state.outages[IPV4].exemplars if each] == [2]
 
@@ -347,11 +347,11 @@ def test_a_rename_carries_the_values_to_the_new_label() -> None:
     state.apply(
         [notify(NotificationType.PARAMETER, interface(name="veth1a2b", connected=False), 1.0)]
     )
-    reading, _ = state.series_sets.changed_since(0)
+    generation, _ = state.series_sets.changed_since(0)
     state.apply([notify(NotificationType.REFRESH, interface(name="eth0", connected=False), 2.0)])
     series = only(state)
     assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
-    changed = state.series_sets.changed_since(reading)[1]
+    changed = state.series_sets.changed_since(generation)[1]
     assert changed == [series], "or the page would keep the old name"
 
 
@@ -500,7 +500,7 @@ def test_many_values_at_once_are_as_many_values(values: list[float]) -> None:
     assert math.isclose(together.sum, one_by_one.sum, abs_tol=1e-9)
 
 
-def books(state: State, now: float) -> object:
+def totals(state: State, now: float) -> object:
     """All the numbers there are."""
     return (
         state.churn,
@@ -560,7 +560,7 @@ SELECTIONS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(EVENTS, SELECTIONS, st.integers(1, 6))
-def test_whatever_happens_the_books_balance(
+def test_totals_agree_after_any_events(
     events: list[tuple[NotificationType, Interface, float, bool, bool]],
     selection: Selection,
     limit: int,
@@ -570,10 +570,10 @@ def test_whatever_happens_the_books_balance(
     unwatched = State(selection, max_interfaces=limit, retention_seconds=1e9)
     now = 0.0
     evicted = 0
-    for kind, one, pause, with_row, inferred in events:
+    for notification_type, one, pause, with_row, inferred in events:
         now += pause
         before = {series: sum(series.notifications) for series in state.series_sets}
-        n = notify(kind, one, now, row=with_row, inferred=inferred)
+        n = notify(notification_type, one, now, row=with_row, inferred=inferred)
         state.apply([n])
         unwatched.count([n])
         alive = set(state.series_sets)
@@ -581,7 +581,7 @@ def test_whatever_happens_the_books_balance(
         assert len(state.series_sets._own) <= limit
     counted = sum(sum(series.notifications) for series in state.series_sets) + evicted
     assert counted == sum(map(sum, state.churn.values()))
-    assert books(state, now) == books(unwatched, now), "a count is an apply without deltas"
+    assert totals(state, now) == totals(unwatched, now), "a count is an apply without deltas"
     live = [t for t in state._tracked.values() if t.interface and t.series]
     for family in FAMILIES:
         mine = [t.interface for t in live if t.interface and t.interface.family is family]
@@ -649,7 +649,7 @@ def test_publishing_changes_no_number(
     if late:  # the retention may end earlier then
         assert (scraped.churn, scraped.inferred) == (unscraped.churn, unscraped.inferred)
     else:
-        assert books(scraped, now) == books(unscraped, now)
+        assert totals(scraped, now) == totals(unscraped, now)
 
 
 def test_a_scrape_keeps_no_series_set_beyond_its_retention() -> None:
@@ -664,7 +664,7 @@ def test_a_scrape_keeps_no_series_set_beyond_its_retention() -> None:
     for state in (scraped, unscraped):
         state.count([notify(NotificationType.ADD, with_row, 151.0)])
     assert only(unscraped).notifications == [0, 1, 0], "it is a new series set"
-    assert books(scraped, 200.0) == books(unscraped, 200.0)
+    assert totals(scraped, 200.0) == totals(unscraped, 200.0)
 
 
 def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:

@@ -74,7 +74,7 @@ def kernel() -> Iterator[World]:
 
 
 def stand_in() -> Iterator[World]:
-    """The stand-in; afterwards nothing is registered, unfreed, or ever met a deadlock."""
+    """The stand-in; at the end nothing is registered or unfreed, and no cancel would deadlock."""
     standin = Standin()
     yield StandinWorld(standin)
     standin.wait_idle()

@@ -59,7 +59,7 @@ def fork(handle: notify.NotificationHandle, calls: Calls) -> None:
     print(f"child ended: {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}", flush=True)
     os.system("ip link set lo mtu 60000")  # in the namespace we were started in
     calls.wait(type=notify.NotificationType.PARAMETER)
-    print("parent: heard", flush=True)
+    print("parent: notified", flush=True)
 
 
 calls = Calls(behave)

@@ -103,7 +103,7 @@ def test_row_suffices_to_read_the_rest(world: World, register: Register) -> None
 
 @clause("C29")
 def test_rows_are_copies(world: World, register: Register) -> None:
-    """A row that is kept stays true, whatever the system does with its memory afterwards."""
+    """A row that is kept stays true, whatever the system does with its memory later."""
     calls = Calls()
     register(calls, AF_INET)
     indexes = [world.make() for _ in range(3)]

@@ -42,18 +42,18 @@ def status_of(cancel: Cancel, handle: NotificationHandle) -> int:
 def test_no_callback_after_cancel(
     world: World, register: Register, pass_on: Callable[[], None], cancel: Cancel
 ) -> None:
-    """Until it is canceled a registration hears every change; afterwards none."""
+    """A registration gets every change until it is canceled, and none after that."""
     calls = Calls()
     handle = register(calls)
     index = world.make()
     world.change(index)
     calls.wait(2, index=index, type=NotificationType.PARAMETER)
     cancel(handle)
-    heard = len(calls.all)
+    count = len(calls.all)
     assert world.registrations == 0
     world.change(index)
     pass_on()
-    assert len(calls.all) == heard
+    assert len(calls.all) == count
 
 
 @clause("S4", "C31")
@@ -76,11 +76,11 @@ def test_cancel_waits_for_the_callback(world: World, register: Register) -> None
         handle.cancel()
         order.append("cancel")
 
-    canceller = threading.Thread(target=cancel)
-    canceller.start()
-    wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
+    canceler = threading.Thread(target=cancel)
+    canceler.start()
+    wait_until(lambda: is_inside(canceler, "wait"), TIMEOUT)
     release.set()
-    canceller.join(TIMEOUT)
+    canceler.join(TIMEOUT)
     assert order == ["callback", "cancel"]
     assert len(calls.all) == 1
 
@@ -132,7 +132,7 @@ def test_cancel_in_the_callback(world: World, register: Register, cancel: Cancel
 
 @clause("C34")
 def test_cancel_by_the_owner_of_what_the_callback_wants(world: World, register: Register) -> None:
-    """The callback's wait for what the canceller owns is the cancel's wait: the caller's care."""
+    """The callback's wait for what the canceler owns is the cancel's wait: the caller's care."""
     resource, entered, order = threading.Lock(), threading.Event(), []
 
     def want(_call: Call) -> None:
@@ -154,17 +154,17 @@ def test_our_own_locks_are_not_in_the_way(world: World, register: Register) -> N
     inner, done = Calls(), threading.Event()
 
     def busy(_call: Call) -> None:
-        wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
+        wait_until(lambda: is_inside(canceler, "wait"), TIMEOUT)
         register(inner).cancel()
         done.set()
 
     handle = register(Calls(busy), AF_INET)
-    canceller = threading.Thread(target=handle.cancel)
+    canceler = threading.Thread(target=handle.cancel)
     world.make()
     (dispatcher,) = threads()
     wait_until(lambda: is_inside(dispatcher, "busy"), TIMEOUT)
-    canceller.start()
-    canceller.join(TIMEOUT)
+    canceler.start()
+    canceler.join(TIMEOUT)
     assert done.is_set()
 
 
@@ -180,9 +180,9 @@ def test_cancel_of_another_in_a_callback(
     world.make()
     wait_until(lambda: len(statuses) == 2, TIMEOUT)
     assert statuses == [0, 87]
-    heard = len(other.all)
+    count = len(other.all)
     pass_on()
-    assert len(other.all) == heard
+    assert len(other.all) == count
 
 
 @clause("S7", "C14")
@@ -197,15 +197,15 @@ def test_cancel_twice(world: World, register: Register, cancel: Cancel) -> None:
 def test_cancel_by_many(world: World, register: Register) -> None:
     """Of many threads that cancel one handle, one succeeds and the others are told."""
     handle, statuses = register(Calls()), []
-    cancellers = [
+    cancelers = [
         threading.Thread(
             target=lambda: statuses.append(status_of(NotificationHandle.cancel, handle))
         )
         for _ in range(8)
     ]
-    for thread in cancellers:
+    for thread in cancelers:
         thread.start()
-    for thread in cancellers:
+    for thread in cancelers:
         thread.join(TIMEOUT)
     assert sorted(statuses) == [0] + [87] * 7
 

@@ -79,4 +79,4 @@ def test_fork(world: KernelWorld) -> None:
     """A forked child has nothing to cancel, and its end leaves the parent's registration."""
     status, output, _ = run(world, "fork")
     child = ["child: 87", NOTHING_LEFT, "child ended: 4"]
-    assert (status, output) == (0, [*child, "parent: heard", NOTHING_LEFT])
+    assert (status, output) == (0, [*child, "parent: notified", NOTHING_LEFT])

@@ -67,9 +67,11 @@ class ScriptedSource:
         self._closed.set()
 
 
-def told(kind: NotificationType, luid: int = 3, inferred: bool = False) -> Notification:
+def notification(
+    notification_type: NotificationType, luid: int = 3, inferred: bool = False
+) -> Notification:
     """A notification without a row."""
-    return Notification(kind, Family.IPV4, luid, 3, 0.0, 0.0, inferred=inferred)
+    return Notification(notification_type, Family.IPV4, luid, 3, 0.0, 0.0, inferred=inferred)
 
 
 def deliver(source: ScriptedSource) -> tuple[NotificationHandle, Calls]:
@@ -89,7 +91,9 @@ def test_failing_receive_is_tried_again(
     """One failing receive is logged, and what comes after it is delivered."""
     monkeypatch.setattr(contract, "RETRY_SECONDS", 0.0)
     source = ScriptedSource(
-        [told(NotificationType.ADD)], OSError("out of order"), [told(NotificationType.DELETE)]
+        [notification(NotificationType.ADD)],
+        OSError("out of order"),
+        [notification(NotificationType.DELETE)],
     )
     handle, calls = deliver(source)
     calls.wait(2)
@@ -107,11 +111,11 @@ def test_cancel_ends_the_wait_after_a_failure() -> None:
 def test_refresh_is_no_notification() -> None:
     """What is none in the contract's sense is not called back; what is inferred is."""
     batch = [
-        told(NotificationType.REFRESH),
-        told(NotificationType.PARAMETER, inferred=True),
-        told(NotificationType.REFRESH),
+        notification(NotificationType.REFRESH),
+        notification(NotificationType.PARAMETER, inferred=True),
+        notification(NotificationType.REFRESH),
     ]
-    handle, calls = deliver(ScriptedSource(batch, [told(NotificationType.DELETE)]))
+    handle, calls = deliver(ScriptedSource(batch, [notification(NotificationType.DELETE)]))
     calls.wait(type=NotificationType.DELETE)
     handle.cancel()
     assert [call.type for call in calls.all] == [
@@ -123,12 +127,13 @@ def test_refresh_is_no_notification() -> None:
 def test_rows_are_read_for_the_comparison() -> None:
     """The source reads what it told of, once for a batch, and nothing that is gone."""
     batch = [
-        told(NotificationType.ADD, 3),
-        told(NotificationType.PARAMETER, 3),
-        told(NotificationType.PARAMETER, 4),
+        notification(NotificationType.ADD, 3),
+        notification(NotificationType.PARAMETER, 3),
+        notification(NotificationType.PARAMETER, 4),
     ]
     source = ScriptedSource(
-        [*batch, told(NotificationType.DELETE, 5)], [told(NotificationType.DELETE, 9)]
+        [*batch, notification(NotificationType.DELETE, 5)],
+        [notification(NotificationType.DELETE, 9)],
     )
     handle, calls = deliver(source)
     calls.wait(5)

@@ -58,11 +58,11 @@ def test_all_that_was_recorded(calls: Replayed) -> None:
     calls.start()
     calls.wait(len(RECORDED))
     calls.handle.cancel()
-    told = [
+    received = [
         (call.type.label, call.row and call.row.family.label, call.row and call.row.ifindex)
         for call in calls.all
     ]
-    assert told == RECORDED
+    assert received == RECORDED
     assert {call.context for call in calls.all} == {CONTEXT}
     assert len({call.thread for call in calls.all}) == 1
     assert all(len(call.row) == 3 for call in calls.all if call.row)
@@ -96,9 +96,9 @@ def test_cancel() -> None:
     calls.start()
     assert entered.wait(TIMEOUT)  # in the second call
     assert calls.handle.callback_errors == 1
-    canceller = threading.Thread(target=calls.handle.cancel)
-    canceller.start()
-    wait_until(lambda: is_inside(canceller, "wait"), TIMEOUT)
+    canceler = threading.Thread(target=calls.handle.cancel)
+    canceler.start()
+    wait_until(lambda: is_inside(canceler, "wait"), TIMEOUT)
     release.set()
-    canceller.join(TIMEOUT)
+    canceler.join(TIMEOUT)
     assert len(calls.all) == 2

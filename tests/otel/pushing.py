@@ -58,8 +58,8 @@ def delta(
     return Delta(n, "eth0", changes or (Change("mtu_bytes", number - 1, number),), None)
 
 
-def told(push: Push, deltas: Sequence[Delta]) -> None:
-    """What the monitor does after a batch."""
+def push_batch(push: Push, deltas: Sequence[Delta]) -> None:
+    """Pass a batch to the push, as the monitor does."""
     push([d.notification for d in deltas], deltas)
 
 
@@ -69,7 +69,7 @@ def make_push(
     clock: Clock = SYSTEM,
     netns: str | None = "net:[1]",
 ) -> Push:
-    """A push of a state that need not fit what it is told."""
+    """A push of a state that need not agree with the batches passed to it."""
     known = state or State()
     health = Health(messages={})
     build = BuildInfo("1", "r", "3", "test", netns)

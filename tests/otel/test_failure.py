@@ -14,10 +14,10 @@ from pushing import (
     delta,
     log_lines,
     make_push,
+    push_batch,
     pushing,
     running,
     settings,
-    told,
 )
 from support.otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener
 from support.waiting import NEVER, wait_until, without_waiting
@@ -55,7 +55,7 @@ def test_it_stops_whatever_the_endpoint_does(
         endpoint = listener.endpoint if silent else DOWN
         push = make_push(settings(endpoint, protocol, "both"))
         push.start()
-        told(push, [delta(n) for n in range(5000)])
+        push_batch(push, [delta(n) for n in range(5000)])
         wait_until(lambda: not push._event_workers[0]._queue, message="it is being sent")
         with without_waiting():
             push.stop()
@@ -95,7 +95,7 @@ def test_refusals_are_counted_and_told_once(
             receiver.status = status
         with pushing(settings(receiver.endpoint, protocol, quiet=0.2)) as push:
             for number in range(2):
-                told(push, [delta(number)])
+                push_batch(push, [delta(number)])
                 wait_until(lambda: balance(push)["failed"] == number + 1, message="it failed")  # noqa: B023
     assert receiver.tries >= 2
     assert log_lines(caplog, FAILS) == [f"traces {reason}"]
@@ -111,7 +111,7 @@ def test_the_debug_log_has_every_batch(
         for level in ("INFO", "DEBUG"):
             caplog.set_level(level, "exporter")
             with pushing(settings(receiver.endpoint)) as push:
-                told(push, [delta(n) for n in range(10)])
+                push_batch(push, [delta(n) for n in range(10)])
     batches = [r for r in caplog.records if r.getMessage() == "OTLP batch sent"]
     (fields,) = (r.fields for r in batches)  # type: ignore[attr-defined]
     assert fields.pop("seconds") >= 0
@@ -130,7 +130,7 @@ def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> 
     with HttpReceiver() as receiver:
         receiver.answer = answer
         with pushing(settings(receiver.endpoint)) as push:
-            told(push, [delta(n) for n in range(10)])
+            push_batch(push, [delta(n) for n in range(10)])
     assert len(tries) == 3
     assert all(b - a >= 0.3 for a, b in pairwise(tries))
     assert len(receiver.events()) == 10
@@ -151,7 +151,7 @@ def test_it_recovers_when_the_endpoint_comes_back(
     with pushing(settings(f"http://127.0.0.1:{port}", protocol, quiet=0.2)) as push:
         number = 0
 
-        def settled() -> bool:
+        def accounted_for() -> bool:
             items = balance(push)
             return sum(items.values()) == 2 * items["accepted"]
 
@@ -160,8 +160,8 @@ def test_it_recovers_when_the_endpoint_comes_back(
             before = balance(push)[result]
             while balance(push)[result] == before:
                 number += 1
-                told(push, [delta(number)])
-                wait_until(settled, message="its fate is known")
+                push_batch(push, [delta(number)])
+                wait_until(accounted_for, message="it was exported, or failed")
 
         until("failed")
         with kind(port) as second:
@@ -188,7 +188,7 @@ def test_what_there_is_no_room_for_is_dropped_and_counted(monkeypatch: pytest.Mo
         batch = [delta(n) for n in range(1000)]
         with without_waiting():
             for _ in range(200):
-                told(push, batch)
+                push_batch(push, batch)
             assert balance(push)["dropped"] >= 200_000 - 2 * QUEUE_LIMIT
             push.stop()
     items = balance(push)
@@ -208,14 +208,14 @@ def test_a_certificate_that_is_not_trusted_fails(
             impatient(context)
             untrusting = make_push(settings(receiver.endpoint, quiet=0.2))
         with running(untrusting) as push:
-            told(push, [delta()])
+            push_batch(push, [delta()])
             wait_until(lambda: balance(push)["failed"] == 1, message="it failed")
         (line,) = log_lines(caplog, FAILS)
         assert "CERTIFICATE_VERIFY_FAILED" in line
         with authority.cert_pem.tempfile() as path:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", path)
             with pushing(settings(receiver.endpoint)) as push:
-                told(push, [delta()])
+                push_batch(push, [delta()])
         assert len(receiver.events()) == 1
 
 
@@ -230,7 +230,7 @@ def test_plain_text_to_a_tls_port_and_the_reverse_fail(
         endpoint = receiver.endpoint.replace("http:", "https:")
         push = make_push(settings(endpoint, protocol))
         push.start()
-        told(push, [delta()])
+        push_batch(push, [delta()])
         with without_waiting():
             push.stop()
     assert balance(push)["exported"] == 0
@@ -283,7 +283,7 @@ def test_an_endpoint_that_is_away_costs_nothing(
     with pushing(made) as push:
         sent = 0
         for _ in range(3):
-            told(push, [delta(sent + n) for n in range(80)])
+            push_batch(push, [delta(sent + n) for n in range(80)])
             sent += 80
             wait_until(lambda: len(log_lines(caplog, FAILS)) >= 2, message="both signals fail")
         assert balance(push) == {"accepted": 240, "exported": 0, "failed": 0, "dropped": 0}
@@ -308,10 +308,10 @@ def test_the_oldest_are_given_up_first(
     with pushing(made) as push:
         (worker,) = push._event_workers
         worker._limit = 100
-        told(push, [delta(0)])
+        push_batch(push, [delta(0)])
         wait_until(lambda: worker._requests, message="a retry")
         for number in range(1, 151):
-            told(push, [delta(number)])
+            push_batch(push, [delta(number)])
         assert balance(push)["dropped"] == 50
         with HttpReceiver(port) as back:
             wait_until(lambda: balance(push)["exported"] == 101, message="the rest arrives")
@@ -326,11 +326,11 @@ def test_what_has_waited_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     spans_only(monkeypatch)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     with pushing(settings(DOWN, quiet=0.1, retry=0.5)) as push:
-        told(push, [delta(0)])
+        push_batch(push, [delta(0)])
         (worker,) = push._event_workers
         # Or given up already, if the test came late.
         wait_until(lambda: worker._requests or balance(push)["failed"], message="a retry")
-        told(push, [delta(1)])
+        push_batch(push, [delta(1)])
         wait_until(lambda: balance(push)["failed"] == 2, message="both are given up")
 
 
@@ -344,9 +344,9 @@ def test_netrc_does_not_override_the_headers(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20ours")
     with HttpReceiver() as receiver:
         with pushing(settings(receiver.endpoint)) as push:
-            told(push, [delta(1)])
+            push_batch(push, [delta(1)])
         assert [h["authorization"] for h in receiver.headers] == ["Bearer ours"]
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS")
         with pushing(settings(receiver.endpoint)) as push:
-            told(push, [delta(1)])
+            push_batch(push, [delta(1)])
         assert "authorization" not in receiver.headers[-1]

@@ -11,10 +11,10 @@ from pushing import (
     balance,
     delta,
     make_push,
+    push_batch,
     pushing,
     running,
     settings,
-    told,
 )
 from support.otlp_receiver import GrpcReceiver, HttpReceiver, plain
 from support.waiting import wait_until
@@ -53,7 +53,7 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
     """A root span for the host, a child for each IP interface, an event for each notification."""
     with pushing(settings(receiver.endpoint, protocol, quiet=0.2)) as push:
-        told(
+        push_batch(
             push,
             [
                 delta(1),
@@ -96,7 +96,7 @@ def test_an_event_has_every_attribute(receiver: Receiver, protocol: str) -> None
         Change("retransmit_time_seconds", 1.5, None),
     )
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
-        told(push, [delta(5, *changes, inferred=True, unobserved=(2, 3))])
+        push_batch(push, [delta(5, *changes, inferred=True, unobserved=(2, 3))])
     assert_balanced(push)
     expected = {
         "network.interface.name": "eth0",
@@ -131,7 +131,7 @@ def test_notifications_go_where_they_were_asked_to(
 ) -> None:
     """As spans, as logs or as both, each notification once, and in order."""
     with pushing(settings(receiver.endpoint, protocol, events)) as push:
-        told(push, [delta(number) for number in range(300)])
+        push_batch(push, [delta(number) for number in range(300)])
     names = [
         plain(r.attributes)["ip_interface.parameter.mtu_bytes.after"] for r in receiver.records()
     ]
@@ -159,7 +159,7 @@ def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferr
             n = Notification(
                 NotificationType.PARAMETER, *row[:3], 1.7e9, float(at), one, inferred=inferred
             )
-            told(push, state.apply([n]))
+            push_batch(push, state.apply([n]))
     attribute = "ip_interface.disconnection.cause"
     expected = [None if inferred else "lowerLayerDown", None]
     assert [event.get(attribute) for event in receiver.events()] == expected
@@ -169,7 +169,7 @@ def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferr
 def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:
     """What is never counted is never pushed."""
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
-        told(push, [delta(1, type=NotificationType.REFRESH)])
+        push_batch(push, [delta(1, type=NotificationType.REFRESH)])
     assert (receiver.spans(), receiver.records()) == ([], [])
     assert balance(push)["accepted"] == 0
 
@@ -183,7 +183,7 @@ def test_a_span_rolls_over_before_its_limit(
         monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", str(limit))
     room = limit or 128
     with pushing(settings(receiver.endpoint, protocol)) as push:
-        told(push, [delta(number) for number in range(2 * room + 1)])
+        push_batch(push, [delta(number) for number in range(2 * room + 1)])
     children = [s for s in receiver.spans() if s.parent_span_id]
     assert [len(s.events) for s in children] == [room, room, 1]
     assert [s.dropped_events_count for s in children] == [0, 0, 0]
@@ -199,7 +199,7 @@ def test_a_span_rolls_over_before_its_limit(
 def test_many_interfaces_do_not_fill_the_memory(receiver: Receiver, protocol: str) -> None:
     """When open spans hold too much they all end early, and linked ones go on."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
-        told(push, [delta(n, luid=LUID + n % 4500) for n in range(9_000)])
+        push_batch(push, [delta(n, luid=LUID + n % 4500) for n in range(9_000)])
     spans = [s for s in receiver.spans() if s.parent_span_id]
     assert sum(len(s.events) for s in spans) == 9_000
     known = {s.span_id for s in spans}
@@ -214,7 +214,7 @@ def test_churn_that_goes_on_continues_in_a_linked_trace(receiver: Receiver, prot
     with pushing(settings(receiver.endpoint, protocol)) as push:
         at = SYSTEM.monotonic() + 1000  # not due for this process's clock
         instants = [at + tenth / 10 for tenth in range(605)] + [at + 500]
-        told(push, [delta(i, instant=instant) for i, instant in enumerate(instants)])
+        push_batch(push, [delta(i, instant=instant) for i, instant in enumerate(instants)])
     roots = [s for s in receiver.spans() if not s.parent_span_id]
     assert len(roots) == 3
     assert [plain(r.attributes)["ip_interface.episode.notifications"] for r in roots] == [600, 5, 1]
@@ -229,7 +229,7 @@ def test_every_signal_says_who_is_speaking(
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=mine,team=net%20ops")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "my-agent")
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
-        told(push, [delta()])
+        push_batch(push, [delta()])
     assert_balanced(push)
     for signal in ("traces", "logs", "metrics"):
         (found,) = receiver.resources(signal)
@@ -249,7 +249,7 @@ def test_headers_and_compression_come_from_the_environment(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-scope=m")
     with pushing(settings(receiver.endpoint, protocol)) as push:
-        told(push, [delta()])
+        push_batch(push, [delta()])
     seen = Counter((h.get("authorization"), h.get("x-scope")) for h in receiver.headers)
     assert seen == {("Bearer abc", None): 1, (None, "m"): 1}
 
@@ -318,7 +318,7 @@ def test_an_exemplar_and_its_trace_have_the_same_id(receiver: Receiver, protocol
     assert trace_id is not None
     instants = (0.0, 0.5, 10.0, 20.0, 20.9)
     with running(made) as push:
-        told(push, deltas := [delta(n, instant=at) for n, at in enumerate(instants)])
+        push_batch(push, deltas := [delta(n, instant=at) for n, at in enumerate(instants)])
     expected = [trace_id(d.notification.instant) for d in deltas]
     events = [
         (event.time_unix_nano, int.from_bytes(span.trace_id))
@@ -360,13 +360,13 @@ def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: s
 
 def transition(number: int, *, connected: bool, **more: object) -> Delta:
     """A disconnection, or a connection."""
-    told = delta(number, Change("connected", not connected, connected), **more)  # type: ignore[arg-type]
-    return told._replace(transition=connected)
+    changed = delta(number, Change("connected", not connected, connected), **more)  # type: ignore[arg-type]
+    return changed._replace(transition=connected)
 
 
-def of(luid: int, told: Delta) -> Delta:
+def of(luid: int, one: Delta) -> Delta:
     """The same of another interface."""
-    return told._replace(notification=told.notification._replace(luid=luid))
+    return one._replace(notification=one.notification._replace(luid=luid))
 
 
 def test_a_span_is_named_by_what_changed(receiver: Receiver, protocol: str) -> None:
@@ -382,7 +382,7 @@ def test_a_span_is_named_by_what_changed(receiver: Receiver, protocol: str) -> N
     }
     with pushing(settings(receiver.endpoint, protocol)) as push:
         for luid, deltas in enumerate(expected.values(), start=1):
-            told(
+            push_batch(
                 push, [d._replace(notification=d.notification._replace(luid=luid)) for d in deltas]
             )
     named = {
@@ -399,7 +399,7 @@ def test_log_events_are_for_people_too(receiver: Receiver, protocol: str) -> Non
     """A body says what happened, and a disconnection is a warning."""
     deltas = [delta(1, type=NotificationType.ADD), transition(2, connected=False), delta(3)]
     with pushing(settings(receiver.endpoint, protocol, "logs")) as push:
-        told(push, deltas)
+        push_batch(push, deltas)
     assert [(r.body.string_value, r.severity_text) for r in receiver.records()] == [
         ("eth0 ipv4 added", "INFO"),
         ("eth0 ipv4 disconnected", "WARN"),
@@ -416,7 +416,7 @@ def test_a_log_event_has_the_ids_of_its_span(receiver: Receiver, protocol: str) 
     deltas = [delta(n, luid=1 + n % 3) for n in range(900)]
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
         for start in range(0, 900, 50):
-            told(push, deltas[start : start + 50])
+            push_batch(push, deltas[start : start + 50])
     in_spans = {
         (s.trace_id, s.span_id, e.time_unix_nano) for s in receiver.spans() for e in s.events
     }
@@ -428,7 +428,7 @@ def test_a_log_event_has_the_ids_of_its_span(receiver: Receiver, protocol: str) 
 def test_metrics_have_their_units(receiver: Receiver, protocol: str) -> None:
     """Seconds and bytes; a number of things has none, for some stores append it to the name."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
-        told(push, [delta(1)])
+        push_batch(push, [delta(1)])
     units = {metric.name: metric.unit for metric in receiver.metrics()}
     assert units["ip_interface_outage_duration_seconds"] == "s"
     assert units["ip_interface_churn_total"] == ""
@@ -440,7 +440,7 @@ def test_agents_in_two_namespaces_are_two_instances(receiver: Receiver, protocol
     for netns in ("net:[1]", "net:[2]", "net:[1]"):
         made = settings(receiver.endpoint, protocol)
         with running(make_push(made, netns=netns)) as push:
-            told(push, [delta(1)])
+            push_batch(push, [delta(1)])
         found.append(receiver.resources("traces")[-1])
     ids = [attributes["service.instance.id"] for attributes in found]
     assert ids[0] == ids[2] != ids[1]

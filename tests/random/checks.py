@@ -25,23 +25,23 @@ class Kernel(NamedTuple):
     links: dict[str, dict[str, Any]]
     connected: dict[tuple[str, str], bool]
     #: What no other program prints of a link.
-    said: dict[str, Message]
+    messages: dict[str, Message]
 
     @classmethod
     def now(cls, namespace: Namespace, listing: list[Message]) -> "Kernel":
         """As two tell: ``ip`` of the links, and a listing of ours of what ip does not print."""
         links = {str(link["ifindex"]): link for link in namespace.links().values()}
-        said = {str(message.index): message for message in listing if message.type == NEWLINK}
+        messages = {str(message.index): message for message in listing if message.type == NEWLINK}
         connected = {}
         for message in listing:
             index = str(message.index)
-            if message.type == NEWNETCONF and index in links and index in said:
+            if message.type == NEWNETCONF and index in links and index in messages:
                 flags = set(links[index]["flags"])
                 carrier = {"UP", "LOWER_UP"} <= flags and "NO-CARRIER" not in flags
-                ready = bool(said[index].ready6) and not said[index].disabled6
+                ready = bool(messages[index].ready6) and not messages[index].disabled6
                 family = FAMILIES[message.family]
                 connected[family, index] = carrier and (message.family != INET6 or ready)
-        return cls(links, connected, said)
+        return cls(links, connected, messages)
 
     def name(self, index: str) -> str:
         """A link's name."""
@@ -53,27 +53,29 @@ class Kernel(NamedTuple):
 
     def gauges(self, family: str, index: str) -> dict[str, object]:
         """What the page must show of an IP interface that has a series of its own."""
-        link, said = self.links[index], self.said[index]
+        link, message = self.links[index], self.messages[index]
         ipv6 = family == FAMILIES[INET6]
         return {
             "device": self.name(index),
             # The kernel says nothing when it gives an alias to a link that is down.
             "alias": link.get("ifalias", "") if "UP" in link["flags"] else ANY,
             "kind": self.kind(index),
-            "address": said.address,
+            "address": message.address,
             "connected": self.connected[family, index],
             "enabled": "UP" in link["flags"],
-            "mtu_bytes": said.mtu6 if ipv6 else said.mtu,
-            "forwarding_enabled": bool(said.forwarding6 if ipv6 else said.forwarding4),
+            "mtu_bytes": message.mtu6 if ipv6 else message.mtu,
+            "forwarding_enabled": bool(message.forwarding6 if ipv6 else message.forwarding4),
         }
 
 
-def unsettled(listing: list[Message], heard: list[Message]) -> list[str]:
+def pending_carriers(listing: list[Message], received: list[Message]) -> list[str]:
     """The links whose carrier the kernel has not told of yet (net/core/link_watch.c).
 
     A carrier that was lost and came back meanwhile is told of, too: by the counters alone.
     """
-    told = {m.index: m.carrier_counts for m in heard if m.type == NEWLINK and m.carrier_counts}
+    notified = {
+        m.index: m.carrier_counts for m in received if m.type == NEWLINK and m.carrier_counts
+    }
     return [
         message.name or ""
         for message in listing
@@ -81,7 +83,7 @@ def unsettled(listing: list[Message], heard: list[Message]) -> list[str]:
         and message.flags & UP
         and (
             bool(message.flags & RUNNING) != bool(message.flags & LOWER_UP)
-            or told.get(message.index) not in (None, message.carrier_counts)
+            or notified.get(message.index) not in (None, message.carrier_counts)
         )
     ]
 
@@ -109,7 +111,7 @@ class Page:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.series: dict[tuple[str, str], list[Series]] = defaultdict(list)
-        said: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
+        values: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
         facts: dict[tuple[str, str, str], dict[str, str]] = {}
         for name, samples in metrics.samples.items():
             for labels, value in samples:
@@ -119,9 +121,9 @@ class Page:
                 if name in ("ip_interface_info", "ip_interface_notifications_total"):
                     facts.setdefault(key, {}).update(labels)
                 extra = next((labels[name] for name in _EXTRA if name in labels), "")
-                said.setdefault(key, defaultdict(Counter))[name][extra] += value
-        for key in said:
-            self.series[key[:2]].append(_series(said[key], facts[key]))
+                values.setdefault(key, defaultdict(Counter))[name][extra] += value
+        for key in values:
+            self.series[key[:2]].append(_series(values[key], facts[key]))
 
     @property
     def lossless(self) -> bool:
@@ -134,27 +136,27 @@ class Page:
         return self.metrics.sum("ip_interface_exporter_inferred_notifications_total")
 
 
-def _series(said: dict[str, Counter[str]], facts: dict[str, str]) -> Series:
+def _series(values: dict[str, Counter[str]], facts: dict[str, str]) -> Series:
     every = Counter[str]()
-    for name, by_state in said.items():
+    for name, by_state in values.items():
         if name.endswith("transitions_total"):
             every.update(by_state)
     gauges: dict[str, object] | None = None
     if "alias" in facts:
         gauges = {name: facts[name] for name in ("device", "alias", "kind", "address")}
-        gauges["connected"] = bool(said["ip_interface_connected"][""])
-        gauges["enabled"] = bool(said["ip_interface_enabled"][""])
-        gauges["mtu_bytes"] = int(said["ip_interface_mtu_bytes"][""])
-        gauges["forwarding_enabled"] = bool(said["ip_interface_forwarding_enabled"][""])
+        gauges["connected"] = bool(values["ip_interface_connected"][""])
+        gauges["enabled"] = bool(values["ip_interface_enabled"][""])
+        gauges["mtu_bytes"] = int(values["ip_interface_mtu_bytes"][""])
+        gauges["forwarding_enabled"] = bool(values["ip_interface_forwarding_enabled"][""])
     return Series(
         facts["device"],
-        {type_: said["ip_interface_notifications_total"][type_] for type_ in TYPES},
-        [said["ip_interface_transitions_total"][s] for s in STATES],
-        [said["ip_interface_unobserved_transitions_total"][s] for s in STATES],
+        {type_: values["ip_interface_notifications_total"][type_] for type_ in TYPES},
+        [values["ip_interface_transitions_total"][s] for s in STATES],
+        [values["ip_interface_unobserved_transitions_total"][s] for s in STATES],
         [every[s] for s in STATES],
         gauges,
-        said["ip_interface_parameter_changes_total"],
-        said["ip_interface_disconnections_total"],
+        values["ip_interface_parameter_changes_total"],
+        values["ip_interface_disconnections_total"],
     )
 
 

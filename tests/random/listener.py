@@ -57,15 +57,15 @@ class Message(NamedTuple):
 
     def __str__(self) -> str:
         names = {v: k for k, v in globals().items() if k in _TYPE_NAMES}
-        said = [f"{self.index:>4}", names.get(self.type, str(self.type)), f"family {self.family}"]
+        parts = [f"{self.index:>4}", names.get(self.type, str(self.type)), f"family {self.family}"]
         bits = ("UP", UP), ("LOWER_UP", LOWER_UP), ("RUNNING", RUNNING), ("SLAVE", SLAVE)
-        said += [name for name, bit in bits if self.flags & bit]
-        said += [
+        parts += [name for name, bit in bits if self.flags & bit]
+        parts += [
             f"{name} {value}"
             for name, value in zip(self._fields[4:], self[4:], strict=True)
             if value is not None and value != "" and value != frozenset()
         ]
-        return " ".join(said)
+        return " ".join(parts)
 
 
 _TYPE_NAMES = ("NEWLINK", "DELLINK", "NEWADDR", "DELADDR", "NEWNETCONF", "DELNETCONF")
@@ -74,10 +74,10 @@ _TYPE_NAMES = ("NEWLINK", "DELLINK", "NEWADDR", "DELADDR", "NEWNETCONF", "DELNET
 def _attributes(data: bytes) -> dict[int, bytes]:
     found = {}
     while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
+        length, type_ = struct.unpack_from("=HH", data)
         if length < 4:
             break
-        found[kind & 0x3FFF] = data[4:length]
+        found[type_ & 0x3FFF] = data[4:length]
         data = data[(length + 3) & ~3 :]
     return found
 
@@ -93,25 +93,25 @@ def _text(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _link(kind: int, body: bytes) -> Message:
+def _link(message_type: int, body: bytes) -> Message:
     family, index, flags = struct.unpack_from("=BxxxiI", body)
-    said = _attributes(body[16:])
-    spec = _attributes(said.get(26, b""))
+    attributes = _attributes(body[16:])
+    spec = _attributes(attributes.get(26, b""))
     if family == INET6:
-        spec = {INET6: said.get(12, b"")}
+        spec = {INET6: attributes.get(12, b"")}
     inet, inet6 = _attributes(spec.get(INET, b"")), _attributes(spec.get(INET6, b""))
-    up, down, carrier = _u32(said.get(47)), _u32(said.get(48)), said.get(33)
+    up, down, carrier = _u32(attributes.get(47)), _u32(attributes.get(48)), attributes.get(33)
     flags6, disabled6 = _u32(inet6.get(1)), _u32(inet6.get(2), _DEVCONF_DISABLE_IPV6)
     return Message(
-        kind,
+        message_type,
         family,
         index,
         flags,
-        name=_text(said[3]) if 3 in said else None,
-        mtu=_u32(said.get(4)),
-        kind=_text(_attributes(said.get(18, b"")).get(1, b"")),
-        alias=_text(said.get(20, b"")),
-        address=said.get(1, b"").hex(":"),
+        name=_text(attributes[3]) if 3 in attributes else None,
+        mtu=_u32(attributes.get(4)),
+        kind=_text(_attributes(attributes.get(18, b"")).get(1, b"")),
+        alias=_text(attributes.get(20, b"")),
+        address=attributes.get(1, b"").hex(":"),
         carrier_counts=None if up is None or down is None else (up, down),
         carrier=None if carrier is None else carrier != b"\0",
         families=frozenset(spec),
@@ -123,16 +123,16 @@ def _link(kind: int, body: bytes) -> Message:
     )
 
 
-def _netconf(kind: int, body: bytes) -> Message:
-    said = _attributes(body[4:])
-    index = struct.unpack("=i", said.get(1, b"\0\0\0\0"))[0]
-    forwarding = {f"forwarding{4 if body[0] == INET else 6}": _u32(said.get(2))}
-    return Message(kind, body[0], index, **forwarding)  # type: ignore[arg-type]
+def _netconf(message_type: int, body: bytes) -> Message:
+    attributes = _attributes(body[4:])
+    index = struct.unpack("=i", attributes.get(1, b"\0\0\0\0"))[0]
+    forwarding = {f"forwarding{4 if body[0] == INET else 6}": _u32(attributes.get(2))}
+    return Message(message_type, body[0], index, **forwarding)  # type: ignore[arg-type]
 
 
-def _address(kind: int, body: bytes) -> Message:
+def _address(message_type: int, body: bytes) -> Message:
     family, index = struct.unpack_from("=BxxxI", body)
-    return Message(kind, family, index)
+    return Message(message_type, family, index)
 
 
 _PARSERS = {
@@ -148,8 +148,8 @@ _PARSERS = {
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """The type, flags and body of each message of a datagram."""
     while len(data) >= 16:
-        length, kind, flags = struct.unpack_from("=IHH", data)
-        yield kind, flags, data[16:length]
+        length, message_type, flags = struct.unpack_from("=IHH", data)
+        yield message_type, flags, data[16:length]
         data = data[(length + 3) & ~3 :]
 
 
@@ -164,29 +164,29 @@ def listing() -> list[Message]:
     """
     found = []
     link_body = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    for kind, body in ((_GETLINK, link_body), (_GETNETCONF, bytes([INET, 0, 0, 0])),
+    for message_type, body in ((_GETLINK, link_body), (_GETNETCONF, bytes([INET, 0, 0, 0])),
                        (_GETNETCONF, bytes([INET6, 0, 0, 0]))):  # fmt: skip
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
             asking.bind((0, 0))
-            header = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _DUMP, 1, 0)
+            header = struct.pack("=IHHII", 16 + len(body), message_type, _REQUEST | _DUMP, 1, 0)
             asking.sendto(header + body, (0, 0))
             found += [
                 message
                 for message in _dump(asking)
                 # Without IPv6 in the kernel, IPv4 answers for it.
-                if kind == _GETLINK or (message.family == body[0] and message.index > 0)
+                if message_type == _GETLINK or (message.family == body[0] and message.index > 0)
             ]
     return found
 
 
 def _dump(asking: socket.socket) -> Iterator[Message]:
     while True:
-        for kind, flags, body in _split(asking.recv(1 << 18)):
+        for message_type, flags, body in _split(asking.recv(1 << 18)):
             if flags & _DUMP_INTERRUPTED:
                 raise Interrupted
-            if kind in (_DONE, _ERROR):
+            if message_type in (_DONE, _ERROR):
                 return
-            yield _PARSERS[kind](kind, body)
+            yield _PARSERS[message_type](message_type, body)
 
 
 class Listener:
@@ -226,7 +226,9 @@ class Listener:
                 except TimeoutError:
                     continue
                 self.messages += [
-                    _PARSERS[kind](kind, body) for kind, _, body in _split(data) if kind in _PARSERS
+                    _PARSERS[message_type](message_type, body)
+                    for message_type, _, body in _split(data)
+                    if message_type in _PARSERS
                 ]
         except Exception as error:  # noqa: BLE001 - the round fails with it
             self.failure = error

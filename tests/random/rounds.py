@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from checks import Kernel, Page, Truth, failures, unsettled
+from checks import Kernel, Page, Truth, failures, pending_carriers
 from expected import Expected
 from listener import Interrupted, Listener, Message, listing
 from operations import AWAY, HERE, Attach, Draft, Ip, Pause, Step, Sysctl
@@ -285,16 +285,16 @@ class _Round(ExitStack):
         """
 
         def quiet() -> bool:
-            self._heard()
+            self._wait_for_listener()
             before = len(self._listener.messages)
-            self._heard()
-            heard = self._listener.messages
-            return len(heard) == before + 1 and not unsettled(_listing(), heard)
+            self._wait_for_listener()
+            messages = self._listener.messages
+            return len(messages) == before + 1 and not pending_carriers(_listing(), messages)
 
         with suppress(AssertionError):
             wait_until(quiet, PATIENCE)
 
-    def _heard(self) -> str:
+    def _wait_for_listener(self) -> str:
         """Wait until the listener has all that was sent before. Returns the alias that says so."""
         self._marker += 1
         alias = f"marker{self._marker}"
@@ -304,7 +304,7 @@ class _Round(ExitStack):
 
     def _mark(self, agent: Agent) -> None:
         """Wait until the listener and the agent have taken all that was sent before."""
-        alias = self._heard()
+        alias = self._wait_for_listener()
         wait_until(
             lambda: agent.scrape().all("ip_interface_info", alias=alias),
             message=f"the agent's page has {alias}",

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """Logging is afterwards as it was."""
+    """Restore logging after the test."""
     root, ours = logging.getLogger(), logging.getLogger("exporter")
     handlers, levels = list(root.handlers), (root.level, ours.level)
     yield

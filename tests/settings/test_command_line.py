@@ -188,7 +188,7 @@ def test_check_config_exits_with_0_for_good_files() -> None:
 
 
 def test_check_config_tells_web_configurations_apart(tmp_path: Path) -> None:
-    """A web configuration is checked as one, also when misspelt or named by a configuration."""
+    """A web configuration is checked as one, also when misspelled or named by a configuration."""
     web, typo, agent = tmp_path / "web.yml", tmp_path / "typo.yml", tmp_path / "agent.yml"
     web.write_text("rate_limit: {interval: 10, burst: 1}\n")
     typo.write_text("rate_limits: {interval: 10s, burst: 1}\n")
@@ -259,7 +259,7 @@ def test_what_cannot_start_exits_with_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "logged"),
     [
         (FileExistsError(17, "File exists", "f.jsonl"), '"f.jsonl: File exists"'),
         (PermissionError(13, "Permission denied"), '"Permission denied"'),
@@ -269,7 +269,7 @@ def test_what_cannot_start_exits_with_1() -> None:
 )
 def test_an_error_of_the_system_is_named_by_what_it_is_about(
     error: OSError,
-    said: str,
+    logged: str,
     restored: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -282,7 +282,7 @@ def test_an_error_of_the_system_is_named_by_what_it_is_about(
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("exporter.agent.run.run_agent", fail)
     assert cli.main([]) == 1
-    assert f'level=error msg="Cannot start" error={said}\n' in capsys.readouterr().err
+    assert f'level=error msg="Cannot start" error={logged}\n' in capsys.readouterr().err
 
 
 def test_the_exit_code_and_arguments_are_the_commands_own(

@@ -1,4 +1,4 @@
-"""What flags, file and environment amount to, and what is said when they are wrong."""
+"""Which settings flags, file and environment give, and the errors when they are wrong."""
 
 from dataclasses import replace
 from pathlib import Path

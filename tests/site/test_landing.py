@@ -60,10 +60,10 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def overview(
+def landing_data(
     *lines: InterfaceLine, confirmed: bool = True, overruns: int | None = 0
 ) -> LandingData:
-    """What the page is told."""
+    """Return the data of a landing page."""
     counts = [FamilyCount("ipv4", 12, 7), FamilyCount("ipv6", 3, 2)]
     return LandingData(
         1.7e9, "1.2.3", "rtnetlink", "net:[1]", confirmed, overruns, counts, lines, "host-1"
@@ -72,7 +72,7 @@ def overview(
 
 def read(*lines: InterfaceLine, **health: bool | int | None) -> Page:
     """The page, parsed."""
-    return Page(render_page(overview(*lines, **health), "/metrics"))  # type: ignore[arg-type]
+    return Page(render_page(landing_data(*lines, **health), "/metrics"))  # type: ignore[arg-type]
 
 
 def line(device: str = "eth0", connected: bool | None = True, **facts: object) -> InterfaceLine:
@@ -204,7 +204,7 @@ def test_nothing_comes_from_elsewhere() -> None:
 
 def test_the_policy_allows_this_style_and_nothing_else() -> None:
     """The hash in the content security policy is that of the page's own style element."""
-    page = render_page(overview(), "/metrics").decode()
+    page = render_page(landing_data(), "/metrics").decode()
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     headers = dict(HEADERS)
@@ -236,8 +236,8 @@ def test_no_name_escapes_its_cell(name: str, where: str) -> None:
 @given(st.text(), st.text())
 def test_no_other_text_escapes_either(host: str, namespace: str) -> None:
     """Host name and namespace are escaped like any name."""
-    told = LandingData(1.7e9, host, host, namespace, True, 0, host=host)
-    tags = [tag for tag, _ in Page(render_page(told, "/metrics")).tags]
+    data = LandingData(1.7e9, host, host, namespace, True, 0, host=host)
+    tags = [tag for tag, _ in Page(render_page(data, "/metrics")).tags]
     counts = [tag for tag, _ in read().tags]
     begin, end = counts.index("dl"), counts.index("section")
     assert tags == counts[:begin] + counts[end:]
@@ -246,7 +246,7 @@ def test_no_other_text_escapes_either(host: str, namespace: str) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/a b", '/"><script>', "/javascript:x", "/ü?#"])
 def test_the_link_leads_to_the_metrics(path: str) -> None:
     """The link is relative (a proxy may add a prefix) and quotes what a path may contain."""
-    page = Page(render_page(overview(), path))
+    page = Page(render_page(landing_data(), path))
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     link = links[2]  # after those of the range
     assert re.fullmatch(r"\./[A-Za-z0-9%/._-]*", link or "")
@@ -261,8 +261,8 @@ def test_invisible_characters_can_be_seen() -> None:
 
 def test_what_is_quiet_and_virtual_folds_away() -> None:
     """It is one click away, and says how much more there is."""
-    told = replace(overview(line("eth0")), quiet=[line("veth1")], more_quiet=3999)
-    page = Page(render_page(told, "/metrics"))
+    data = replace(landing_data(line("eth0")), quiet=[line("veth1")], more_quiet=3999)
+    page = Page(render_page(data, "/metrics"))
     assert "4\u202f000 interfaces that are quiet and virtual" in page.text
     assert [row[0] for row in page.rows if row[0] in ("eth0", "veth1")] == ["eth0", "veth1"]
     assert "3\u202f999 more" in page.text
@@ -278,7 +278,7 @@ def change(of: Interface, device: str, time: float, *, connected: bool = False) 
 
 
 def test_a_change_of_both_families_is_one_row() -> None:
-    """The kernel tells each family of a change of a link; flaps are told apart."""
+    """The kernel notifies a change of a link for each family; flaps are shown separately."""
     four, six = (
         Interface(family, 3, 3, Link("eth0"), InterfaceRow(connected=False))
         for family in (Family.IPV4, Family.IPV6)
@@ -293,7 +293,7 @@ def test_a_change_of_both_families_is_one_row() -> None:
         change(four, "eth0", now - 1.5, connected=True),
         change(four, "eth0", now - 1.0),
     ]
-    page = Page(render_page(replace(overview(), latest=latest), "/metrics"))
+    page = Page(render_page(replace(landing_data(), latest=latest), "/metrics"))
     assert [row[:4] for row in page.rows[1:]] == [
         ["22:13:19.000", "eth0", "IPv4", "disconnected"],
         ["22:13:18.500", "eth0", "IPv4", "connected"],

@@ -169,7 +169,7 @@ def test_the_clock_runs_only_with_the_agent(lively: Namespace, browser: Any) -> 
 
 
 def test_it_works_with_a_password(lively: Namespace, browser: Any, tmp_path: Path) -> None:
-    """Also with one in the address, which a script may not ask; what is refused is said."""
+    """Also with one in the address, which a script may not ask; a refusal is shown."""
     web = tmp_path / "web.yml"
     password = "$2b$04$" + bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()[7:]
     web.write_text(f"basic_auth_users: {{ops: '{password}'}}")

@@ -13,7 +13,7 @@ from exporter.web.http_message import Request, Response, path_of
 
 BIG = b"# HELP x y\n" * 1000
 OPENMETRICS = "application/openmetrics-text"
-OVERVIEW = LandingData(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0)
+LANDING_DATA = LandingData(1.7e9, "1.2.3", "rtnetlink", "net:[1]", True, 0)
 
 
 def application(body: bytes = BIG, unready: str = "", telemetry_path: str = "/metrics") -> Routes:
@@ -26,7 +26,7 @@ def application(body: bytes = BIG, unready: str = "", telemetry_path: str = "/me
     return Routes(
         render,
         lambda: unready,
-        FixedLanding(OVERVIEW),
+        FixedLanding(LANDING_DATA),
         telemetry_path,
     )
 
@@ -98,7 +98,7 @@ def test_the_format_is_said_and_true() -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/"])
 def test_compressed_and_plain_are_the_same_page(path: str) -> None:
-    """A client that takes gzip gets the same bytes in fewer; caches are told what it hangs on."""
+    """A client that takes gzip gets the same page, compressed; Vary names Accept-Encoding."""
     request = Request("GET", path)
     plain = application()(request)
     packed = application()(replace(request, headers={"accept-encoding": "gzip"}))

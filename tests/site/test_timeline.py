@@ -170,6 +170,6 @@ def test_a_crowd_of_bars_shares_the_page() -> None:
     assert draw(calm, WINDOW, limit) == draw(calm, WINDOW)
     svgs = [draw(one, WINDOW, limit) for one in busy]
     assert sum(map(len, svgs)) < 120_000
-    told = titles(svgs[0])
-    assert sum(int(t.split()[0]) for t in told if "disconnection" in t) <= 75
-    assert len(told) > 4
+    found = titles(svgs[0])
+    assert sum(int(t.split()[0]) for t in found if "disconnection" in t) <= 75
+    assert len(found) > 4

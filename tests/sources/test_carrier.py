@@ -61,7 +61,7 @@ class Follower:
         self.connected = kernel.connected
         self.carrier = kernel.carrier
         self.tracker = CarrierTracker(kernel.counts)
-        self.observed_ups = self.observed_downs = self.missed = 0
+        self.observed_ups = self.observed_downs = self.unobserved = 0
 
     def _transition(self) -> bool | None:
         if self.kernel.connected is self.connected:
@@ -74,15 +74,15 @@ class Follower:
     def link_message(self) -> int:
         """A link message is sent and read; the flaps it proves."""
         transition = self._transition()
-        missed = self.tracker.update(
+        unobserved = self.tracker.update(
             self.kernel.counts,
             transition=transition,
             connected=self.connected,
             carrier=self.kernel.carrier,
         )
         self.carrier = self.kernel.carrier
-        self.missed += missed
-        return missed
+        self.unobserved += unobserved
+        return unobserved
 
     def inet6_message(self) -> None:
         """An AF_INET6 message is sent and read: no counters."""
@@ -92,8 +92,8 @@ class Follower:
 
     @property
     def totals(self) -> tuple[int, int]:
-        """Observed and missed, per direction: what the counters' growth must equal."""
-        return self.observed_ups + self.missed, self.observed_downs + self.missed
+        """Observed and unobserved, per direction: what the counters' growth must equal."""
+        return self.observed_ups + self.unobserved, self.observed_downs + self.unobserved
 
 
 COUNTS = st.one_of(st.integers(0, 5), st.integers(WRAP - 5, WRAP - 1))
@@ -130,27 +130,27 @@ def play(steps: list[str], kernel: Kernel, follower: Follower) -> None:
 
 
 @given(COUNTS, COUNTS, st.booleans(), STEPS)
-def test_observed_and_missed_equal_the_growth(
+def test_observed_and_unobserved_equal_the_growth(
     up_count: int, down_count: int, carrier: bool, steps: list[str]
 ) -> None:
-    """Once a link has settled, what was seen and what was missed make up the growth."""
+    """Once a link has settled, what was seen and what was unobserved make up the growth."""
     kernel, follower = start(up_count, down_count, carrier)
     play([*steps, "linkwatch"], kernel, follower)
     assert follower.totals == (kernel.ups, kernel.downs)
 
 
-@pytest.mark.parametrize(("carrier", "toggles", "missed"), [
+@pytest.mark.parametrize(("carrier", "toggles", "unobserved"), [
     (True, 2, 1),
     (True, 200, 100),
     (False, 2, 1),
     (True, 1, 0),
     (False, 3, 1),
 ])  # fmt: skip
-def test_merged_flaps_are_missed_flaps(carrier: bool, toggles: int, missed: int) -> None:
-    """A pair of carrier changes between two messages is one missed flap, an odd one is seen."""
+def test_merged_flaps_are_unobserved(carrier: bool, toggles: int, unobserved: int) -> None:
+    """A pair of carrier changes between two messages is one unobserved flap, an odd one is seen."""
     kernel, follower = start(0, 0, carrier)
     play(["toggle"] * toggles + ["linkwatch"], kernel, follower)
-    assert follower.missed == missed
+    assert follower.unobserved == unobserved
 
 
 def updated(
@@ -179,7 +179,7 @@ def test_a_carrier_that_changes_on_a_link_that_is_down_is_no_flap(carrier: bool)
 
 
 def test_ipv6_that_is_ready_when_the_link_is_up_owes_nothing() -> None:
-    """The carrier was there and is counted: what grows afterwards was a flap."""
+    """The carrier was there and is counted: growth after that is a flap."""
     tracker = CarrierTracker((18, 17))
     tracker.transition(connected=True, carrier=True)
     assert updated(tracker, (19, 18), connected=True) == 1

@@ -48,8 +48,8 @@ class World:
         self.listener.until(taken, message)
 
     def _take(self) -> None:
-        self.deltas += self.state.apply(self.listener.heard)
-        self.listener.heard.clear()
+        self.deltas += self.state.apply(self.listener.received)
+        self.listener.received.clear()
 
     def series(self, device: str) -> list[SeriesSet]:
         """The series sets of a device, one for each family."""

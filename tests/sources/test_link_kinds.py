@@ -62,7 +62,7 @@ def kernel(route: IPRoute) -> dict[Key, Row]:
     return found
 
 
-def settled(route: IPRoute) -> bool:
+def no_carrier_pending(route: IPRoute) -> bool:
     """Whether the kernel has told of every carrier: it may do so late (net/core/link_watch.c)."""
     flags = [link["flags"] for link in route.get_links() if link["flags"] & IFF_UP]
     return all(bool(f & IFF_RUNNING) == bool(f & IFF_LOWER_UP) for f in flags)
@@ -142,20 +142,20 @@ class Witness:
         except (RuntimeError, OSError):
             if not step.may_be_refused:
                 raise
-        told: list[Notification] = []
+        received: list[Notification] = []
 
         def agrees() -> bool:
-            told.extend(self._source.receive(0.02))
+            received.extend(self._source.receive(0.02))
             rows = kernel(self._route)
             ours = {(i.family, i.ifindex): row_of(i) for i in self._source.interfaces()}
             west = [row.connected for (f, _), row in rows.items() if f is V4 and row.name == "west"]
             right = step.connected is None or west == [step.connected]
-            return ours == rows and right and settled(self._route)
+            return ours == rows and right and no_carrier_pending(self._route)
 
         wait_until(agrees, message=step.what)
-        told.extend(self._source.receive(0))
+        received.extend(self._source.receive(0))
         by_interface = defaultdict(list)
-        for notification in told:
+        for notification in received:
             by_interface[notification.family, notification.ifindex].append(notification)
         for key, notifications in by_interface.items():
             self._judge(step.what, key, notifications)

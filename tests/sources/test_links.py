@@ -43,7 +43,7 @@ def test_an_addition_waits_for_its_link_message() -> None:
     host = Host()
     host.netconf(V4, 2)
     host.netconf(V6, 2)
-    assert host.said == []
+    assert host.emitted == []
     host.link(2, b"eth0", mtu=9000, conf6=build.inet6_conf(MTU6=9000))
     added = host.take()
     assert [(n.type, n.family) for n in added] == ADDED
@@ -82,14 +82,14 @@ def test_a_link_too_small_for_ipv6_has_ipv4_only() -> None:
     """Without NEWNETCONF of a family there is no interface of that family."""
     host = Host()
     host.add(2, mtu=1200, conf6=None, families=[V4])
-    assert host.said == [(NotificationType.ADD, V4)]
+    assert host.emitted == [(NotificationType.ADD, V4)]
 
 
 def test_a_link_message_alone_adds_nothing() -> None:
     """A link without any IP interface is not an IP interface."""
     host = Host()
     host.link(2)
-    assert host.said == []
+    assert host.emitted == []
     assert host.table.interfaces() == []
 
 
@@ -99,7 +99,7 @@ def test_a_link_whose_registration_failed_never_was() -> None:
     host.netconf(V4, 2)
     host.del_netconf(V4, 2)
     host.settle()
-    assert host.said == []
+    assert host.emitted == []
     assert host.table.indexes() == set()
 
 
@@ -119,7 +119,7 @@ def test_a_deleted_link_takes_its_interfaces_along() -> None:
     """DELLINK deletes what no DELNETCONF did: kernels before 4.12 have none."""
     host = Host().having(2)
     host.del_link(2)
-    assert host.said == DELETED
+    assert host.emitted == DELETED
 
 
 def test_a_family_can_go_and_come_while_the_link_stays() -> None:
@@ -127,12 +127,12 @@ def test_a_family_can_go_and_come_while_the_link_stays() -> None:
     host = Host().having(2, b"eth0", RUNNING)
     host.link(2, b"eth0", RUNNING, mtu=1279)  # still lists IPv6, with its previous mtu
     host.del_netconf(V6, 2)
-    assert host.said == [(NotificationType.PARAMETER, V4)]
+    assert host.emitted == [(NotificationType.PARAMETER, V4)]
     host.link(2, b"eth0", RUNNING, mtu=1500, conf6=None)
-    assert host.said == [(NotificationType.DELETE, V6), (NotificationType.PARAMETER, V4)]
+    assert host.emitted == [(NotificationType.DELETE, V6), (NotificationType.PARAMETER, V4)]
     host.netconf(V6, 2)
-    assert host.said == []
-    host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6))
+    assert host.emitted == []
+    host.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6))
     (added,) = host.take()
     assert (added.type, added.family) == (NotificationType.ADD, V6)
     assert added.interface is not None
@@ -152,22 +152,22 @@ def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described:
     ready = build.inet6_conf(MTU6=1400)
     host.kernel.links[2] = build.link(2, b"eth0", 0, conf6=ready, flags6=0, counts=(1, 2))
     if described == "by an answer":
-        host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", 0, conf6=None, counts=(1, 2)))
+        host.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", 0, conf6=None, counts=(1, 2)))
         (ipv4,) = host.take()
         assert (ipv4.type, ipv4.family) == (NotificationType.PARAMETER, V4)
         host.settle()
-        said = host.take()
+        emitted = host.take()
     else:
-        host.tell(nl.RTM_NEWLINK, host.kernel.links[2])
-        said = [n for n in host.take() if n.family is V6]
-    assert [(n.type, n.unobserved_connects, n.inferred) for n in said] == [
+        host.notify(nl.RTM_NEWLINK, host.kernel.links[2])
+        emitted = [n for n in host.take() if n.family is V6]
+    assert [(n.type, n.unobserved_connects, n.inferred) for n in emitted] == [
         (NotificationType.ADD, 0, False),
         (NotificationType.PARAMETER, 0, False),
     ]
-    rows = [n.interface.parameters for n in said if n.interface]
+    rows = [n.interface.parameters for n in emitted if n.interface]
     assert [(row.connected, row.mtu_bytes) for row in rows] == [(True, 1500), (False, 1400)]
     host.settle()
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_a_family_that_came_back_disabled_is_not_connected() -> None:
@@ -191,10 +191,10 @@ def test_a_family_that_was_never_described_was_there_all_the_same(gone: str) -> 
         host.settle()
     else:
         host.del_link(2)
-    said = [n for n in host.take() if n.family is V6]
-    assert [n.type for n in said] == [NotificationType.ADD, NotificationType.DELETE]
-    assert all(n.interface and n.interface.parameters.mtu_bytes is None for n in said)
-    assert not any(n.inferred for n in said)
+    emitted = [n for n in host.take() if n.family is V6]
+    assert [n.type for n in emitted] == [NotificationType.ADD, NotificationType.DELETE]
+    assert all(n.interface and n.interface.parameters.mtu_bytes is None for n in emitted)
+    assert not any(n.inferred for n in emitted)
 
 
 @pytest.mark.parametrize("goes", [False, True], ids=["stays", "goes"])
@@ -215,8 +215,8 @@ def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: b
         host.del_link(2)
     else:
         host.settle()
-    said = [n for n in host.take() if n.family is family and n.interface]
-    changes = [(n.type, n.interface.parameters.forwarding_enabled) for n in said if n.interface]
+    emitted = [n for n in host.take() if n.family is family and n.interface]
+    changes = [(n.type, n.interface.parameters.forwarding_enabled) for n in emitted if n.interface]
     assert changes[:4] == [
         (NotificationType.ADD, False),
         (NotificationType.PARAMETER, True),
@@ -224,7 +224,7 @@ def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: b
         (NotificationType.PARAMETER, True),
     ]
     assert [type_ for type_, _ in changes[4:]] == [NotificationType.DELETE] * goes
-    assert not any(n.inferred for n in said)
+    assert not any(n.inferred for n in emitted)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -233,9 +233,9 @@ def test_a_family_comes_with_the_mtu_of_its_link(family: Family) -> None:
     host = Host().having(2, mtu=1400, families={V4, V6} - {family})
     host.netconf(family, 2)
     host.link(2, mtu=1500, conf6=build.inet6_conf(MTU6=1400))
-    said = [n for n in host.take() if n.family is family]
-    assert [n.type for n in said] == [NotificationType.ADD, NotificationType.PARAMETER]
-    mtus = [n.interface.parameters.mtu_bytes for n in said if n.interface]
+    emitted = [n for n in host.take() if n.family is family]
+    assert [n.type for n in emitted] == [NotificationType.ADD, NotificationType.PARAMETER]
+    mtus = [n.interface.parameters.mtu_bytes for n in emitted if n.interface]
     assert mtus == [1400, 1500]
 
 
@@ -259,11 +259,11 @@ def test_a_rename_cut_in_two_is_decided_by_an_answer() -> None:
     """The queue may be empty between the two messages; the interface still exists."""
     host = Host().having(2)
     host.del_netconf(V4, 2)
-    assert host.said == []
+    assert host.emitted == []
     host.settle()
     assert host.kernel.requests == [2]
     host.netconf(V4, 2)
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_a_departure_is_decided_by_an_answer() -> None:
@@ -286,22 +286,22 @@ def test_gone_and_back_before_the_answer_is_delete_and_add() -> None:
     host.netconf(V6, 2)
     host.kernel.queue = answers
     host.drain()
-    assert host.said == [(NotificationType.DELETE, V6), (NotificationType.ADD, V6)]
+    assert host.emitted == [(NotificationType.DELETE, V6), (NotificationType.ADD, V6)]
 
 
 def test_no_such_device_may_come_before_the_messages_of_the_deletion() -> None:
     """Linux 7.2 does not wait until all of them are queued; they tell of each family."""
     host = Host().having(2)
     del host.kernel.links[2]
-    told: list[Notification] = []
+    emitted: list[Notification] = []
     for family in FAMILIES:
         host.del_netconf(family, 2)
         host.settle()
-        told += host.take()
+        emitted += host.take()
     host.del_link(2)
-    told += host.take()
-    assert [(n.type, n.family) for n in told] == DELETED
-    assert not any(n.inferred for n in told)
+    emitted += host.take()
+    assert [(n.type, n.family) for n in emitted] == DELETED
+    assert not any(n.inferred for n in emitted)
     assert host.table.requests == {}
     assert host.table.indexes() == set()
 
@@ -313,10 +313,10 @@ def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
     def lose() -> None:
         host.kernel.overtaken = lambda: None
         lost = host.kernel.links[2] = build.link(2, b"eth0", UP, counts=(1, 2))
-        host.kernel.tell(nl.RTM_NEWLINK, lost)
+        host.kernel.notify(nl.RTM_NEWLINK, lost)
 
     host.kernel.overtaken = lose
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
     host.settle()
     assert host.kernel.requests == [2, 2]
     changed = host.take()
@@ -332,14 +332,14 @@ def test_an_answer_that_may_be_late_is_not_believed() -> None:
     def enlarge() -> None:
         host.kernel.overtaken = lambda: None
         host.kernel.links[2] = build.link(2, b"eth0", RUNNING, mtu=9000, counts=(1, 1))
-        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+        host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
 
     host.kernel.overtaken = enlarge
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
     host.settle()
     assert host.kernel.requests == [2, 2]
-    told = [n.interface for n in host.take() if n.interface and n.family is V4]
-    assert [i.parameters.mtu_bytes for i in told] == [9000]
+    emitted = [n.interface for n in host.take() if n.interface and n.family is V4]
+    assert [i.parameters.mtu_bytes for i in emitted] == [9000]
 
 
 def test_a_late_answer_brings_no_deleted_link_back() -> None:
@@ -349,21 +349,21 @@ def test_a_late_answer_brings_no_deleted_link_back() -> None:
     def delete() -> None:
         host.kernel.overtaken = lambda: None
         for family in FAMILIES:
-            host.kernel.tell(nl.RTM_DELNETCONF, build.netconf(AF[family], 2, {}))
+            host.kernel.notify(nl.RTM_DELNETCONF, build.netconf(AF[family], 2, {}))
         del host.kernel.links[2]
-        host.kernel.tell(nl.RTM_DELLINK, build.link(2, conf=None, conf6=None))
+        host.kernel.notify(nl.RTM_DELLINK, build.link(2, conf=None, conf6=None))
 
     host.kernel.overtaken = delete
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.settle()
-    assert host.said == DELETED
+    assert host.emitted == DELETED
     assert host.table.indexes() == set()
 
 
 def test_a_link_that_is_mentioned_all_the_time_is_believed_at_last() -> None:
     """A storm does not keep a resync from its end."""
     host = Host(in_order=False).having(2, counts=(1, 1))
-    host.kernel.overtaken = lambda: host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+    host.kernel.overtaken = lambda: host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
     host.table.requests[2] = True
     host.settle()
     assert host.kernel.requests == [2] * TRIES
@@ -387,10 +387,10 @@ def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
     """An IPv6 event or a part of a dump may come between the two messages of a rename."""
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)
-    host.tell(nl.RTM_NEWLINK, build.link(3, family=nl.AF_INET6))
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 3))
+    host.notify(nl.RTM_NEWLINK, build.link(3, family=nl.AF_INET6))
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 3))
     host.netconf(V4, 2)
-    assert host.said == []
+    assert host.emitted == []
 
 
 @pytest.mark.parametrize("other", [(V6, 2), (V4, 3)], ids=["other family", "other link"])
@@ -399,7 +399,7 @@ def test_another_interfaces_netconf_is_no_rename(other: LinkKey) -> None:
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)
     host.netconf(*other, {nl.NETCONFA_FORWARDING: 0})
-    assert host.said == [(NotificationType.DELETE, V4)]
+    assert host.emitted == [(NotificationType.DELETE, V4)]
 
 
 # -- what is not about us ---------------------------------------------------------------------
@@ -409,8 +409,8 @@ def test_another_interfaces_netconf_is_no_rename(other: LinkKey) -> None:
 def test_bridge_ports_are_ignored(kind: int) -> None:
     """AF_BRIDGE messages are about ports: leaving a bridge is DELLINK of a link that lives."""
     host = Host().having(2)
-    host.tell(kind, build.link(2, family=nl.AF_BRIDGE, mtu=1))
-    assert host.said == []
+    host.notify(kind, build.link(2, family=nl.AF_BRIDGE, mtu=1))
+    assert host.emitted == []
     assert len(host.table.interfaces()) == 2
 
 
@@ -422,18 +422,18 @@ def test_the_settings_for_all_and_default_are_no_interfaces(family: Family, inde
     host.netconf(family, index)
     host.netconf(family, index, {nl.NETCONFA_FORWARDING: 1})
     host.del_netconf(family, index)
-    assert host.said == []
+    assert host.emitted == []
     assert host.table.departing is None
 
 
 def test_a_wireless_event_describes_no_link() -> None:
     """Drivers send NEWLINK with a name and IFLA_WIRELESS only: nothing of it is a change."""
     host = Host().having(2, b"wlan0", RUNNING, counts=(5, 4))
-    host.tell(nl.RTM_NEWLINK, build.link(2, b"wlan0", RUNNING, mtu=None, conf=None, conf6=None))
-    host.tell(nl.RTM_NEWLINK, build.link(3, b"wlan1", RUNNING, mtu=None, conf=None, conf6=None))
-    assert host.said == []
+    host.notify(nl.RTM_NEWLINK, build.link(2, b"wlan0", RUNNING, mtu=None, conf=None, conf6=None))
+    host.notify(nl.RTM_NEWLINK, build.link(3, b"wlan1", RUNNING, mtu=None, conf=None, conf6=None))
+    assert host.emitted == []
     host.link(2, b"wlan0", RUNNING, counts=(5, 4))
-    assert host.said == []
+    assert host.emitted == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -446,13 +446,13 @@ def test_only_the_families_asked_for(family: Family) -> None:
     host.del_netconf(V4, 2)
     host.del_netconf(V6, 2)
     host.del_link(2)
-    kinds = [
+    types = [
         NotificationType.ADD,
         NotificationType.PARAMETER,
         NotificationType.REFRESH,
         NotificationType.DELETE,
     ]
-    assert host.said == [(kind, family) for kind in kinds]
+    assert host.emitted == [(type_, family) for type_ in types]
 
 
 @pytest.mark.parametrize("index", [(1 << 24) - 1, 1 << 24, (1 << 24) + 2, (1 << 31) - 1])
@@ -469,7 +469,7 @@ def test_no_index_is_too_large(index: int) -> None:
 def test_a_negative_index_is_none() -> None:
     """A malformed message does not break anything."""
     host = Host()
-    host.tell(nl.RTM_NEWLINK, build.link(-5))
+    host.notify(nl.RTM_NEWLINK, build.link(-5))
     assert host.table.interfaces() == []
 
 
@@ -489,16 +489,16 @@ def test_ipv6_connects_when_it_is_ready() -> None:
     """Until IF_READY a running link connects IPv4 only; AF_INET6 messages speak of IPv6 only."""
     host = Host().having(2, b"eth0", UP, flags6=0)
     host.link(2, b"eth0", RUNNING, flags6=0)
-    assert host.said == [(NotificationType.PARAMETER, V4)]
-    host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6, flags6=READY))
-    assert host.said == [(NotificationType.PARAMETER, V6)]
+    assert host.emitted == [(NotificationType.PARAMETER, V4)]
+    host.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6, flags6=READY))
+    assert host.emitted == [(NotificationType.PARAMETER, V6)]
 
 
 def test_the_same_again_is_no_change() -> None:
     """A message that repeats what is known amounts to nothing."""
     host = Host().having(2, b"eth0", RUNNING)
     host.link(2, b"eth0", RUNNING)
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_the_ipv6_mtu_of_an_mtu_change_is_not_the_previous_one() -> None:
@@ -532,7 +532,7 @@ def test_other_settings_of_netconf_are_no_change() -> None:
     host = Host().having(2)
     host.netconf(V4, 2, {3: 1})
     host.netconf(V6, 2, {5: 1})
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_a_netconf_without_settings_is_asked_about() -> None:
@@ -540,7 +540,7 @@ def test_a_netconf_without_settings_is_asked_about() -> None:
     host = Host().having(2)
     host.kernel.links[2] = build.link(2, conf6=build.inet6_conf(FORWARDING=1))
     host.netconf(V6, 2, {})
-    assert host.said == []
+    assert host.emitted == []
     host.settle()
     (changed,) = host.take()
     assert (changed.type, changed.family) == (NotificationType.PARAMETER, V6)
@@ -552,7 +552,7 @@ def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     for _ in range(3):
-        host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+        host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.settle()
     (changed,) = host.take()
     assert (changed.type, changed.family) == (NotificationType.PARAMETER, V6)
@@ -565,27 +565,29 @@ def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
 def test_an_answer_has_its_place_among_the_notifications() -> None:
     """What was queued before a request is older than the answer: one change is told once."""
     host = Host().having(2, b"eth0", RUNNING)
-    host.kernel.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.kernel.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     for number in range(9):
-        host.kernel.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, alias=b"a%d" % number))
+        host.kernel.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, alias=b"a%d" % number))
     forwarding = build.inet6_conf(FORWARDING=1)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, alias=b"a8", conf6=forwarding)
-    host.kernel.tell(nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET6, 2, {nl.NETCONFA_FORWARDING: 1}))
+    host.kernel.notify(
+        nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET6, 2, {nl.NETCONFA_FORWARDING: 1})
+    )
     while host.kernel.queue:
         host.drain(3)
         host.ask()
     assert host.kernel.requests == [2]
-    told = [n for n in host.take() if n.type is not NotificationType.REFRESH]
-    assert [(n.type, n.family) for n in told] == [(NotificationType.PARAMETER, V6)]
+    emitted = [n for n in host.take() if n.type is not NotificationType.REFRESH]
+    assert [(n.type, n.family) for n in emitted] == [(NotificationType.PARAMETER, V6)]
 
 
 @pytest.mark.parametrize(("flags", "family"), [(0, nl.AF_INET6), (RUNNING, nl.AF_INET)])
 def test_addresses_that_go_for_other_reasons_cost_no_request(flags: int, family: int) -> None:
     """On a link that is down addresses go because of that, and IPv4's say nothing."""
     host = Host().having(2, b"eth0", flags)
-    host.tell(nl.RTM_DELADDR, build.address(family, 2))
+    host.notify(nl.RTM_DELADDR, build.address(family, 2))
     host.settle()
-    assert host.said == []
+    assert host.emitted == []
     assert host.kernel.requests == []
 
 
@@ -596,7 +598,7 @@ def test_running_without_a_carrier_is_not_connected() -> None:
     host.link(2, b"eth0", UP, counts=(0, 1))
     assert {n.type for n in host.take()} == {NotificationType.REFRESH}
     host.link(2, b"eth0", RUNNING, counts=(1, 1))
-    assert host.said == CHANGED
+    assert host.emitted == CHANGED
 
 
 @pytest.mark.parametrize(
@@ -606,17 +608,17 @@ def test_facts_beside_the_row_are_refreshed(facts: dict[str, bytes]) -> None:
     """A new alias or link-layer address is shown, and counts as no notification."""
     host = Host().having(2)
     host.link(2, **facts)
-    assert host.said == REFRESHED
+    assert host.emitted == REFRESHED
 
 
 def test_the_random_reachable_time_is_no_change() -> None:
     """The kernel draws it anew all the time: published, never a parameter change."""
     host = Host().having(2)
-    host.tell(nl.RTM_NEWLINK, build.link(2, family=nl.AF_INET6, reachable_ms=12345))
+    host.notify(nl.RTM_NEWLINK, build.link(2, family=nl.AF_INET6, reachable_ms=12345))
     (refreshed,) = host.take()
     assert (refreshed.type, refreshed.family) == (NotificationType.REFRESH, V6)
-    host.tell(nl.RTM_NEWLINK, build.link(2, family=nl.AF_INET6, retransmit_ms=2000))
-    assert host.said == [(NotificationType.PARAMETER, V6)]
+    host.notify(nl.RTM_NEWLINK, build.link(2, family=nl.AF_INET6, retransmit_ms=2000))
+    assert host.emitted == [(NotificationType.PARAMETER, V6)]
 
 
 # -- missed flaps -----------------------------------------------------------------------------
@@ -670,7 +672,7 @@ def test_ipv6_that_is_switched_off_misses_nothing() -> None:
     host = Host().having(2, b"eth0", RUNNING, conf6=off)
     host.link(2, b"eth0", RUNNING, conf6=off, counts=(3, 3))
     assert unobserved(host.take()) == [(NotificationType.REFRESH, V4, 3, 3)]
-    host.tell(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6, conf6=on))
+    host.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", RUNNING, family=nl.AF_INET6, conf6=on))
     assert unobserved(host.take()) == [(NotificationType.PARAMETER, V6, 0, 0)]
     host.link(2, b"eth0", RUNNING, conf6=on, counts=(4, 4))
     assert unobserved(host.take()) == [
@@ -687,10 +689,12 @@ def test_ipv6_of_a_bonded_link_misses_nothing(counts: tuple[int, int] | None) ->
     for number in range(1, 6):
         for flags, counts in ((UP, (number, number + 1)), (RUNNING, (number + 1, number + 1))):
             host.link(2, b"eth0", flags | nl.IFF_SLAVE, counts=counts, **port)
-    said = host.take()
-    assert Counter(n.type for n in said if n.family is V4) == {NotificationType.PARAMETER: 10}
-    assert not any(n.unobserved_connects for n in said)
-    assert not any(n.interface.parameters.connected for n in said if n.family is V6 and n.interface)
+    emitted = host.take()
+    assert Counter(n.type for n in emitted if n.family is V4) == {NotificationType.PARAMETER: 10}
+    assert not any(n.unobserved_connects for n in emitted)
+    assert not any(
+        n.interface.parameters.connected for n in emitted if n.family is V6 and n.interface
+    )
 
 
 def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
@@ -705,7 +709,7 @@ def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "port", "told"),
+    ("flags", "port", "notified"),
     [
         (RUNNING, {}, False),
         (UP, {}, True),
@@ -714,15 +718,15 @@ def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
     ids=["soon ready", "no carrier", "port of a bond"],
 )
 def test_ipv6_that_is_switched_on_is_told_unless_it_is_ready_soon(
-    flags: int, port: dict[str, Any], told: bool
+    flags: int, port: dict[str, Any], notified: bool
 ) -> None:
     """The row tells of it in a moment where the link works and nothing keeps IPv6 out."""
     host = Host().having(2, b"eth0", flags & ~RUNNING, flags6=0, **port)
     host.link(2, b"eth0", flags, flags6=0, **port)
     (v6,) = [n for n in host.take() if n.family is V6] or [None]
-    assert (v6 is not None) is told
+    assert (v6 is not None) is notified
     for i in host.table.interfaces():
-        assert i.status.enabled is (i.family is V4 or told), i
+        assert i.status.enabled is (i.family is V4 or notified), i
     host.link(2, b"eth0", UP, flags6=0)
     assert all(i.status.enabled for i in host.table.interfaces())
 
@@ -751,9 +755,9 @@ def test_without_counters_nothing_is_proven() -> None:
     host = Host().having(2, b"eth0", RUNNING, counts=None)
     for flags in (UP, RUNNING):
         host.link(2, b"eth0", flags, counts=None)
-        assert host.said == CHANGED
+        assert host.emitted == CHANGED
     host.link(2, b"eth0", RUNNING, counts=(5, 5))
-    assert host.said == []
+    assert host.emitted == []
 
 
 # -- reused indexes ---------------------------------------------------------------------------
@@ -820,7 +824,7 @@ def test_what_returns_during_the_start_is_added_to_what_was_there() -> None:
     host.netconf(V6, 2)
     host.netconf(V4, 3, {nl.NETCONFA_FORWARDING: 1})
     host.list_links()
-    assert host.said == [
+    assert host.emitted == [
         (NotificationType.REFRESH, V4),
         (NotificationType.ADD, V6),
         (NotificationType.REFRESH, V4),
@@ -860,8 +864,8 @@ def test_a_list_leaves_to_notifications_what_they_will_tell() -> None:
     host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
     lost = build.link(2, b"eth0", UP | nl.IFF_RUNNING, counts=(1, 2), alias=b"uplink")
     host.load(lost)
-    assert host.said == REFRESHED
-    host.tell(nl.RTM_NEWLINK, lost)
+    assert host.emitted == REFRESHED
+    host.notify(nl.RTM_NEWLINK, lost)
     changed = host.take()
     assert [(n.type, n.family) for n in changed] == CHANGED
     assert not any(n.inferred or n.unobserved_connects for n in changed)
@@ -871,7 +875,7 @@ def test_a_family_that_a_list_lacks_is_deleted() -> None:
     """The link is there, its IPv6 is not."""
     host = Host().having(2)
     host.load(build.link(2, conf6=None))
-    assert host.said == [(NotificationType.DELETE, V6)]
+    assert host.emitted == [(NotificationType.DELETE, V6)]
 
 
 @pytest.mark.parametrize(
@@ -885,8 +889,8 @@ def test_a_family_that_a_list_lacks_is_deleted() -> None:
     ],
     ids=["kind", "hardware type", "address", "peer", "counters"],
 )
-@pytest.mark.parametrize("told", [True, False], ids=["told", "listed"])
-def test_a_replaced_link_is_another(other: dict[str, Any], told: bool) -> None:
+@pytest.mark.parametrize("notified", [True, False], ids=["notified", "listed"])
+def test_a_replaced_link_is_another(other: dict[str, Any], notified: bool) -> None:
     """After a loss, a link of a known index that differs in what no link changes is another.
 
     Whether it is listed, or a notification mentions it first.
@@ -894,15 +898,15 @@ def test_a_replaced_link_is_another(other: dict[str, Any], told: bool) -> None:
     host = Host().having(2, lower=7, counts=(2, 3))
     facts = {"lower": 7, "counts": (2, 3), "name": b"eth1", **other}
     host.lose()
-    if told:
+    if notified:
         host.link(2, **facts)
     host.load(build.link(2, **facts))
-    said = host.take()
-    assert [(n.type, n.family) for n in said] == DELETED + ADDED
-    assert all(n.inferred for n in said)
+    emitted = host.take()
+    assert [(n.type, n.family) for n in emitted] == DELETED + ADDED
+    assert all(n.inferred for n in emitted)
     same_type = "hardware_type" not in other
-    assert said[2].luid == (make_luid(6, 2, 1) if same_type else make_luid(24, 2))
-    assert not any(n.unobserved_connects for n in said)
+    assert emitted[2].luid == (make_luid(6, 2, 1) if same_type else make_luid(24, 2))
+    assert not any(n.unobserved_connects for n in emitted)
     ups, downs = facts["counts"]
     host.link(2, **{**facts, "counts": (ups + 1, downs)}, flags=RUNNING)
     assert [n.unobserved_connects for n in host.take()] == [0, 0]
@@ -912,7 +916,7 @@ def test_without_a_loss_no_list_replaces_a_link() -> None:
     """Its deletion would have been heard: what is new in a list changed, or is told of later."""
     host = Host().having(2, counts=(2, 3))
     host.load(build.link(2, counts=(2, 3), address=b"\2\0\0\0\0\2"))
-    assert host.said == REFRESHED
+    assert host.emitted == REFRESHED
 
 
 @pytest.mark.parametrize("changed", [{"name": b"lan0"}, {"alias": b"uplink"}])
@@ -921,7 +925,7 @@ def test_a_link_that_was_renamed_is_the_same(changed: dict[str, bytes]) -> None:
     host = Host().having(2, b"eth0")
     host.lose()
     host.load(build.link(2, **changed))
-    assert host.said == REFRESHED
+    assert host.emitted == REFRESHED
 
 
 def test_a_list_decides_what_was_left_open() -> None:
@@ -932,7 +936,7 @@ def test_a_list_decides_what_was_left_open() -> None:
     host.lose()
     host.load(build.link(2))
     assert host.table.indexes() == {2}
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_an_announced_link_whose_message_was_lost_is_added() -> None:
@@ -962,13 +966,13 @@ def test_a_part_of_a_dump_may_be_older_than_the_notification_before_it() -> None
 
     def connect() -> None:
         host.kernel.links[2] = build.link(2, b"eth0", RUNNING, counts=(1, 0))
-        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+        host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
 
     host.kernel.slip = connect
     host.list_links()
-    said = host.take()
-    assert [(n.type, n.family) for n in said] == CHANGED
-    assert not any(n.inferred for n in said)
+    emitted = host.take()
+    assert [(n.type, n.family) for n in emitted] == CHANGED
+    assert not any(n.inferred for n in emitted)
     assert host.kernel.requests == [None, 2]
 
 
@@ -982,12 +986,12 @@ def test_a_mention_that_the_cache_took_is_one_too() -> None:
 
     def connect() -> None:
         host.kernel.links[2] = build.link(2, b"eth0", RUNNING, counts=(9, 8))
-        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+        host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
 
     host.kernel.slip = connect
     host.list_links()
-    said = host.take()
-    assert [(n.type, n.family, n.inferred) for n in said] == [
+    emitted = host.take()
+    assert [(n.type, n.family, n.inferred) for n in emitted] == [
         (NotificationType.PARAMETER, V4, False),
         (NotificationType.PARAMETER, V6, False),
     ]
@@ -1002,14 +1006,14 @@ def test_no_such_device_may_be_older_than_the_notification_before_it(again: bool
     def make() -> None:
         host.kernel.slip = lambda: None
         host.kernel.links[2] = build.link(2, b"eth1")
-        host.kernel.tell(nl.RTM_NEWLINK, host.kernel.links[2])
+        host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
 
     if again:
         host.requests.list_links(host.now)
         host.drain()
         host.kernel.slip = make
     host.load(*host.kernel.links.values()) if not again else host.settle()
-    assert host.said == (REFRESHED if again else DELETED)
+    assert host.emitted == (REFRESHED if again else DELETED)
 
 
 def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
@@ -1030,7 +1034,7 @@ def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
         host.ask()
     lacking()
     host.settle()
-    assert host.said == []
+    assert host.emitted == []
     assert host.kernel.requests == [None, None, None, 4]
 
 
@@ -1049,7 +1053,7 @@ def test_dumps_that_are_always_interrupted_come_to_an_end() -> None:
 def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     """An overrun may have taken it."""
     host = Host().having(2, b"eth0", RUNNING)
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.ask()
     host.kernel.queue.clear()
     host.ask()
@@ -1065,14 +1069,14 @@ def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
 def test_an_answer_to_a_forgotten_request_is_nobodys() -> None:
     """After a loss everything is listed; what was asked before is no notification either."""
     host = Host().having(2, b"eth0", RUNNING)
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.ask()
     host.lose()
     (late,) = host.kernel.queue
     assert host.requests.is_reply(*nl.reply_to(late))
     host.kernel.links[2] = build.link(2, b"eth0")
     host.drain()
-    assert host.said == []
+    assert host.emitted == []
 
 
 def test_somebody_elses_request_is_no_request_of_ours() -> None:
@@ -1093,7 +1097,7 @@ def test_few_requests_are_under_way_at_a_time() -> None:
     host.requests = requests.Requests(host.kernel, host.table, host.health, 4 * 2304 * 3)
     for index in range(2, 12):
         host.having(index, b"eth%d" % index, RUNNING)
-        host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, index))
+        host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, index))
     host.ask()
     assert host.kernel.requests == [2, 3, 4]
     host.settle()
@@ -1105,7 +1109,7 @@ def test_a_request_that_fails_is_counted_and_asked_again(failing: str) -> None:
     """No memory for a request, or for its answer, stops nothing."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
-    host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     if failing == "sending":
         host.kernel.errors.append(OSError(errno.ENOBUFS, "No buffer space available"))
     else:
@@ -1114,12 +1118,12 @@ def test_a_request_that_fails_is_counted_and_asked_again(failing: str) -> None:
     host.drain()
     host.ask()
     assert host.health.errors == {"read": 1}
-    assert host.said == []
+    assert host.emitted == []
     deadline = host.requests.next_deadline()
     assert deadline is not None
     host.now = deadline
     host.settle()
-    assert host.said == [(NotificationType.PARAMETER, V6)]
+    assert host.emitted == [(NotificationType.PARAMETER, V6)]
 
 
 @pytest.mark.parametrize("failing", ["sending", "the answer", "silence"])
@@ -1146,7 +1150,7 @@ def test_a_dump_that_fails_says_why(failing: str) -> None:
     assert not host.requests.listing
     host.list_links()
     assert host.requests.error is None
-    assert host.said == []
+    assert host.emitted == []
 
 
 # -- timers -----------------------------------------------------------------------------------
@@ -1235,7 +1239,7 @@ class Flapping:
     def _queue(self, type_: int, body: bytes) -> None:
         self.kernel.links[2] = self.body()
         if not self.losing:
-            self.kernel.tell(type_, body)
+            self.kernel.notify(type_, body)
 
     def toggle(self) -> None:
         """The driver changes the carrier."""
@@ -1402,7 +1406,7 @@ def test_malformed_messages_never_raise(
     for kind, body, position, value, cut in stream:
         mutated = bytearray(body)
         mutated[position % len(body)] = value
-        host.tell(kind, bytes(mutated[: len(mutated) - cut]))
+        host.notify(kind, bytes(mutated[: len(mutated) - cut]))
         host.take()
     host.settle()
     host.lose()
@@ -1425,7 +1429,7 @@ def test_malformed_answers_never_raise(
     if dump:
         host.requests.list_links(host.now)
     else:
-        host.tell(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
+        host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
         host.ask()
     sequence, port = nl.reply_to(host.kernel.queue.pop(0))
     for body, position, value, cut in answers:

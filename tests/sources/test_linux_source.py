@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support import messages as build
-from support.listening import AF_NAMES, DEFAULT_BUFFER, Heard, Listener, agree, opened
+from support.listening import AF_NAMES, DEFAULT_BUFFER, Listener, Summary, agree, opened
 from support.namespace import KERNEL, Namespace
 from support.netlink import subscribers
 from support.waiting import DEADLINE, wait_until
@@ -44,8 +44,8 @@ class Step(NamedTuple):
 
     what: str
     do: Callable[[Namespace], object]
-    ipv4: list[Heard]
-    ipv6: list[Heard]
+    ipv4: list[Summary]
+    ipv6: list[Summary]
     name: str = "west"
 
 
@@ -60,15 +60,15 @@ def sysctl(name: str, value: int) -> Callable[[Namespace], object]:
 
 
 def both(
-    kind: NotificationType, connected: bool, mtu: int, forwarding: bool
-) -> dict[str, list[Heard]]:
+    notification_type: NotificationType, connected: bool, mtu: int, forwarding: bool
+) -> dict[str, list[Summary]]:
     """The same for both families."""
-    heard = [Heard(kind, connected, mtu, forwarding)]
-    return {"ipv4": heard, "ipv6": heard}
+    summaries = [Summary(notification_type, connected, mtu, forwarding)]
+    return {"ipv4": summaries, "ipv6": summaries}
 
 
-NOTHING: dict[str, list[Heard]] = {"ipv4": [], "ipv6": []}
-UP = Heard(CHANGE, True, 1500, False)
+NOTHING: dict[str, list[Summary]] = {"ipv4": [], "ipv6": []}
+UP = Summary(CHANGE, True, 1500, False)
 ADD_PAIR = ip("link add name west type veth peer name east")
 
 RENAMED_WHILE_UP = (
@@ -87,63 +87,63 @@ SCRIPT = (
     Step(
         "mtu 1279",
         ip("link set west mtu 1279"),
-        ipv4=[Heard(CHANGE, True, 1279, False)],
-        ipv6=[Heard(DELETE, True, 1400, False)],
+        ipv4=[Summary(CHANGE, True, 1279, False)],
+        ipv6=[Summary(DELETE, True, 1400, False)],
     ),
     Step(
         "mtu 1500",
         ip("link set west mtu 1500"),
-        ipv4=[Heard(CHANGE, True, 1500, False)],
-        ipv6=[Heard(ADD, True, 1500, False)],
+        ipv4=[Summary(CHANGE, True, 1500, False)],
+        ipv6=[Summary(ADD, True, 1500, False)],
     ),
     Step(
         "IPv4 forwarding on",
         sysctl("ipv4/conf/west/forwarding", 1),
-        ipv4=[Heard(CHANGE, True, 1500, True)],
+        ipv4=[Summary(CHANGE, True, 1500, True)],
         ipv6=[],
     ),
     Step("IPv4 forwarding on again", sysctl("ipv4/conf/west/forwarding", 1), **NOTHING),
     Step(
         "IPv4 forwarding off",
         sysctl("ipv4/conf/west/forwarding", 0),
-        ipv4=[Heard(CHANGE, True, 1500, False)],
+        ipv4=[Summary(CHANGE, True, 1500, False)],
         ipv6=[],
     ),
     Step(
         "IPv6 forwarding on",
         sysctl("ipv6/conf/west/forwarding", 1),
         ipv4=[],
-        ipv6=[Heard(CHANGE, True, 1500, True)],
+        ipv6=[Summary(CHANGE, True, 1500, True)],
     ),
     Step(
         "IPv6 forwarding off",
         sysctl("ipv6/conf/west/forwarding", 0),
         ipv4=[],
-        ipv6=[Heard(CHANGE, True, 1500, False)],
+        ipv6=[Summary(CHANGE, True, 1500, False)],
     ),
     Step(
         "forwarding of everything on",
         sysctl("ipv4/ip_forward", 1),
-        ipv4=[Heard(CHANGE, True, 1500, True)],
+        ipv4=[Summary(CHANGE, True, 1500, True)],
         ipv6=[],
     ),
     Step(
         "forwarding of everything off",
         sysctl("ipv4/ip_forward", 0),
-        ipv4=[Heard(CHANGE, True, 1500, False)],
+        ipv4=[Summary(CHANGE, True, 1500, False)],
         ipv6=[],
     ),
     Step(
         "disable_ipv6",
         sysctl("ipv6/conf/west/disable_ipv6", 1),
         ipv4=[],
-        ipv6=[Heard(CHANGE, False, 1500, False)],
+        ipv6=[Summary(CHANGE, False, 1500, False)],
     ),
     Step(
         "enable it again",
         sysctl("ipv6/conf/west/disable_ipv6", 0),
         ipv4=[],
-        ipv6=[Heard(CHANGE, True, 1500, False)],
+        ipv6=[Summary(CHANGE, True, 1500, False)],
     ),
     Step("another address", ip("address add 192.0.2.1/24 dev west"), **NOTHING),
     Step("bridge join", ip("link set west master bridge"), **NOTHING),
@@ -153,8 +153,8 @@ SCRIPT = (
     Step(
         "delete",
         ip("link del west"),
-        ipv4=[Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)],
-        ipv6=[Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)],
+        ipv4=[Summary(CHANGE, False, 1500, False), Summary(DELETE, False, 1500, False)],
+        ipv6=[Summary(CHANGE, False, 1500, False), Summary(DELETE, False, 1500, False)],
     ),
     Step("re-create with the same name", ADD_PAIR, **both(ADD, False, 1500, False)),
 )
@@ -169,10 +169,10 @@ def test_a_scripted_life_gives_exactly_the_notifications_of_the_table(
     with opened(namespace, family) as source:
         listener = Listener(namespace, source)
         for step in SCRIPT:
-            listener.heard.clear()
+            listener.received.clear()
             expected = {
-                f: heard if family in (Family.UNSPEC, f) else []
-                for f, heard in ((V4, step.ipv4), (V6, step.ipv6))
+                f: summaries if family in (Family.UNSPEC, f) else []
+                for f, summaries in ((V4, step.ipv4), (V6, step.ipv6))
             }
             step.do(namespace)
             # The carrier's changes come when the kernel's worker has run, not at once.
@@ -196,18 +196,18 @@ def test_moving_to_another_namespace_is_a_deletion(namespace: Namespace) -> None
         listener.until(
             lambda: all(listener.about("west", f)[-1:] == [UP] for f in FAMILIES), "carrier"
         )
-        listener.heard.clear()
+        listener.received.clear()
         namespace.ip(f"link set west netns {there.name}")
         listener.until(
             lambda: all(len(listener.about("west", f)) >= 2 for f in FAMILIES), "departure"
         )
         listener.finish()
-        gone = [Heard(CHANGE, False, 1500, False), Heard(DELETE, False, 1500, False)]
+        gone = [Summary(CHANGE, False, 1500, False), Summary(DELETE, False, 1500, False)]
         assert {f: listener.about("west", f) for f in FAMILIES} == {V4: gone, V6: gone}
-        listener.heard.clear()
+        listener.received.clear()
         there.ip(f"link set west netns {namespace.name}")
         listener.finish()
-        back = [Heard(ADD, False, 1500, False)]
+        back = [Summary(ADD, False, 1500, False)]
         assert {f: listener.about("west", f) for f in FAMILIES} == {V4: back, V6: back}
 
 
@@ -321,8 +321,8 @@ def test_a_start_that_cannot_list_everything_in_time_goes_on(
             assert source.interfaces() == []
             listener = Listener(namespace, source)
             there = namespace.netconf().keys()
-            listener.until(lambda: len(listener.heard) > len(there), "the rest")
-            (initial, *rest) = listener.heard
+            listener.until(lambda: len(listener.received) > len(there), "the rest")
+            (initial, *rest) = listener.received
             assert initial.type is NotificationType.INITIAL
             assert {(n.type, n.inferred) for n in rest} == {(NotificationType.REFRESH, True)}
             listed = {(AF_NAMES[n.family], n.interface.link.name) for n in rest if n.interface}
@@ -448,16 +448,16 @@ def test_every_flap_of_a_storm_is_counted(namespace: Namespace) -> None:
         storm.join()
         listener.finish()
         namespace.wait_up("b0")
-        settled(listener, transitions, names)
+        receive_all_transitions(listener, transitions, names)
         assert source.health.overruns == 0
         for i in range(pairs):
             for family in FAMILIES:
                 assert transitions.ups[family, f"a{i}"] == count
                 assert transitions.downs[family, f"a{i}"] == count
-        assert not any(n.inferred for n in listener.heard)
+        assert not any(n.inferred for n in listener.received)
 
 
-def settled(
+def receive_all_transitions(
     listener: Listener,
     transitions: Transitions,
     names: Iterable[str],
@@ -469,8 +469,8 @@ def settled(
     def exact() -> bool:
         nonlocal counted
         meanwhile()
-        transitions.count(listener.heard[counted:])
-        counted = len(listener.heard)
+        transitions.count(listener.received[counted:])
+        counted = len(listener.received)
         ups, downs = transitions.growth(listener.namespace, names)
         assert transitions.ups <= ups
         assert transitions.downs <= downs
@@ -510,7 +510,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
         namespace.sysctl("ipv4/conf/a2/forwarding", 1)
         namespace.wait_up(*names)  # what comes later may fill the small buffer again
         listener.until(lambda: source.health.resyncs, "the resync")
-        settled(listener, transitions, names)
+        receive_all_transitions(listener, transitions, names)
         health = source.health
         assert health.overruns == 1
         assert health.resyncs == 1
@@ -520,7 +520,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
         agree(source, namespace)
         inferred = [
             (n.type, n.family, n.interface.link.name)
-            for n in listener.heard
+            for n in listener.received
             if n.inferred and n.type is not NotificationType.REFRESH and n.interface is not None
         ]
         assert len(inferred) == len(set(inferred)), "one net event each"
@@ -564,11 +564,11 @@ def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) 
             resyncs = source.health.resyncs or 0
             for _ in range(3):
                 namespace.batch(flaps("a0", 30))
-                listener.heard += source.receive(0)
+                listener.received += source.receive(0)
             assert (source.health.overruns or 0) > overruns[0]
             assert source.health.resyncs == resyncs
             listener.until(resynced, "the resync")
-        settled(listener, transitions, names, meanwhile=time_goes_on)
+        receive_all_transitions(listener, transitions, names, meanwhile=time_goes_on)
         agree(source, namespace)
 
 
@@ -592,7 +592,7 @@ def test_what_is_told_during_a_resync_is_not_inferred(
         listener.finish()
         for family in FAMILIES:
             assert [h.type for h in listener.about("late", family)] == [ADD]
-        assert not any(n.inferred for n in listener.heard if n.type is ADD)
+        assert not any(n.inferred for n in listener.received if n.type is ADD)
         assert source.health.resyncs == 1
         agree(source, namespace)
 
@@ -647,7 +647,7 @@ def test_an_overrun_during_a_list_begins_it_again(
         monkeypatch.setattr(requests.Requests, "list_links", overrun)
         namespace.batch(flaps("a0", 50))
         listener.until(lambda: source.health.resyncs, "the resync")
-        settled(listener, transitions, names)
+        receive_all_transitions(listener, transitions, names)
         assert (source.health.overruns, source.health.resyncs) == (3, 1)
         agree(source, namespace)
 
@@ -672,7 +672,7 @@ def test_a_message_that_does_not_fit_is_a_loss(
         assert source.health.overruns == 0
         for family in FAMILIES:
             assert [h.type for h in listener.about("west", family)] == [ADD]
-        assert all(n.inferred for n in listener.heard)
+        assert all(n.inferred for n in listener.received)
 
 
 def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
@@ -713,7 +713,7 @@ def test_a_comparison_that_fails_is_counted_and_made_again(
         listener = Listener(namespace, source)
         fail_once(monkeypatch)
         namespace.sysctl("ipv6/conf/west/accept_ra", 0)
-        listener.until(lambda: listener.heard, "the silent change")
+        listener.until(lambda: listener.received, "the silent change")
         assert source.health.errors == {"list": 1}
         assert source.health.resyncs == 0
 
@@ -736,7 +736,7 @@ def test_timers_that_cannot_be_read_stop_nothing(
         assert source.health.errors == {"read": 1}
         assert {i.parameters.base_reachable_time_seconds for i in source.interfaces()} == {None}
         listener = Listener(namespace, source)
-        listener.until(lambda: len(listener.heard) >= 3, "the timers")
+        listener.until(lambda: len(listener.received) >= 3, "the timers")
         agree(source, namespace)
     finally:
         source.close()
@@ -750,15 +750,16 @@ def test_a_family_that_goes_is_told_though_nothing_follows(
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         namespace.ip("link set west mtu 1279")
-        heard: list[Notification] = []
+        received: list[Notification] = []
         wait_until(
-            lambda: (heard.extend(source.receive(timeout)), any(n.type is DELETE for n in heard))[
-                1
-            ],
+            lambda: (
+                received.extend(source.receive(timeout)),
+                any(n.type is DELETE for n in received),
+            )[1],
             message="the deletion",
         )
-        assert [n.type for n in heard if n.family is V6] == [DELETE]
-        assert not any(n.inferred for n in heard)
+        assert [n.type for n in received if n.family is V6] == [DELETE]
+        assert not any(n.inferred for n in received)
 
 
 def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
@@ -853,8 +854,8 @@ def test_the_first_end_of_a_pair_stays_the_same_when_it_is_compared(
         namespace.ip("link add name west type veth peer name east")
         listener.finish()
         namespace.sysctl("ipv6/conf/east/accept_ra", 0)  # only a comparison finds that
-        listener.until(lambda: any(n.inferred for n in listener.heard), "a comparison")
-        assert [n for n in listener.heard if n.type is DELETE] == []
+        listener.until(lambda: any(n.inferred for n in listener.received), "a comparison")
+        assert [n for n in listener.received if n.type is DELETE] == []
 
 
 def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespace) -> None:
@@ -876,10 +877,10 @@ def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespa
         assert namespace.index("west") == 50
         listener.finish()
         for family in FAMILIES:
-            heard = [n for n in listener.heard if n.family is family and n.ifindex == 50]
-            kinds = [(n.type, n.luid) for n in heard if n.type in (ADD, DELETE)]
+            received = [n for n in listener.received if n.family is family and n.ifindex == 50]
+            types = [(n.type, n.luid) for n in received if n.type in (ADD, DELETE)]
             (first, second) = (make_luid(6, 50), make_luid(6, 50, 1))
-            assert kinds == [(ADD, first), (DELETE, first), (ADD, second)]
+            assert types == [(ADD, first), (DELETE, first), (ADD, second)]
             assert source.interface(family, first) is None
             assert source.interface(family, second) is not None
         agree(source, namespace)
@@ -930,7 +931,7 @@ def test_the_debug_log_has_each_message_and_what_it_amounts_to(
         caplog.set_level(logging.DEBUG, logger="exporter")
         namespace.ip("link add name west mtu 1400 type ifb")
         namespace.ip("link set west mtu 1279")
-        listener.until(lambda: DELETE in {n.type for n in listener.heard}, "the deletion")
+        listener.until(lambda: DELETE in {n.type for n in listener.received}, "the deletion")
     logged = [r.fields for r in caplog.records]  # type: ignore[attr-defined]
     index = max(fields["ifindex"] for fields in logged)
     about = [fields for fields in logged if fields.get("ifindex") == index]
@@ -965,10 +966,10 @@ os.setuid(65534)
 source = LinuxSource()
 source.open()
 print(source.health.receive_buffer_bytes, flush=True)
-heard = []
-while len(heard) < 2:
-    heard += [n for n in source.receive(None) if n.type is NotificationType.PARAMETER]
-print(*(n.interface.parameters.mtu_bytes for n in heard), flush=True)
+received = []
+while len(received) < 2:
+    received += [n for n in source.receive(None) if n.type is NotificationType.PARAMETER]
+print(*(n.interface.parameters.mtu_bytes for n in received), flush=True)
 source.close()
 """
 

@@ -92,7 +92,7 @@ LINE = b'{"time":1,"event":"add","family":"ipv4","luid":"0x06","index":3}'
     st.booleans(),
 )
 def test_a_notification_survives_the_recording(
-    kind: NotificationType,
+    notification_type: NotificationType,
     of: Interface,
     row: bool,
     time: float,
@@ -103,7 +103,7 @@ def test_a_notification_survives_the_recording(
 ) -> None:
     """Any notification that is written is read back equal."""
     n = Notification(
-        kind,
+        notification_type,
         of.family,
         of.luid,
         of.ifindex,
@@ -343,8 +343,8 @@ def test_an_appended_recording_is_believed_but_not_counted(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes() + other.read_bytes())
     source = ReplaySource(str(path))
     source.open()
-    kinds = [(n.type, n.inferred) for n in drain(source)]
-    assert kinds == [
+    types = [(n.type, n.inferred) for n in drain(source)]
+    assert types == [
         (NotificationType.PARAMETER, False),
         (NotificationType.REFRESH, True),
         (NotificationType.PARAMETER, False),
@@ -379,11 +379,11 @@ def test_a_reboot_inside_a_file_joins_the_times(tmp_path: Path, old: bool) -> No
         file.writelines(second[old:])
     source = ReplaySource(str(path))
     source.open()
-    heard = drain(source)
-    assert [n.instant for n in heard] == [10.0, 12.0, 12.0, 13.0, 13.5, 15.0]
+    received = drain(source)
+    assert [n.instant for n in received] == [10.0, 12.0, 12.0, 13.0, 13.5, 15.0]
     state = State()
     state.load(source.interfaces(), 9.0)
-    state.count(heard)
+    state.count(received)
     (series,) = state.series_sets
     assert (series.transitions, series.unobserved) == ([3, 1], [0, 1])
     assert series.seconds(15.0, connected=True) == 3.0 + 1.0 + 1.5

@@ -109,7 +109,7 @@ def test_a_silent_change_is_inferred_by_the_next_comparison(
         def found() -> list[object]:
             return [
                 getattr(n.interface.parameters, change.member)
-                for n in listener.heard
+                for n in listener.received
                 if n.inferred and n.interface is not None
                 if (n.interface.link.name, n.family) == ("west", change.family)
             ]
@@ -126,7 +126,7 @@ def test_a_loopback_too_small_for_ipv6_is_told_by_its_address(namespace: Namespa
     with listening(namespace) as (listener, _):
         namespace.ip("link set lo mtu 1279")
         listener.until(lambda: not rows(listener)["lo", V6].connected, "the answer")
-        assert not any(n.inferred for n in listener.heard)
+        assert not any(n.inferred for n in listener.received)
 
 
 def test_without_an_address_a_loopback_too_small_for_ipv6_is_found_by_the_next_comparison(
@@ -140,8 +140,10 @@ def test_without_an_address_a_loopback_too_small_for_ipv6_is_found_by_the_next_c
         assert rows(listener)["lo", V6].connected
         compare()
         listener.until(lambda: not rows(listener)["lo", V6].connected, "the comparison")
-        told = [n.inferred for n in listener.heard if (n.ifindex, n.family) == (LOOPBACK, V6)]
-        assert told == [True]
+        inferred = [
+            n.inferred for n in listener.received if (n.ifindex, n.family) == (LOOPBACK, V6)
+        ]
+        assert inferred == [True]
 
 
 def test_the_alias_of_a_link_that_is_down_is_found_by_the_next_comparison(

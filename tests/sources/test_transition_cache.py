@@ -32,7 +32,7 @@ class Twins:
         self.request = 0
         self.looked_up = 0
 
-    def tell(self, *parts: tuple[int, bytes]) -> None:
+    def notify(self, *parts: tuple[int, bytes]) -> None:
         """One datagram."""
         self.now += 1.0
         data = build.datagram(*parts)
@@ -42,11 +42,11 @@ class Twins:
         name = self.cache.repeat(self.buffer, len(data))
         self.looked_up += name is not None
         for message in nl.messages(data, len(data)):
-            kind, start, end = message.type, message.start, message.end
-            assert name in (None, nl.MESSAGE_NAMES[kind])
+            message_type, start, end = message.type, message.start, message.end
+            assert name in (None, nl.MESSAGE_NAMES[message_type])
             if name is None:
                 self.cache.apply(message, self.buffer, len(data))
-            self.parser.apply(kind, data, start, end)
+            self.parser.apply(message_type, data, start, end)
 
     def load(self, bodies: list[bytes]) -> None:
         """A dump."""
@@ -75,24 +75,24 @@ class Twins:
 
     def take(self) -> list[Notification]:
         """What both say, which is the same, as are the interfaces."""
-        said = self.quick.drain()
-        assert said == self.plain.drain()
+        emitted = self.quick.drain()
+        assert emitted == self.plain.drain()
         assert self.quick.interfaces() == self.plain.interfaces()
         assert self.quick.requests == self.plain.requests
-        return said
+        return emitted
 
     def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
         """Down and up, as a veth says it; or a part of that."""
         up, down = number + 1, number + 1
         counts, running = (up, down), {"flags": RUNNING, **facts}
-        for kind, body in (
+        for message_type, body in (
             (nl.RTM_NEWLINK, build.link(index, flags=0, counts=(number, down), **facts)),
             (nl.RTM_DELADDR, build.address(nl.AF_INET6, index)),
             (nl.RTM_NEWLINK, build.link(index, counts=counts, flags6=0, **running)),
             (nl.RTM_NEWLINK, build.link(index, family=nl.AF_INET6, **running)),
             (nl.RTM_NEWLINK, build.link(index, counts=counts, **running)),
         )[part]:  # fmt: skip
-            self.tell((kind, body))
+            self.notify((message_type, body))
 
 
 def having(*indices: int) -> Twins:
@@ -114,8 +114,8 @@ def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
     twins.take()
     for number in range(4, 100):
         twins.flap(3, number)
-        kinds = [(n.type, n.family) for n in twins.take()]
-        assert kinds == [
+        types = [(n.type, n.family) for n in twins.take()]
+        assert types == [
             (NotificationType.PARAMETER, Family.IPV4),
             (NotificationType.PARAMETER, Family.IPV6),
             (NotificationType.PARAMETER, Family.IPV4),
@@ -137,11 +137,11 @@ def test_a_kernel_without_counters_is_cached_too() -> None:
     twins = having(3)
     bodies = [build.link(3, flags=flags, counts=None) for flags in (UP, RUNNING)]
     for number in range(10):
-        twins.tell((nl.RTM_NEWLINK, bodies[number % 2]))
+        twins.notify((nl.RTM_NEWLINK, bodies[number % 2]))
         twins.take()
     seen = twins.looked_up
     for body in bodies:
-        twins.tell((nl.RTM_NEWLINK, body))
+        twins.notify((nl.RTM_NEWLINK, body))
         assert [n.type for n in twins.take()] == [NotificationType.PARAMETER] * 2
     assert twins.looked_up == seen + 2
 
@@ -151,9 +151,9 @@ def test_a_link_that_was_replaced_is_another() -> None:
     twins = having(3)
     for number in range(6):
         twins.flap(3, number)
-    twins.tell((nl.RTM_DELLINK, build.link(3, conf=None, conf6=None)))
+    twins.notify((nl.RTM_DELLINK, build.link(3, conf=None, conf6=None)))
     for family in (nl.AF_INET, nl.AF_INET6):
-        twins.tell((nl.RTM_NEWNETCONF, build.netconf(family, 3)))
+        twins.notify((nl.RTM_NEWNETCONF, build.netconf(family, 3)))
     twins.flap(3, 6)
     assert NotificationType.ADD in {n.type for n in twins.take()}
 
@@ -166,9 +166,9 @@ def test_something_new_in_the_middle_of_a_flap(first: int, second: int) -> None:
     for number in range(6):
         twins.flap(3, number)
     twins.flap(3, 6, slice(first))
-    twins.tell((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 3, {nl.NETCONFA_FORWARDING: 0})))
+    twins.notify((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 3, {nl.NETCONFA_FORWARDING: 0})))
     twins.flap(3, 6, slice(first, max(first, second)))
-    twins.tell((nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)))
+    twins.notify((nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)))
     twins.flap(3, 6, slice(max(first, second), None))
     twins.take()
     for number in range(7, 12):
@@ -184,21 +184,21 @@ def test_two_looks_of_a_link_are_told_apart() -> None:
         for _ in range(4):
             twins.flap(3, number, alias=alias)
             number += 1
-            said = [n for n in twins.take() if n.interface]
-            assert {n.interface.link.alias for n in said if n.interface} >= {alias.decode()}
+            emitted = [n for n in twins.take() if n.interface]
+            assert {n.interface.link.alias for n in emitted if n.interface} >= {alias.decode()}
 
 
 def test_a_lost_address_has_the_link_asked_about_each_time() -> None:
     """What raises a request is no transition, however often it came without consequence."""
     twins = having(3)
     for _ in range(8):
-        twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
-        twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+        twins.notify((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
+        twins.notify((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
         twins.take()
         assert twins.quick.requests == {3: False}
         twins.answer(build.link(3, flags=RUNNING))
         assert twins.quick.requests == {}
-    twins.tell((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
+    twins.notify((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
     twins.answer(build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1)))
     lost = twins.take()[-1]
     assert lost.interface is not None
@@ -224,7 +224,7 @@ def test_many_shapes_of_one_link_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(transition_cache, "_SPARE_TEMPLATES", 10)
     twins = having(3)
     for number in range(200):
-        twins.tell((nl.RTM_NEWLINK, build.link(3, flags=RUNNING, alias=b"a" * number)))
+        twins.notify((nl.RTM_NEWLINK, build.link(3, flags=RUNNING, alias=b"a" * number)))
         assert len(twins.cache._messages) <= 10 + 8 + 1
     twins.take()
 
@@ -235,10 +235,10 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     twins = having(3)
     for index in range(4, 60):
         for family in (nl.AF_INET, nl.AF_INET6):
-            twins.tell((nl.RTM_NEWNETCONF, build.netconf(family, index)))
+            twins.notify((nl.RTM_NEWNETCONF, build.netconf(family, index)))
         for number in range(3):
             twins.flap(index, number)
-        twins.tell((nl.RTM_DELLINK, build.link(index, conf=None, conf6=None)))
+        twins.notify((nl.RTM_DELLINK, build.link(index, conf=None, conf6=None)))
         twins.take()
         assert len(twins.cache._messages) <= 10 + 8 * 2 + 4
     for number in range(200):
@@ -272,9 +272,9 @@ STEPS = st.one_of(
     st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
     st.tuples(st.just("flap"), INDEX, st.integers(1, 4)),
     st.tuples(st.just("begin"), INDEX, st.integers(0, 5)),
-    st.tuples(st.just("tell"), st.just(nl.RTM_NEWLINK), LINKS),
+    st.tuples(st.just("notify"), st.just(nl.RTM_NEWLINK), LINKS),
     st.tuples(
-        st.just("tell"),
+        st.just("notify"),
         st.just(nl.RTM_NEWLINK),
         st.builds(
             build.link,
@@ -285,12 +285,12 @@ STEPS = st.one_of(
         ),
     ),
     st.tuples(
-        st.just("tell"),
+        st.just("notify"),
         st.sampled_from([nl.RTM_NEWADDR, nl.RTM_DELADDR]),
         st.builds(build.address, st.sampled_from([nl.AF_INET, nl.AF_INET6]), INDEX),
     ),
     st.tuples(
-        st.just("tell"),
+        st.just("notify"),
         st.sampled_from([nl.RTM_NEWNETCONF, nl.RTM_DELNETCONF]),
         st.builds(
             build.netconf,
@@ -300,7 +300,7 @@ STEPS = st.one_of(
         ),
     ),
     st.tuples(
-        st.just("tell"),
+        st.just("notify"),
         st.just(nl.RTM_DELLINK),
         st.builds(build.link, INDEX, conf=st.none(), conf6=st.none()),
     ),
@@ -324,8 +324,8 @@ def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> No
                     flaps += 1
             case "begin":
                 twins.flap(first, flaps, slice(second))
-            case "tell":
-                twins.tell((first, second))
+            case "notify":
+                twins.notify((first, second))
             case "load":
                 if second:
                     twins.lose()

@@ -251,7 +251,7 @@ def test_callback_after_the_cancel(standin: Standin, open_source: Open) -> None:
     canceled.close()
     del canceled  # open_source would keep it
     gc.collect()
-    standin.notify_cancelled(ADD, AF_INET, 3)
+    standin.notify_canceled(ADD, AF_INET, 3)
     standin.add(4)
     (added,) = other.receive(TIMEOUT)
     assert added.ifindex == 4
@@ -836,8 +836,8 @@ def test_a_rename_told_by_one_family_moves_both(
     confirm(source)
     standin.put_link(3, "Office")
     standin.notify(PARAMETER, AF_INET, 3)
-    (told,) = collect(source, 1)
-    assert source.interface(told.family, told.luid) is not None
+    (added,) = collect(source, 1)
+    assert source.interface(added.family, added.luid) is not None
     (renamed,) = source.receive(TIMEOUT)
     assert (renamed.type, renamed.family) == (NotificationType.REFRESH, Family.IPV6)
     assert renamed.interface is not None

@@ -90,7 +90,7 @@ class Standin:
             ("Fail", c_char_p, c_uint32, c_int),
             ("Remove", c_uint16, c_uint64),
             ("Notify", c_int, c_uint16, c_uint64, c_uint32, c_uint64),
-            ("NotifyCancelled", c_int, c_uint16, c_uint64, c_uint32),
+            ("NotifyCanceled", c_int, c_uint16, c_uint64, c_uint32),
             ("Hold", c_int),
             ("WaitIdle", c_int),
         ):
@@ -152,9 +152,9 @@ class Standin:
         """Queue `count` notifications; the tables stay as they are."""
         self._dll.StandinNotify(kind, family, make_luid(ETHERNET, index), index, count)
 
-    def notify_cancelled(self, kind: int, family: int, index: int) -> None:
+    def notify_canceled(self, kind: int, family: int, index: int) -> None:
         """Call back every registration that was canceled, as no system should."""
-        self._dll.StandinNotifyCancelled(kind, family, make_luid(ETHERNET, index), index)
+        self._dll.StandinNotifyCanceled(kind, family, make_luid(ETHERNET, index), index)
 
     def add(self, index: int, family: int = AF_INET, **members: object) -> None:
         """An interface appears."""

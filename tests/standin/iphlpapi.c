@@ -40,7 +40,7 @@ enum {
 typedef uint32_t DWORD;
 typedef uint16_t WCHAR;
 
-/* Only the members this file reads are spelt out; the tests fill the rest. */
+/* Only the members this file reads have a name; the tests fill the rest. */
 typedef struct {
     uint16_t Family;
     uint64_t InterfaceLuid;
@@ -261,7 +261,7 @@ DWORD API CancelMibChangeNotify2(void *handle) {
     } else {
         struct timespec deadline = after_ms(mode.cancel_timeout_ms);
         mine->active = 0;
-        while (mine->running && status == NO_ERROR) /* else: it waits for what the canceller holds */
+        while (mine->running && status == NO_ERROR) /* else: it waits for what the canceler holds */
             if (pthread_cond_timedwait(&changed, &mutex, &deadline) == ETIMEDOUT && mine->running)
                 status = ERROR_POSSIBLE_DEADLOCK;
     }
@@ -599,7 +599,7 @@ void API StandinNotify(int type, uint16_t family, uint64_t luid, uint32_t index,
 }
 
 /* Calls back every registration that was canceled: what a system must not do. */
-void API StandinNotifyCancelled(int type, uint16_t family, uint64_t luid, uint32_t index) {
+void API StandinNotifyCanceled(int type, uint16_t family, uint64_t luid, uint32_t index) {
     MIB_IPINTERFACE_ROW row = {.Family = family, .InterfaceLuid = luid, .InterfaceIndex = index};
     pthread_mutex_lock(&mutex);
     for (Registration *to = registrations; to < registrations + REGISTRATIONS; to++)

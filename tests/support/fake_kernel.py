@@ -51,7 +51,7 @@ class Kernel:
         """As a netlink socket's."""
         return self.PORT, 0
 
-    def tell(self, type_: int, body: bytes) -> None:
+    def notify(self, type_: int, body: bytes) -> None:
         """Queue a notification."""
         self.queue.append(build.datagram((type_, body)))
 
@@ -154,38 +154,38 @@ class Host:
         self.requests.forget()
 
     def take(self) -> list[Notification]:
-        """What it amounted to since the last time."""
+        """Return the notifications since the last time."""
         return self.table.drain()
 
     @property
-    def said(self) -> list[tuple[NotificationType, Family]]:
-        """The same, in short."""
+    def emitted(self) -> list[tuple[NotificationType, Family]]:
+        """Return the type and family of each notification since the last time."""
         return [(n.type, n.family) for n in self.take()]
 
-    # -- what the kernel tells ----------------------------------------------------------------
+    # -- what the kernel sends -----------------------------------------------------------------
 
-    def tell(self, type_: int, body: bytes) -> None:
-        """One notification, taken at once."""
-        self.kernel.tell(type_, body)
+    def notify(self, type_: int, body: bytes) -> None:
+        """Queue a notification and process it at once."""
+        self.kernel.notify(type_, body)
         self.drain()
 
     def link(self, index: int, *arguments: Any, **facts: Any) -> None:
         """RTM_NEWLINK, which an answer would confirm."""
         body = self.kernel.links[index] = build.link(index, *arguments, **facts)
-        self.tell(nl.RTM_NEWLINK, body)
+        self.notify(nl.RTM_NEWLINK, body)
 
     def netconf(self, family: Family, index: int, *values: Any) -> None:
         """RTM_NEWNETCONF."""
-        self.tell(nl.RTM_NEWNETCONF, build.netconf(AF[family], index, *values))
+        self.notify(nl.RTM_NEWNETCONF, build.netconf(AF[family], index, *values))
 
     def del_netconf(self, family: Family, index: int) -> None:
         """RTM_DELNETCONF."""
-        self.tell(nl.RTM_DELNETCONF, build.netconf(AF[family], index, {}))
+        self.notify(nl.RTM_DELNETCONF, build.netconf(AF[family], index, {}))
 
     def del_link(self, index: int, **facts: Any) -> None:
         """RTM_DELLINK."""
         self.kernel.links.pop(index, None)
-        self.tell(nl.RTM_DELLINK, build.link(index, conf=None, conf6=None, **facts))
+        self.notify(nl.RTM_DELLINK, build.link(index, conf=None, conf6=None, **facts))
 
     def add(
         self,

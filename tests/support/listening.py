@@ -34,7 +34,7 @@ def opened(
             source.close()
 
 
-class Heard(NamedTuple):
+class Summary(NamedTuple):
     """The part of a notification that the table of the mapping speaks of."""
 
     type: NotificationType
@@ -49,17 +49,17 @@ class Listener:
     def __init__(self, namespace: Namespace, source: LinuxSource) -> None:
         self.namespace = namespace
         self.source = source
-        self.heard: list[Notification] = []
+        self.received: list[Notification] = []
         self._markers = itertools.count(1)
 
     def until(self, condition: Callable[[], object], message: str) -> None:
         """Receive until something holds."""
 
-        def received() -> object:
-            self.heard += self.source.receive(0.02)
+        def holds() -> object:
+            self.received += self.source.receive(0.02)
             return condition()
 
-        wait_until(received, message=message)
+        wait_until(holds, message=message)
 
     def finish(self) -> None:
         """Receive all that was said before now: the kernel announces a new link after it."""
@@ -67,11 +67,11 @@ class Listener:
         self.namespace.ip(f"link add name {name} type ifb")
         self.until(lambda: name in {i.link.name for i in self.source.interfaces()}, name)
 
-    def about(self, name: str, family: Family) -> list[Heard]:
+    def about(self, name: str, family: Family) -> list[Summary]:
         """What was said of one interface; refreshes are no notifications."""
         return [
-            Heard(n.type, row.connected, row.mtu_bytes, row.forwarding_enabled)
-            for n in self.heard
+            Summary(n.type, row.connected, row.mtu_bytes, row.forwarding_enabled)
+            for n in self.received
             if n.family is family and n.type is not NotificationType.REFRESH
             if n.interface is not None and n.interface.link.name == name
             for row in [n.interface.parameters]

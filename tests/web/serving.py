@@ -1,4 +1,4 @@
-"""A server to test, and a client that says exactly the bytes it is told to."""
+"""A server to test, and a client that sends exactly the given bytes."""
 
 import socket
 from collections.abc import Iterator

@@ -32,7 +32,7 @@ def running() -> Iterator[WebServer]:
 
 @pytest.fixture
 def server(running: WebServer, caplog: pytest.LogCaptureFixture) -> Iterator[WebServer]:
-    """The same server, which afterwards still answers, and has logged nothing."""
+    """The same server, which still answers after the test, and has logged nothing."""
     with caplog.at_level(logging.INFO):
         yield running
         assert scrape(running).status == 200

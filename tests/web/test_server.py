@@ -116,8 +116,8 @@ def test_sockets_of_systemd_are_served() -> None:
     """Every socket that systemd passes is served, and the addresses of the flag are not opened."""
     with Activated(2) as agent:
         wait_until(lambda: len([line for line in agent.log if "msg=Listening" in line]) == 2)
-        said = [line for line in agent.log if "msg=Listening" in line]
-        ports = [int(line.rpartition(":")[2].strip('"\n ')) for line in said]
+        lines = [line for line in agent.log if "msg=Listening" in line]
+        ports = [int(line.rpartition(":")[2].strip('"\n ')) for line in lines]
         assert [fetch(("127.0.0.1", port), "/metrics") for port in ports] == [200, 200]
         assert agent.stop() == 0
 
@@ -254,7 +254,7 @@ def test_a_drop_now_and_then_does_not_extend_the_time() -> None:
 
 
 class Slow:
-    """A handler that answers when it is told to."""
+    """A handler that answers when the test lets it."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)

@@ -43,7 +43,7 @@ def secured(site: Site, context: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 def refusal(site: Site, context: ssl.SSLContext) -> str:
-    """What a client is told that is not served: the alert, lower case; empty if it is served.
+    """Return the TLS alert that a refused client gets, lower case; empty if it is served.
 
     With TLS 1.3 a client learns only after its handshake that it was not let in.
     """
@@ -80,14 +80,14 @@ def refusal(site: Site, context: ssl.SSLContext) -> str:
 def test_only_the_versions_allowed_are_spoken(
     options: str, version: ssl.TLSVersion, served: bool, folder: Path
 ) -> None:
-    """A client of a version outside min_version to max_version is told so, others are served."""
+    """A client of a version outside min_version to max_version gets an alert, others are served."""
     with configured(folder, TLS % options) as site:
         context = site.client(minimum_version=V.TLSv1, maximum_version=version)
         context.minimum_version = version
         if version < V.TLSv1_2:
             context.set_ciphers("@SECLEVEL=0:ALL")
-        told = refusal(site, context)
-        assert told == ("" if served else "tlsv1 alert protocol version")
+        alert = refusal(site, context)
+        assert alert == ("" if served else "tlsv1 alert protocol version")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_only_the_first_curve_is_used_and_said_to_be(
             context = site.client(maximum_version=version)
             context.set_ecdh_curve(curve)
             context.set_ciphers("ECDHE")  # a key exchange without any curve would do, too
-            told = refusal(site, context)
-            assert told == ("" if served else "sslv3 alert handshake failure")
+            alert = refusal(site, context)
+            assert alert == ("" if served else "sslv3 alert handshake failure")
     assert [r.levelname for r in caplog.records if "curve" in r.getMessage()] == ["WARNING"]
 
 
@@ -169,7 +169,7 @@ REQUIRED, UNKNOWN = "tlsv13 alert certificate required", "tlsv1 alert unknown ca
 
 
 @pytest.mark.parametrize(
-    ("policy", "certificate", "told"),
+    ("policy", "certificate", "alert"),
     [
         ("NoClientCert", "", ""),
         ("NoClientCert", "stranger", ""),
@@ -182,13 +182,13 @@ REQUIRED, UNKNOWN = "tlsv13 alert certificate required", "tlsv1 alert unknown ca
     ],
 )
 def test_clients_are_let_in_by_their_certificate(
-    policy: str, certificate: str, told: str, folder: Path, caplog: pytest.LogCaptureFixture
+    policy: str, certificate: str, alert: str, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each policy serves whom it should; the others are told why, and so is the log."""
+    """Each policy serves whom it should; the others get an alert, and the log has it."""
     authority = "" if policy == "NoClientCert" else ", client_ca_file: ca.pem"
     with configured(folder, TLS % f", client_auth_type: {policy}{authority}") as site:
-        assert refusal(site, site.client(certificate)) == told
-        if told:
+        assert refusal(site, site.client(certificate)) == alert
+        if alert:
             wait_until(lambda: "TLS handshake failed" in caplog.text, message="a line in the log")
     assert "Traceback" not in caplog.text
 
@@ -253,8 +253,8 @@ def test_only_allowed_names_are_let_in(
     )
     options = CLIENT_AUTH.replace("ca.pem", "client.pem")
     with configured(folder, TLS % f"{options}, client_allowed_sans: [{allowed}]") as site:
-        told = refusal(site, site.client("client", maximum_version=version))
-        assert (told == "") is served, told
+        alert = refusal(site, site.client("client", maximum_version=version))
+        assert (alert == "") is served, alert
 
 
 def test_a_resumed_session_opens_no_more_than_a_new_one(folder: Path) -> None:

@@ -111,8 +111,8 @@ def test_every_difference_is_in_the_table() -> None:
 
 def test_everything_that_a_file_says_is_understood(folder: Path) -> None:
     """The file that says everything gives every value, and paths beside itself."""
-    said = read_web_configuration(str(folder / "full.good.yml"))
-    tls = said.tls
+    configuration = read_web_configuration(str(folder / "full.good.yml"))
+    tls = configuration.tls
     assert tls is not None
     assert tls.files == tuple(str(folder / f"{x}") for x in ("server.pem", "server.key", "ca.pem"))
     assert tls.client_auth is ssl.CERT_REQUIRED
@@ -121,15 +121,15 @@ def test_everything_that_a_file_says_is_understood(folder: Path) -> None:
     assert tls.ciphers == ("ECDHE-ECDSA-AES128-GCM-SHA256",)
     assert tls.curves == ("prime256v1",)
     assert not tls.prefer_server_ciphers
-    assert dict(said.headers) == {
+    assert dict(configuration.headers) == {
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "sameorigin",
         "X-XSS-Protection": "1",
         "Content-Security-Policy": "default-src 'self'",
     }
-    assert said.users.keys() == {b"alice", "böb".encode()}
-    assert said.rate_limit == RateLimit(90.0, 20)
+    assert configuration.users.keys() == {b"alice", "böb".encode()}
+    assert configuration.rate_limit == RateLimit(90.0, 20)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,19 @@ def test_everything_that_a_file_says_is_understood(folder: Path) -> None:
 )  # fmt: skip
 def test_a_file_may_ask_for_nothing(name: str, folder: Path) -> None:
     """Without a certificate, key, authority or client policy TLS is off, and nobody is refused."""
-    said = read_web_configuration(str(folder / f"{name}.good.yml"))
-    assert (said.tls, said.headers, said.users, said.rate_limit) == (None, (), {}, None)
+    configuration = read_web_configuration(str(folder / f"{name}.good.yml"))
+    assert (
+        configuration.tls,
+        configuration.headers,
+        configuration.users,
+        configuration.rate_limit,
+    ) == (None, (), {}, None)
 
 
 def test_a_header_is_one_line_and_absent_when_blank(folder: Path) -> None:
     """The lines of a value become one; a header without a value is not sent."""
-    said = read_web_configuration(str(folder / "header_lines.good.yml"))
-    assert said.headers == (("Content-Security-Policy", "default-src 'self'; img-src *"),)
+    configuration = read_web_configuration(str(folder / "header_lines.good.yml"))
+    assert configuration.headers == (("Content-Security-Policy", "default-src 'self'; img-src *"),)
 
 
 def test_secrets_are_in_no_representation(folder: Path) -> None:

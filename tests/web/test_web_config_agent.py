@@ -44,8 +44,8 @@ def test_an_agent_with_everything_on(folder: Path) -> None:
         assert curl(agent, folder)[0] == 401
         assert curl(agent, folder, "-u", "alice:oz")[0] == 401
         assert curl(agent, folder, "-u", "alice:wonderland") == (200, '{"status":"ok"}\n')
-        status, said = curl(agent, folder, scheme="http")
-        assert (status, said) == (400, "Client sent an HTTP request to an HTTPS server.\n")
+        status, body = curl(agent, folder, scheme="http")
+        assert (status, body) == (400, "Client sent an HTTP request to an HTTPS server.\n")
 
         authority = certificates.write_all(folder)
         assert curl(agent, folder, "-u", "alice:wonderland")[0] == 200  # by the new authority

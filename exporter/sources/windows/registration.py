@@ -101,7 +101,7 @@ class Registration:
         self._queue.put(None)
 
     def cancel(self) -> None:
-        """Cancel the registration; afterwards no callback runs and none will come.
+        """Cancel the registration; after that no callback runs and none will come.
 
         Raises OSError, and the registration stays. Without a handle it does nothing: Wine
         accepts a registration but returns no handle. Thread: any but a callback's.

@@ -1,6 +1,6 @@
 """The source of Windows: a callback queues notifications, the monitor thread reads the rows.
 
-It registers first and lists the interfaces afterwards, so that no change falls in between. The
+It registers first and then lists the interfaces, so that no change falls in between. The
 row of the callback only names the interface, so the monitor thread reads the complete row
 later, once for all notifications of an interface in a batch.
 

@@ -46,8 +46,8 @@ DUMPS = (
 )
 
 
-def heard(listener: socket.socket) -> Iterator[bytes]:
-    """What is queued now."""
+def received(listener: socket.socket) -> Iterator[bytes]:
+    """Yield the datagrams that are queued now."""
     while True:
         try:
             yield listener.recv(DATAGRAM_BYTES)
@@ -80,12 +80,12 @@ def record() -> list[dict[str, str]]:
         listener, _ = subscribe(GROUPS, 1 << 20)
         with closing(listener):
             for what, command, count in STEPS:
-                list(heard(listener))
+                list(received(listener))
                 namespace.ip(command)
                 found: list[bytes] = []
 
                 def complete(found: list[bytes] = found, count: int = count) -> bool:
-                    found.extend(heard(listener))
+                    found.extend(received(listener))
                     return len(found) >= count
 
                 wait_until(complete, message=what)
@@ -94,7 +94,7 @@ def record() -> list[dict[str, str]]:
                 if what == "carrier":
                     namespace.sysctl("ipv4/conf/west/forwarding", 1)
                     namespace.sysctl("ipv6/conf/west/forwarding", 1)
-                    for data in heard(listener):
+                    for data in received(listener):
                         keep("forwarding changed", data)
                     for what_asked, request, most in DUMPS:
                         for data in list(answer(request))[:most]:
