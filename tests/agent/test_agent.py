@@ -1,4 +1,4 @@
-"""The whole agent against the real kernel, in namespaces of its own, seen over HTTP."""
+"""The whole agent against the real kernel, in network namespaces, scraped over HTTP."""
 
 import os
 import platform
@@ -43,7 +43,7 @@ def lively(namespace: Namespace) -> Namespace:
 
 @contextmanager
 def scraping(agent: Agent, every: float = 0.1) -> Iterator[list[Metrics]]:
-    """Scrapes all the while, as several Prometheus servers would; gives the pages."""
+    """Scrape during the block, as several Prometheus servers would. Yields the pages."""
     pages: list[Metrics] = []
     done = threading.Event()
     failed: list[BaseException] = []
@@ -66,7 +66,7 @@ def scraping(agent: Agent, every: float = 0.1) -> Iterator[list[Metrics]]:
 
 
 def make_pairs(namespace: Namespace, count: int) -> None:
-    """Veth pairs l0-r0, l1-r1, …, all up, and settled: the kernel owes no message any more."""
+    """Make veth pairs l0-r0, l1-r1, …, all up, and wait until no notification is pending."""
     namespace.batch(f"link add l{i} type veth peer name r{i}" for i in range(count))
     names = [f"{side}{i}" for side in "lr" for i in range(count)]
     namespace.batch(f"link set {name} up" for name in names)
@@ -74,7 +74,7 @@ def make_pairs(namespace: Namespace, count: int) -> None:
 
 
 def wait_connected(agent: Agent, count: int) -> Metrics:
-    """The page once so many IP interfaces of each family are connected."""
+    """Wait until `count` IP interfaces of each family are connected. Returns the page."""
     agent.wait_for("ip_interfaces_connected", count, family="ipv4")
     return agent.wait_for("ip_interfaces_connected", count, family="ipv6")
 
@@ -82,9 +82,9 @@ def wait_connected(agent: Agent, count: int) -> Metrics:
 def all_flaps_counted(
     agent: Agent, before: Metrics, namespace: Namespace, carriers: dict[str, tuple[int, int]]
 ) -> Metrics:
-    """The page once as many transitions as the kernel counts were seen or proven since `before`.
+    """Wait until the transitions since `before` equal the kernel's counters. Returns the page.
 
-    The agent may still have to read what has happened, and the kernel to tell it.
+    The agent may still have to read notifications, and the kernel to send them.
     """
     uncounted: list[str] = []
 
@@ -96,7 +96,7 @@ def all_flaps_counted(
     return wait_until(counted, message=lambda: f"all is counted: {uncounted[:9]}", pause=0.05)
 
 
-def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace) -> None:
+def test_the_first_page_shows_what_exists_and_counts_nothing(lively: Namespace) -> None:
     """At the start every interface is there with its counters at 0, and the agent is ready."""
     make_pairs(lively, 2)
     with Agent(namespace=lively) as agent:
@@ -111,7 +111,7 @@ def test_the_first_page_shows_what_exists_and_nothing_happened(lively: Namespace
 
 
 def test_every_change_is_counted_once_and_per_family(lively: Namespace) -> None:
-    """A script of changes gives exactly the counts that the mapping promises."""
+    """A script of changes gives exactly the counts of the mapping."""
     with Agent(namespace=lively) as agent:
         agent.wait_for("ip_interface_exporter_source_up", 1)
         lively.ip("link add a0 type veth peer name b0")
@@ -158,7 +158,7 @@ def test_every_change_is_counted_once_and_per_family(lively: Namespace) -> None:
 
 
 def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
-    """50 pairs × 200 flaps, scraped all the while: every flap is counted, on either end."""
+    """50 pairs × 200 flaps, with scrapes: every flap is counted, on either end."""
     pairs, flaps = 50, 200
     make_pairs(lively, pairs)
     with Agent(namespace=lively) as agent:
@@ -183,8 +183,8 @@ def test_no_flap_is_lost_in_a_storm(lively: Namespace) -> None:
             )
 
 
-def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
-    """Stopped while the buffer overflows: a loss is counted, a resync, and the state is true."""
+def test_an_overrun_is_reported_and_repaired(lively: Namespace) -> None:
+    """Stopped while the buffer overflows: an overrun and a resync count, the state is right."""
     make_pairs(lively, 20)
     with Agent("--collector.receive-buffer=64KiB", namespace=lively) as agent:
         wait_connected(agent, 41)
@@ -200,7 +200,7 @@ def test_an_overrun_is_said_and_repaired(lively: Namespace) -> None:
         assert page.sum("ip_interface_exporter_dropped_notifications_total") > 0
         assert page.sum("ip_interface_exporter_inferred_notifications_total") > 0
         wait_until(lambda: any("overflowed" in line for line in agent.log))
-        # What the kernel tells later may overflow the small buffer of a busy machine again.
+        # Later notifications may overflow the small buffer again on a busy machine.
         overruns = page.sum("ip_interface_exporter_source_overruns_total")
         assert 1 <= page.sum("ip_interface_exporter_source_resyncs_total") <= overruns
 
@@ -228,7 +228,7 @@ def memory(agent: Agent) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) -> None:
+def test_deleted_interfaces_leave_nothing_but_their_count(lively: Namespace) -> None:
     """2,000 veths in waves: after the retention page, series and memory are as before."""
     flags = ("--collector.retention=300ms", "--collector.max-interfaces=2000")
     with Agent(*flags, namespace=lively) as agent:
@@ -259,7 +259,7 @@ def test_departed_interfaces_leave_nothing_but_their_count(lively: Namespace) ->
 
 
 def test_hostile_names_make_a_valid_page(lively: Namespace) -> None:
-    """Names of quotes, backslashes, control and non-UTF-8 bytes are label values, no more."""
+    """Names of quotes, backslashes, control and non-UTF-8 bytes are plain label values."""
     names = [
         b'q"uote',
         b"back\\slash",
@@ -299,7 +299,7 @@ def test_no_privileges_are_needed(lively: Namespace) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_also_in_a_storm(lively: Namespace, number: signal.Signals) -> None:
-    """SIGTERM and SIGINT end it with exit code 0 while notifications pour in."""
+    """SIGTERM and SIGINT end the agent with exit code 0 during a storm of notifications."""
     make_pairs(lively, 20)
     stop = threading.Event()
 
@@ -322,7 +322,7 @@ def test_a_signal_ends_it_also_in_a_storm(lively: Namespace, number: signal.Sign
 def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
     lively: Namespace, tmp_path: Path
 ) -> None:
-    """A good file takes effect at once; after a bad one the old settings stay, and it is said."""
+    """A good file takes effect at once; a bad one changes nothing and is logged."""
     make_pairs(lively, 1)
     file = tmp_path / "agent.yml"
     file.write_text("collector: {exclude: 'r.*'}\n")
@@ -348,7 +348,7 @@ def test_sighup_reloads_what_can_change_and_a_bad_file_changes_nothing(
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The agent with arguments that end it at once."""
+    """Run the agent with arguments that end it at once."""
     return subprocess.run(
         [sys.executable, "-m", "exporter", *arguments],
         cwd=PROJECT,
@@ -373,7 +373,7 @@ def test_a_busy_port_is_one_clear_line() -> None:
 def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
     lively: Namespace, tmp_path: Path
 ) -> None:
-    """What was recorded until a kill -9 replays to the page that the live agent showed."""
+    """A recording up to a kill -9 replays to the last page of the agent."""
     file = tmp_path / "recording.jsonl"
     make_pairs(lively, 2)
     with Agent("record", str(file), namespace=lively) as agent:
@@ -403,7 +403,7 @@ def test_a_recording_survives_a_kill_and_replays_to_the_same_counts(
 
 
 def test_no_filter_freezes_the_agent(tmp_path: Path) -> None:
-    """A filter that takes a backtracking matcher years is decided, and the agent serves and stops.
+    """A filter that takes a backtracking matcher years does not block scrapes or the stop.
 
     Python's `re` takes 2^n steps for a name of n letters.
     """
@@ -471,8 +471,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("arguments", [["--web.listen-address=127.0.0.1:0"], ["list"], ["watch"]])
-def test_a_unit_without_netlink_is_told_what_it_lacks(arguments: list[str]) -> None:
-    """The error names netlink, and where it may be forbidden."""
+def test_a_unit_without_netlink_gets_an_error_that_names_it(arguments: list[str]) -> None:
+    """The error names netlink, and the settings that may forbid it."""
     require(
         platform.machine() in ("x86_64", "aarch64"),
         "an x86-64 or ARM64 machine, whose system calls it names",
@@ -491,7 +491,7 @@ def test_a_unit_without_netlink_is_told_what_it_lacks(arguments: list[str]) -> N
 
 
 def test_user_0_of_a_user_namespace_is_not_root() -> None:
-    """A rootless container is not told to use another user, and the real root is."""
+    """A rootless container has no warning to use another user; the real root has."""
     code = "from exporter.agent.run import _is_root; print(_is_root())"
     command = [sys.executable, "-c", code]
 

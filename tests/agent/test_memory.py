@@ -1,4 +1,4 @@
-"""What the process keeps of the memory that it has had."""
+"""The process keeps the memory that it frees."""
 
 import platform
 import subprocess
@@ -33,14 +33,14 @@ thread.join()
 
 
 def faults(how: str) -> float:
-    """Page faults of each use, in a thread of a process of its own."""
+    """Return the page faults of each use, in a thread of a new process."""
     command = [sys.executable, "-c", PROGRAM, how]
     root = Path(__file__).parents[2]
     return float(subprocess.check_output(command, cwd=root, text=True))
 
 
-def test_what_was_freed_is_used_again_without_asking_the_system() -> None:
-    """The second time that as much memory is used as by a scrape, there are no page faults."""
+def test_freed_memory_is_used_again_without_page_faults() -> None:
+    """The second use of as much memory as a scrape takes causes no page faults."""
     require(platform.libc_ver()[0] == "glibc", "glibc, whose allocator is tuned")
     assert faults("as it is") > 100
     assert faults("tuned") < 5

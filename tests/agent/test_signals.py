@@ -1,4 +1,4 @@
-"""What the main thread waits for reaches it, always and at once."""
+"""The main thread gets every request and signal that it waits for, at once."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from exporter.agent.signals import RELOAD, SignalQueue
 
 
 def test_requests_come_in_order_and_one_at_a_time() -> None:
-    """What was put before anybody waited is not lost, and nothing comes twice."""
+    """A request before the wait is not lost, and no request comes twice."""
     requests = SignalQueue()
     for name in ("a", "b", "c"):
         requests.put(name)
@@ -23,7 +23,7 @@ def test_requests_come_in_order_and_one_at_a_time() -> None:
 
 
 def test_more_requests_than_the_socket_holds_are_kept() -> None:
-    """Nobody who requests waits, however many requests there are."""
+    """A request never blocks, however many there are."""
     requests = SignalQueue()
     wanted = [str(number) for number in range(100_000)]
     for name in wanted:
@@ -76,7 +76,7 @@ def test_in_another_thread_signals_stay_as_they_are() -> None:
 
 
 def test_the_end_of_the_console_waits_for_the_end_of_the_block() -> None:
-    """Windows ends the process when its handler returns: not before what is captured ended."""
+    """Windows ends the process when its handler returns, so it returns after the block."""
     requests = SignalQueue()
     close, ctrl_break = 2, 1
     results: list[bool] = []

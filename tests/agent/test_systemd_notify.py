@@ -1,4 +1,4 @@
-"""What systemd hears from the agent, over the socket that systemd would give it."""
+"""The notifications of the agent to systemd, over the socket in NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from exporter.web.server import WebServer
 
 
 class Manager:
-    """Stands where systemd stands: binds the socket, reads what comes."""
+    """Stands in for systemd: binds the socket, and reads the datagrams."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -37,7 +37,7 @@ class Manager:
         self.received: list[str] = []
 
     def listen(self) -> list[str]:
-        """Everything that was said so far, a datagram each."""
+        """Read what has come. Returns every datagram so far."""
         while True:
             try:
                 self.received.append(self._socket.recv(4096).decode())
@@ -45,24 +45,24 @@ class Manager:
                 return self.received
 
     def count(self, prefix: str) -> int:
-        """How many datagrams that begin like this have come."""
+        """Return how many datagrams with this prefix have come."""
         return sum(line.startswith(prefix) for line in self.listen())
 
     def wait_for(self, prefix: str, times: int = 1) -> None:
-        """Until a datagram that begins like this has come so many times."""
+        """Wait until so many datagrams with this prefix have come."""
         wait_until(
             lambda: self.count(prefix) >= times,
             message=lambda: f"{prefix} ({times}), received: {self.received}",
         )
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    """Someone who listens, at either kind of address."""
+    """A manager at either kind of address."""
     made = Manager(f"{'@' if request.param == 'abstract' else '/'}{tmp_path}/notify"[-100:])
     yield made
     made.close()
@@ -70,15 +70,15 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 @pytest.fixture
 def environment(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What systemd would give the agent, with a watchdog of two seconds."""
+    """Set the variables that systemd sets, with a watchdog of two seconds."""
     monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
     monkeypatch.setenv("WATCHDOG_USEC", "2000000")
 
 
-def test_an_agent_says_ready_alive_reloading_and_stopping(
+def test_an_agent_notifies_ready_watchdog_reloading_and_stopping(
     manager: Manager, environment: None
 ) -> None:
-    """READY=1 when it can be scraped, WATCHDOG=1 from then on, a reload framed, an end told."""
+    """READY=1 when it can be scraped, WATCHDOG=1; RELOADING=1 and READY=1; STOPPING=1."""
     with Agent() as agent:
         manager.wait_for("READY=1")
         assert agent.get("/-/ready").status == 200
@@ -96,7 +96,7 @@ def test_an_agent_says_ready_alive_reloading_and_stopping(
 
 
 class BlockingSource:
-    """A source whose `receive` can be made to hang whatever the timeout."""
+    """A source whose `receive` can hang in spite of the timeout."""
 
     backend = "fake"
 
@@ -153,10 +153,10 @@ def served(source: BlockingSource) -> Iterator[App]:
         assert not thread.is_alive()
 
 
-def test_a_collector_that_hangs_ends_the_signs_of_life(
+def test_a_collector_that_hangs_ends_the_pings(
     manager: Manager, environment: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No WATCHDOG=1 while the source blocks, the reason in STATUS; pings again when it moves."""
+    """No WATCHDOG=1 while the source blocks, and the reason in STATUS; then pings again."""
     source = BlockingSource()
     with served(source):
         manager.wait_for("WATCHDOG=1", 3)
@@ -172,12 +172,12 @@ def test_a_collector_that_hangs_ends_the_signs_of_life(
         manager.wait_for("WATCHDOG=1", pings + 2)
         assert manager.received[-1] != "STOPPING=1"
     messages = [record.getMessage() for record in caplog.records]
-    # More than once on a machine so busy that the thread did not move without the test's doing.
+    # More than once on a machine so busy that the thread did not run for other reasons.
     assert sum("pings to systemd suspended" in message for message in messages) >= 1
     assert sum("pings to systemd resumed" in message for message in messages) >= 1
 
 
-def test_without_a_watchdog_nobody_wakes_up_for_it(
+def test_without_a_watchdog_the_collector_waits_without_an_end(
     manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With NOTIFY_SOCKET alone READY=1 comes, and the collector waits without an end."""
@@ -191,8 +191,8 @@ def test_without_a_watchdog_nobody_wakes_up_for_it(
     assert manager.received[-1] == "STOPPING=1"
 
 
-def test_a_web_server_that_hangs_is_found_out() -> None:
-    """While a handler blocks the event loop it does not answer; before and after, it does."""
+def test_a_web_server_that_hangs_is_detected() -> None:
+    """The server answers before and after a handler blocks the event loop, and not meanwhile."""
     entered, leave = threading.Event(), threading.Event()
 
     def block(_: Request) -> Response:
@@ -217,15 +217,15 @@ def test_a_web_server_that_hangs_is_found_out() -> None:
     assert not server.answers(0.01), "stopped"
 
 
-def test_what_hangs_is_asked_again_soon_and_ready_comes_once(manager: Manager) -> None:
-    """Not ready: no word. Then READY=1 and pings, none while something hangs."""
+def test_a_hang_is_checked_again_soon_and_ready_comes_once(manager: Manager) -> None:
+    """Nothing before it is ready. Then READY=1 and pings, but none while something hangs."""
     notifier = Notifier({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "60000000"})
     assert notifier.watchdog_seconds == 30
     assert 0 < (notifier.poll(lambda: "starting", str) or 0) < 1
     assert manager.listen() == []
     notifier.reloading()
     notifier.reloaded()
-    assert manager.listen() == [], "READY=1 would be a lie"
+    assert manager.listen() == [], "READY=1 would be wrong"
     assert notifier.poll(str, str) == 30
     assert notifier.poll(str, lambda: "stuck") == 1
     assert notifier.poll(str, str) == 30
@@ -248,16 +248,16 @@ def test_what_hangs_is_asked_again_soon_and_ready_comes_once(manager: Manager) -
         {},
     ],
 )
-def test_a_watchdog_for_nobody_or_for_another_process(watchdog: dict[str, str]) -> None:
-    """WATCHDOG_PID of another process, and times that are none, ask for nothing."""
+def test_a_watchdog_that_is_not_for_this_process(watchdog: dict[str, str]) -> None:
+    """With WATCHDOG_PID of another process, or an invalid time, there is no watchdog."""
     environment = {"NOTIFY_SOCKET": "/run/systemd/notify", "PATH": "/bin", **watchdog}
     assert Notifier(environment).watchdog_seconds is None
-    assert environment == {"PATH": "/bin"}, "no child process may speak for us"
+    assert environment == {"PATH": "/bin"}, "no child process may notify systemd"
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:9999", "relative"])
 def test_without_a_socket_nothing_happens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No socket, or a kind that is not supported: nothing is asked, opened or sent."""
+    """Without a socket, or with a kind that is not supported, nothing is opened or sent."""
     monkeypatch.setattr(socket, "socket", None)
     notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
     assert notifier.watchdog_seconds is None
@@ -266,17 +266,17 @@ def test_without_a_socket_nothing_happens(address: str, monkeypatch: pytest.Monk
     notifier.stopping()
 
 
-def test_a_manager_that_is_gone_stops_nobody(
+def test_a_manager_that_is_gone_is_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A socket that nobody reads any more is a line in the log, not an exception."""
+    """A socket without a reader is a line in the log, not an exception."""
     notifier = Notifier({"NOTIFY_SOCKET": f"{tmp_path}/gone"})
     assert notifier.poll(str, str) is None
     assert "Notifying systemd failed" in caplog.text
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_root_is_told_what_it_is_not_needed_for(
+def test_root_gets_a_warning_that_names_the_capabilities(
     user: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As root there is one warning, which names the two capabilities; as a user none."""

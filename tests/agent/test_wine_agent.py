@@ -27,7 +27,7 @@ def agent() -> Iterator[WindowsAgent]:
 
 
 def state_of(page: Metrics, index: int, family: str = "ipv4") -> dict[str, float]:
-    """Some of what the page says of an interface."""
+    """Return some values of an interface on the page."""
     who = {"index": str(index), "family": family}
     return {
         "connected": page.sum("ip_interface_connected", **who),
@@ -37,7 +37,7 @@ def state_of(page: Metrics, index: int, family: str = "ipv4") -> dict[str, float
 
 
 def test_every_callback_is_counted_and_the_states_are_right(agent: WindowsAgent) -> None:
-    """Adds, changes, a storm of 100,000 callbacks and deletes: all counted, the rows true."""
+    """Adds, changes, a storm of 100,000 callbacks and deletes: all counted, with right rows."""
     for index in range(1, 11):
         agent.drive("put_link", index, DEVICE_OF(index))
         for family in (IPV4, IPV6):
@@ -88,8 +88,8 @@ def test_ctrl_c_stops_it_cleanly(agent: WindowsAgent) -> None:
     assert "Traceback" not in "".join(agent.log)
 
 
-def test_a_system_that_never_confirms_is_not_believed() -> None:
-    """Wine's own iphlpapi.dll accepts a registration and does nothing: not ready, and said."""
+def test_a_registration_without_a_confirmation_is_not_ready() -> None:
+    """Wine's own iphlpapi.dll accepts a registration and does nothing: not ready, with a log."""
     with WindowsAgent("-m", "exporter") as agent:
         page = agent.scrape()
         assert page.sum("ip_interface_exporter_source_up") == 0
@@ -116,7 +116,7 @@ def test_the_windows_tests_pass_on_windows() -> None:
     assert "passed" in output
 
 
-#: Has more patience than a person: on a busy machine a service takes minutes to start.
+#: Waits longer than the default: on a busy machine a service takes minutes to start.
 PATIENT = """
 import sys
 from exporter.agent import windows_service
@@ -127,7 +127,7 @@ sys.exit(main(["service", *sys.argv[2:]]))
 
 
 def command(action: str, *flags: str) -> tuple[int, str]:
-    """Exit code and output of the command service."""
+    """Run the command service. Returns its exit code and output."""
     return windows("-c", PATIENT, str(5 * DEADLINE), action, *flags)
 
 
@@ -167,7 +167,7 @@ def test_the_service_serves_as_soon_as_it_has_started(service: Agent) -> None:
 
 
 def test_a_start_that_fails_says_why(service: Agent) -> None:
-    """The reason of the service, not only that it stopped, is printed by the start."""
+    """The start prints the reason of the service, and not only that it stopped."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", service.port))
         taken.listen()
@@ -232,7 +232,7 @@ finally:
 def test_a_start_tries_again_after_what_may_be_temporary(
     codes: tuple[int, ...], tries: int
 ) -> None:
-    """A system short of resources gets another chance; a refusal is final."""
+    """A start is tried again on a system short of resources, and not after a refusal."""
     code, output = windows("-c", START, *map(str, codes))
     assert f"tries {tries}" in output
     assert code == (codes[0] == 5), output
@@ -278,8 +278,8 @@ def test_watch_shows_the_changes_of_windows() -> None:
         assert watch.interrupt() == 0
 
 
-def test_a_service_run_by_a_person_is_one_clear_line() -> None:
-    """What only Windows can run says so, and which command to use."""
+def test_a_service_run_from_a_console_is_one_clear_line() -> None:
+    """The error names the command to use: only Windows can run the service."""
     code, output = windows("-m", "exporter", "service", "run")
     assert code == 1
     assert "service start" in output
@@ -287,7 +287,7 @@ def test_a_service_run_by_a_person_is_one_clear_line() -> None:
 
 
 def answers(agent: Agent) -> bool:
-    """Whether it listens."""
+    """Return whether the agent listens."""
     try:
         return agent.get("/-/healthy").status == 200
     except OSError:

@@ -1,4 +1,4 @@
-"""The history: what it keeps is exact, and it keeps little."""
+"""The history: its entries are exact, and few."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from exporter.settings.selection import Group, Selection
 
 
 def interface(index: int = 3, *, connected: bool = True, enabled: bool = True) -> Interface:
-    """An interface that is connected, or not, or switched off."""
+    """Return an interface that is connected, disconnected or switched off."""
     status = LinkStatus(enabled, OperStatus.UP if connected else OperStatus.DOWN, connected)
     link = Link(f"eth{index}", type=6)
     return Interface(Family.IPV4, make_luid(6, index), index, link, InterfaceRow(connected), status)
@@ -65,8 +65,8 @@ def test_a_history_loses_no_disconnection(steps: list[tuple[float, DisplayState]
     assert history.changes == every[len(every) - len(history.changes) :]
 
 
-def test_what_people_see_is_remembered() -> None:
-    """Connected, disconnected, switched off and gone are told apart, in order."""
+def test_each_display_state_is_recorded() -> None:
+    """Connected, disconnected, switched off and deleted are different, and in order."""
     state = State()
     state.load([interface()], 0.0)
     up, down = interface(), interface(connected=False)
@@ -88,7 +88,7 @@ def test_what_people_see_is_remembered() -> None:
 
 
 def test_a_history_follows_the_name_of_its_link() -> None:
-    """Also in a group, whose interfaces share a series set, and after a rename."""
+    """Its device is right in a group, whose interfaces share a series set, and after a rename."""
     state = State(Selection(groups=(Group("cables", match=re.compile("eth.*")),)))
     state.load([interface()], 0.0)
     state.count([notification(interface(connected=False), 1.0)])
@@ -103,7 +103,7 @@ def test_a_history_follows_the_name_of_its_link() -> None:
 
 
 def test_rolled_up_changes_keep_the_state_at_the_end_of_each_minute() -> None:
-    """What an interface was between two storms, and before the first, is known for six hours."""
+    """The state between two storms, and before the first, is kept for six hours."""
     history = InterfaceHistory("eth0", "ipv4", DisplayState.SWITCHED_OFF)
     now = 0.0
     for minute, last in (
@@ -128,8 +128,8 @@ def test_rolled_up_changes_keep_the_state_at_the_end_of_each_minute() -> None:
     assert [m.minute for m in history.buckets()] == [400]
 
 
-def test_what_has_not_changed_has_no_history() -> None:
-    """Interfaces that are quiet cost nothing."""
+def test_an_interface_without_changes_has_no_history() -> None:
+    """Interfaces that do not change take no memory."""
     state = State()
     state.load([interface(index) for index in range(100)], 0.0)
     state.count([notification(interface(5), 1.0)])

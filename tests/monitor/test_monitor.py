@@ -1,4 +1,4 @@
-"""The monitor thread: it reads rows once, survives what fails, and ends when told."""
+"""The monitor thread: it reads each row once, continues after errors, and stops."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FakeSource:
         """Nothing to open."""
 
     def receive(self, timeout: float | None) -> list[Notification]:
-        """The next thing that was put in."""
+        """Return the next batch of the test, or raise its error."""
         item = self.batches.get()
         if isinstance(item, Exception):
             raise item
@@ -46,7 +46,7 @@ class FakeSource:
         return 1.0
 
     def interface(self, family: Family, luid: int) -> Interface | None:
-        """A row for the known interface."""
+        """Return the row of the one interface."""
         self.reads.append(luid)
         return ROW if luid == ROW.luid else None
 
@@ -95,8 +95,8 @@ def test_a_failing_receive_is_counted_and_collecting_goes_on(
     monitor.stop()
 
 
-def test_a_failing_observer_stops_nobody() -> None:
-    """After an observer failed, counting and the other observers go on."""
+def test_a_failing_observer_does_not_stop_the_others() -> None:
+    """After an observer fails, counting and the other observers continue."""
     seen: list[int] = []
 
     def broken(batch: list[Notification], deltas: list[Delta]) -> None:

@@ -59,7 +59,7 @@ def notify(
 
 
 def only(state: State) -> SeriesSet:
-    """The single series set there is."""
+    """Return the only series set."""
     (series,) = state.series_sets
     return series
 
@@ -122,7 +122,7 @@ def test_an_outage_is_measured_from_loss_to_return_only() -> None:
 
 
 def test_the_last_outage_of_each_bucket_is_kept_with_its_device() -> None:
-    """An exemplar says which device was away, how long, and when it came back, in Unix time."""
+    """An exemplar has the device of the outage, its length, and its end in Unix time."""
     state = State()
     up, down = interface(), interface(connected=False)
     state.load([up], 0.0)
@@ -151,7 +151,7 @@ def test_the_device_of_an_exemplar_fits(trace_id: int | None) -> None:
 
 
 def test_an_exemplar_has_the_trace_of_the_notification_that_ended_the_outage() -> None:
-    """The trace is asked for with each notification that is not filtered out, and no other."""
+    """The trace is looked up for each notification that is not filtered out, and no other."""
     asked: list[float] = []
 
     def trace_id(instant: float) -> int:
@@ -190,7 +190,7 @@ def test_an_exemplar_has_the_trace_of_the_notification_that_ended_the_outage() -
     ],
 )
 def test_a_disconnection_counts_by_its_cause(status: LinkStatus, cause: Cause, label: str) -> None:
-    """The status that the notification brings decides; the sum is that of the transitions."""
+    """The status in the notification decides; the sum is that of the transitions."""
     state = State()
     state.load([interface(status=WORKING)], 0.0)
     state.apply(
@@ -202,7 +202,7 @@ def test_a_disconnection_counts_by_its_cause(status: LinkStatus, cause: Cause, l
 
 
 def test_an_outage_is_not_administrative() -> None:
-    """Nobody waits for an interface that was switched off, at once or during the outage."""
+    """An interface that is switched off, at once or during an outage, has no outage."""
     state = State()
     on = interface(status=WORKING)
     off = interface(connected=False, status=SWITCHED_OFF)
@@ -220,7 +220,7 @@ def test_an_outage_is_not_administrative() -> None:
 
 
 def test_an_inferred_transition_bounds_no_outage() -> None:
-    """When a change that no notification showed happened is not known, so no length is."""
+    """The time of an inferred change is unknown, and so is the length of the outage."""
     state = State()
     on, lost = interface(status=WORKING), interface(connected=False, status=NO_CARRIER)
     state.load([on], 0.0)
@@ -238,7 +238,7 @@ def test_an_inferred_transition_bounds_no_outage() -> None:
 
 @pytest.mark.parametrize("meanwhile", ["timer", "setting", "status"])
 def test_a_comparison_ends_an_outage_only_if_it_finds_another_status(meanwhile: str) -> None:
-    """The one of each minute finds new random timers, and settings that change without a message.
+    """The comparison of each minute finds random timers and settings that change silently.
 
     Another status without a notification means that one was lost: the outage may have ended.
     """
@@ -262,7 +262,7 @@ def test_a_comparison_ends_an_outage_only_if_it_finds_another_status(meanwhile: 
 
 
 def test_changed_members_are_counted_by_name() -> None:
-    """Each changed member of the row counts once, and is born with its first change."""
+    """Each changed member of the row counts once; its series begins with the first change."""
     state = State()
     state.load([interface(mtu_bytes=1500, forwarding_enabled=False)], 0.0)
     changed = interface(mtu_bytes=1400, forwarding_enabled=True)
@@ -274,8 +274,8 @@ def test_changed_members_are_counted_by_name() -> None:
     ]
 
 
-def test_inferred_notifications_are_counted_apart_but_believed() -> None:
-    """What a comparison found moves the state and is unobserved, never churn or a transition."""
+def test_inferred_notifications_change_the_state_and_are_counted_apart() -> None:
+    """A change found by comparison is unobserved, never churn or a transition."""
     state = State()
     state.load([interface()], 0.0)
     state.apply(
@@ -290,7 +290,7 @@ def test_inferred_notifications_are_counted_apart_but_believed() -> None:
 
 
 def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
-    """After a delete the gauges are gone, the counters stand still, and then all is gone."""
+    """After a delete the gauges end at once, and the counters after the retention."""
     state = State(retention_seconds=60.0)
     state.load([interface()], 0.0)
     state.apply([notify(NotificationType.DELETE, interface(), 4.0)])
@@ -309,7 +309,7 @@ def test_a_deleted_interface_keeps_frozen_counters_for_the_retention() -> None:
 
 
 def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
-    """A reused LUID continues its series; the time between belongs to no state."""
+    """A LUID that returns continues its series; the time between belongs to no state."""
     state = State()
     state.load([interface()], 0.0)
     state.apply(
@@ -325,7 +325,7 @@ def test_the_same_luid_that_comes_back_goes_on_counting() -> None:
     ) == (1, 1)
     assert series.seconds(11.0, connected=True) == 5.0
     assert state.expire(1e9) is None
-    assert devices(state) == ["eth0"], "it lives, so nothing expires"
+    assert devices(state) == ["eth0"], "it exists, so nothing expires"
 
 
 def test_a_re_created_device_is_another_series() -> None:
@@ -341,7 +341,7 @@ def test_a_re_created_device_is_another_series() -> None:
 
 
 def test_a_rename_carries_the_values_to_the_new_label() -> None:
-    """After a rename the old label is gone and the new one has all that was counted."""
+    """After a rename only the new label has series, with all that was counted before."""
     state = State()
     state.load([interface(name="veth1a2b")], 0.0)
     state.apply(
@@ -352,11 +352,11 @@ def test_a_rename_carries_the_values_to_the_new_label() -> None:
     series = only(state)
     assert (series.device, series.transitions, series.notifications) == ("eth0", [1, 0], [1, 0, 0])
     changed = state.series_sets.changed_since(generation)[1]
-    assert changed == [series], "or the page would keep the old name"
+    assert changed == [series], "a page must drop the old name"
 
 
-def test_every_reader_sees_what_changed_since_its_own_last_reading() -> None:
-    """Two readers at their own pace each miss nothing, and see nothing twice."""
+def test_every_reader_gets_the_changes_since_its_own_generation() -> None:
+    """Two readers with different intervals get each change exactly once."""
     state = State()
     state.load([interface(index=i, name=f"v{i}") for i in (1, 2, 3)], 0.0)
     slow, changed = state.series_sets.changed_since(0)
@@ -374,7 +374,7 @@ def test_every_reader_sees_what_changed_since_its_own_last_reading() -> None:
 
 
 def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
-    """Flaps that only the system's counters prove are counted apart from those seen."""
+    """Flaps that only the kernel's counters prove are counted apart from observed ones."""
     state = State()
     state.load([interface()], 0.0)
     n = notify(
@@ -386,7 +386,7 @@ def test_unobserved_transitions_are_added_to_their_own_counter() -> None:
 
 
 def test_beyond_the_limit_interfaces_share_one_device() -> None:
-    """More interfaces than the limit add up under the overflow device, and are said to."""
+    """Interfaces beyond the limit add up under the overflow device, and are reported."""
     state = State(max_interfaces=2)
     state.load([interface(index=i, name=f"v{i}") for i in range(1, 6)], 0.0)
     assert devices(state) == [OVERFLOW_DEVICE, "v1", "v2"]
@@ -404,8 +404,8 @@ def test_beyond_the_limit_interfaces_share_one_device() -> None:
     assert state.aggregated == 2
 
 
-def test_a_departed_interface_makes_room_for_a_living_one() -> None:
-    """At the limit the oldest departed series gives way before a living one is folded."""
+def test_a_deleted_interface_makes_room_for_a_new_one() -> None:
+    """At the limit, the oldest series of a deleted interface is dropped first."""
     state = State(max_interfaces=2)
     state.load([interface(index=1, name="a"), interface(index=2, name="b")], 0.0)
     state.apply([notify(NotificationType.DELETE, interface(index=1, name="a"), 1.0)])
@@ -443,7 +443,7 @@ def test_filtered_interfaces_leave_no_trace() -> None:
     assert (devices(state), state.existing[IPV4]) == ([], 0)
 
 
-def test_an_interface_that_nobody_could_read_is_still_counted() -> None:
+def test_an_interface_without_a_row_is_still_counted() -> None:
     """A notification without a row counts, names the interface once known, or expires."""
     state = State(retention_seconds=10.0)
     state.apply([notify(NotificationType.ADD, interface(), 1.0, row=False)])
@@ -456,7 +456,7 @@ def test_an_interface_that_nobody_could_read_is_still_counted() -> None:
     assert devices(state) == ["eth0"]
 
 
-def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
+def test_a_hundred_thousand_deleted_interfaces_leave_nothing_behind() -> None:
     """Created and deleted in waves, interfaces leave the churn counter and nothing else."""
     state = State(max_interfaces=1000, retention_seconds=10.0)
     for i in range(100_000):
@@ -473,8 +473,8 @@ def test_a_hundred_thousand_departed_interfaces_leave_nothing_behind() -> None:
     assert state.churn[IPV4] == [0, 100_000, 100_000]
 
 
-def test_remembered_differences_are_bounded_and_true() -> None:
-    """Any number of rows of one interface: each difference is right, few are remembered."""
+def test_cached_differences_are_bounded_and_right() -> None:
+    """For any number of rows of one interface, each difference is right and few are cached."""
     state = State()
     state.load([interface(mtu_bytes=0)], 0.0)
     for mtu in range(1, 2000):
@@ -501,7 +501,7 @@ def test_many_values_at_once_are_as_many_values(values: list[float]) -> None:
 
 
 def totals(state: State, now: float) -> object:
-    """All the numbers there are."""
+    """Return every number of the state."""
     return (
         state.churn,
         state.inferred,
@@ -581,7 +581,7 @@ def test_totals_agree_after_any_events(
         assert len(state.series_sets._own) <= limit
     counted = sum(sum(series.notifications) for series in state.series_sets) + evicted
     assert counted == sum(map(sum, state.churn.values()))
-    assert totals(state, now) == totals(unwatched, now), "a count is an apply without deltas"
+    assert totals(state, now) == totals(unwatched, now), "count is apply without deltas"
     live = [t for t in state._tracked.values() if t.interface and t.series]
     for family in FAMILIES:
         mine = [t.interface for t in live if t.interface and t.interface.family is family]
@@ -599,7 +599,7 @@ def test_totals_agree_after_any_events(
     st.floats(0, 1e7),
 )
 def test_time_in_state_never_falls(steps: list[tuple[float, bool, bool]], began: float) -> None:
-    """Once shown up to an instant, no notification from before takes any of it back."""
+    """After a scrape, no earlier notification reduces the time that was shown."""
     state = State()
     state.load([interface()], began)
     shown = [0.0, 0.0]
@@ -623,10 +623,10 @@ def test_publishing_changes_no_number(
     scrapes: list[float | None],
     late: bool,
 ) -> None:
-    """Scraped at any moments, counts and outages are those of an unscraped state.
+    """Scrapes at any moments change neither counts nor outages.
 
-    So is time in state, as long as a scrape shows no more than what was processed; one that is
-    ahead of the notifications shifts time from one state to the other, and loses none.
+    Nor do they change time in state, if they show only the time that was processed. A scrape
+    beyond that moves time from one state to the other, and loses none.
     """
     scraped, unscraped = State(retention_seconds=150.0), State(retention_seconds=150.0)
     now = 0.0
@@ -653,7 +653,7 @@ def test_publishing_changes_no_number(
 
 
 def test_a_scrape_keeps_no_series_set_beyond_its_retention() -> None:
-    """A notification of the instant that was shown expires what is due, as without a scrape."""
+    """A notification of the scraped instant expires what is due, as without a scrape."""
     scraped, unscraped = State(retention_seconds=150.0), State(retention_seconds=150.0)
     with_row, gone = interface(), notify(NotificationType.DELETE, interface(), 1.0)
     for state in (scraped, unscraped):
@@ -668,7 +668,7 @@ def test_a_scrape_keeps_no_series_set_beyond_its_retention() -> None:
 
 
 def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
-    """What ended before a scrape but was heard after it ends with the scrape."""
+    """A transition before a scrape that is processed after it counts from the scrape."""
     state = State()
     state.load([interface()], 0.0)
     with state.lock:
@@ -677,8 +677,8 @@ def test_a_notification_that_was_late_for_a_scrape_counts_from_there() -> None:
     assert only(state).seconds(1010.0, connected=True) == 1000.0
 
 
-def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:
-    """Reloads with ever new group names leave no series behind."""
+def test_a_group_that_is_no_longer_configured_ends_when_it_is_empty() -> None:
+    """Reloads with new group names each time leave no series behind."""
     state = State()
     state.load([interface(name="eth0"), interface(index=4, name="veth4", kind="veth")], 0.0)
     for round_ in range(20):
@@ -690,7 +690,7 @@ def test_a_group_that_the_configuration_forgot_goes_when_it_is_empty() -> None:
 
 
 def test_notifications_without_a_row_are_counted() -> None:
-    """A change that nobody could read is counted, so that a flap it may hide is not silent."""
+    """A change without a row is counted, because it may hide a flap."""
     state = State()
     state.load([interface()], 0.0)
     rowless = notify(NotificationType.PARAMETER, interface(), 1.0)._replace(interface=None)

@@ -1,4 +1,4 @@
-"""The environment of this machine has no say in these tests."""
+"""Keeps the environment of the machine out of these tests."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ from support.waiting import DEADLINE
 
 @pytest.fixture(autouse=True)
 def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No OTEL_* variable but a timeout that no endpoint that answers needs."""
+    """Unset every OTEL_* variable, and set a timeout longer than any answer takes."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(DEADLINE))
@@ -18,7 +18,7 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_push_goes_on() -> Iterator[None]:
-    """A stop does not wait for an endpoint: let its push end before the next test reads the log."""
+    """Let each push end before the next test reads the log: a stop does not wait for it."""
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("otlp-"):

@@ -1,4 +1,4 @@
-"""A push inside the test's own process, fed with notifications that the test makes up."""
+"""Runs a push in the process of the test, with notifications that the test makes."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def settings(
     quiet: float = 60.0,
     retry: float = 0.0,
 ) -> Settings:
-    """Settings with which everything is pushed at the end only, or after `quiet` seconds."""
+    """Return settings that push everything at the end only, or after `quiet` seconds."""
     otlp = OtlpSettings(endpoint, protocol, events, 3600.0, retry)
     return Settings(otlp=otlp, episode=EpisodeSettings(quiet, 60.0))
 
@@ -49,7 +49,7 @@ def delta(
     inferred: bool = False,
     unobserved: tuple[int, int] = (0, 0),
 ) -> Delta:
-    """One notification of eth0 (or of another LUID), whose MTU becomes `number`."""
+    """Return one notification of eth0 (or of another LUID), whose MTU becomes `number`."""
     at = SYSTEM.monotonic() if instant is None else instant
     row = Interface(family, luid, 7, Link("eth0"), InterfaceRow(True, number))
     n = Notification(
@@ -69,7 +69,7 @@ def make_push(
     clock: Clock = SYSTEM,
     netns: str | None = "net:[1]",
 ) -> Push:
-    """A push of a state that need not agree with the batches passed to it."""
+    """Return a push of a state that need not agree with the batches passed to it."""
     known = state or State()
     health = Health(messages={})
     build = BuildInfo("1", "r", "3", "test", netns)
@@ -83,7 +83,7 @@ def make_push(
 
 @contextmanager
 def pushing(made: Settings, state: State | None = None) -> Iterator[Push]:
-    """A started push, stopped at the end of the block when all is sent."""
+    """Make a push and start it, and stop it at the end of the block when all is sent."""
     with running(make_push(made, state)) as push:
         yield push
 
@@ -99,19 +99,19 @@ def running(push: Push) -> Iterator[Push]:
 
 
 def balance(push: Push, signal: str = "traces") -> dict[str, int]:
-    """The items of a signal by result; they must balance once it has stopped."""
+    """Return the items of a signal by result; they must add up after a stop."""
     return {result: n for (of, result), n in push.items().items() if of == signal}
 
 
 def assert_balanced(push: Push) -> None:
-    """Nothing of any signal is unaccounted for."""
+    """Require that every item of every signal has a result."""
     for signal in {signal for signal, _ in push.items()}:
         items = balance(push, signal)
         assert items["accepted"] == items["exported"] + items["failed"] + items["dropped"], signal
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:
-    """The signals (and reasons) of our log lines with a message."""
+    """Return the signals (and reasons) of the exporter's log lines with a message."""
     return [
         " ".join(str(r.fields[key]) for key in ("signal", "reason") if key in r.fields)  # type: ignore[attr-defined]
         for r in caplog.records

@@ -1,4 +1,4 @@
-"""The whole agent pushes what the real kernel tells it, to a real receiver."""
+"""The whole agent pushes the notifications of the real kernel to a real receiver."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def lively(namespace: Namespace) -> Namespace:
 
 @pytest.fixture
 def receiver(lively: Namespace) -> Iterator[HttpReceiver]:
-    """A receiver that listens inside."""
+    """A receiver that listens in the namespace."""
     with lively.enter():
         made = HttpReceiver()
     with made:
@@ -36,7 +36,7 @@ def receiver(lively: Namespace) -> Iterator[HttpReceiver]:
 
 
 def all_exported(agent: Agent, *signals: str) -> Metrics:
-    """The page once every notification that is counted on it was exported."""
+    """Wait until every counted notification was exported. Returns the page."""
 
     def exported() -> Metrics | None:
         page = agent.scrape()
@@ -67,7 +67,7 @@ def test_ten_thousand_notifications_arrive_complete(
         )
         changes = "ip_interface_parameter_changes_total"
         agent.wait_for(changes, 8 * rounds, parameter="mtu_bytes")
-        # A stop gives up what takes it too long.
+        # A stop drops what takes too long.
         page = all_exported(agent, "traces", "logs")
         assert page.sum("ip_interface_exporter_source_overruns_total") == 0
         assert agent.stop() == 0
@@ -88,7 +88,7 @@ def test_ten_thousand_notifications_arrive_complete(
 
 
 def test_the_items_are_on_the_page(lively: Namespace, receiver: HttpReceiver) -> None:
-    """While a push is configured the page tells what became of each item, and balances."""
+    """While a push is configured the page has the result of each item, and adds up."""
     with Agent(
         f"--otlp.endpoint={receiver.endpoint}", "--episode.quiet=100ms", namespace=lively
     ) as agent:
@@ -106,7 +106,7 @@ def test_the_items_are_on_the_page(lively: Namespace, receiver: HttpReceiver) ->
 def test_an_outage_stops_neither_collecting_nor_scraping(
     lively: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside an endpoint that never answers every change is counted, scraped, and a stop works."""
+    """With an endpoint that never answers, changes are counted and scraped, and a stop works."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with lively.enter():
         listener = SilentListener()
@@ -125,7 +125,7 @@ def test_an_outage_stops_neither_collecting_nor_scraping(
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers and credentials stay out of the log, at its most talkative, whatever fails."""
+    """The log has no headers and no credentials, also at level debug, whatever fails."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cr3t,s3cr3t-bad")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=s3cr3t%0Abroken")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")

@@ -1,4 +1,4 @@
-"""What flags and OpenTelemetry's environment variables amount to."""
+"""The destinations from flags and OpenTelemetry's environment variables."""
 
 import tomllib
 from pathlib import Path
@@ -16,7 +16,7 @@ HTTP, GRPC = "http/protobuf", "grpc"
 
 
 def found(settings: OtlpSettings, **environment: str) -> list[Destination]:
-    """The destinations."""
+    """Return the destinations."""
     return list(destinations(settings, environment))
 
 
@@ -82,8 +82,8 @@ def test_signals_can_be_turned_off() -> None:
     assert len(found(settings, OTEL_LOGS_EXPORTER="console, otlp", OTEL_TRACES_EXPORTER="")) == 3
 
 
-def test_what_cannot_be_is_one_line_at_the_start(tmp_path: Path) -> None:
-    """A protocol that is not spoken and a file that cannot be read are errors that name them."""
+def test_an_invalid_destination_is_one_line_at_the_start(tmp_path: Path) -> None:
+    """The error names a protocol that is not supported, or a file that cannot be read."""
     with pytest.raises(SettingsError, match=r'^\$OTEL_EXPORTER_OTLP_PROTOCOL: "http/json": must'):
         found(OtlpSettings(), **{BASE: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
     missing = {BASE: "http://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}
@@ -91,7 +91,7 @@ def test_what_cannot_be_is_one_line_at_the_start(tmp_path: Path) -> None:
         found(OtlpSettings(), **missing)
 
 
-def test_what_is_shown_of_an_endpoint_has_no_secret() -> None:
+def test_the_shown_endpoint_has_no_secret() -> None:
     """User, password and query are left out."""
     secret = Destination("traces", "https://me:secret@c:4318/v1/traces?key=secret", HTTP)
     assert secret.redacted_endpoint == "https://c:4318/v1/traces"
@@ -99,7 +99,7 @@ def test_what_is_shown_of_an_endpoint_has_no_secret() -> None:
 
 
 def test_the_metrics_interval_is_the_flag_or_the_variable_or_a_minute() -> None:
-    """The variable has milliseconds; what is no number of them is an error."""
+    """The variable is in milliseconds; a value that is no number is an error."""
     name = "OTEL_METRIC_EXPORT_INTERVAL"
     assert metrics_interval(OtlpSettings(metrics_interval_seconds=2.0), {name: "1"}) == 2.0
     assert metrics_interval(OtlpSettings(), {name: "1500"}) == 1.5
@@ -122,7 +122,7 @@ def test_a_query_stays_at_the_end() -> None:
 def test_a_proxy_that_cannot_be_used_is_named(
     proxy: str, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variables of the proxy are at fault, not the endpoint; its password is not shown."""
+    """The error names the variable of the proxy, not the endpoint, and no password."""
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(SettingsError, match=error) as raised:
         make_exporter(Destination("traces", "http://receiver:4318/v1/traces", HTTP))
@@ -132,7 +132,7 @@ def test_a_proxy_that_cannot_be_used_is_named(
 
 @pytest.mark.parametrize("missing", ["grpc", "opentelemetry.exporter.otlp.proto.grpc"])
 def test_grpc_that_is_not_installed_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows on ARM64 has no grpcio: HTTP works, and gRPC says what is missing."""
+    """Windows on ARM64 has no grpcio: HTTP works, and the error of gRPC names the package."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else name)
     make_exporter(Destination("traces", "http://receiver:4318/v1/traces", HTTP))
     with pytest.raises(SettingsError, match="opentelemetry-exporter-otlp-proto-grpc"):
@@ -140,7 +140,7 @@ def test_grpc_that_is_not_installed_is_named(missing: str, monkeypatch: pytest.M
 
 
 def test_arm64_windows_needs_no_grpc() -> None:
-    """Of the declared dependencies, none brings grpcio there; everywhere else one does."""
+    """No declared dependency installs grpcio there; everywhere else one does."""
     project = Path(__file__).parents[2] / "pyproject.toml"
     wanted = [Requirement(r) for r in tomllib.loads(project.read_text())["project"]["dependencies"]]
     for system, machine, grpc in (

@@ -1,4 +1,4 @@
-"""Bursts of churn, from times alone."""
+"""Episodes of churn, from instants alone."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def placed(instants: list[float]) -> list[tuple[Episode, list[float]]]:
 
 @given(INSTANTS)
 def test_every_notification_belongs_to_one_episode_in_order(instants: list[float]) -> None:
-    """Episodes partition the notifications, and none is taken up again after the next began."""
+    """Episodes partition the notifications, and none continues after the next began."""
     found = placed(instants)
     assert [instant for _, members in found for instant in members] == instants
     assert len({id(episode) for episode, _ in found}) == len(found)
@@ -39,15 +39,15 @@ def test_every_notification_belongs_to_one_episode_in_order(instants: list[float
 
 
 @given(INSTANTS)
-def test_no_episode_outlives_its_maximum_or_spans_quiet(instants: list[float]) -> None:
-    """Within an episode there is no gap of the quiet period, and it is shorter than its maximum."""
+def test_no_episode_exceeds_its_maximum_or_contains_quiet(instants: list[float]) -> None:
+    """An episode contains no gap of the quiet period, and is shorter than its maximum."""
     for episode, members in placed(instants):
         assert episode.last - episode.began < MAXIMUM
         assert all(after < before + QUIET for before, after in pairwise(members))
 
 
 @given(INSTANTS)
-def test_an_episode_ends_only_for_a_reason_and_continues_without_quiet(
+def test_an_episode_ends_only_after_quiet_or_its_maximum(
     instants: list[float],
 ) -> None:
     """The next episode begins after quiet, or continues one that reached its maximum."""
@@ -60,7 +60,7 @@ def test_an_episode_ends_only_for_a_reason_and_continues_without_quiet(
 
 @given(INSTANTS)
 def test_expiring_in_between_changes_nothing(instants: list[float]) -> None:
-    """A timer that ends episodes when they are due gives the same ones as none at all."""
+    """A timer that ends episodes when they are due does not change them."""
     episodes = Episodes(QUIET, MAXIMUM)
     timed: list[Episode] = []
     for instant in instants:
@@ -89,7 +89,7 @@ def test_due_is_when_quiet_or_the_maximum_is_reached() -> None:
 
 
 def test_time_that_goes_back_stays_in_the_episode() -> None:
-    """A notification that claims to be older than the one before does not begin anew."""
+    """A notification that is older than the one before begins no new episode."""
     episodes = Episodes(QUIET, MAXIMUM)
     first = episodes.assign(100.0)
     assert episodes.assign(1.0) is first

@@ -1,4 +1,4 @@
-"""Endpoints that are down, slow, rude or silent: everything is accounted for, and it ends."""
+"""Endpoints that are down, slow or silent, or fail: each item is counted, and a stop works."""
 
 import ssl
 import time
@@ -32,15 +32,15 @@ FAILS, WORKS = "OTLP push failed", "OTLP push succeeded"
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the library give up a batch soon, though not while an endpoint answers it.
+    """Shorten the time limit of the library for a batch that fails.
 
-    Less than the next pause between two tries, and enough for the tries before it.
+    It is shorter than the next pause between two tries, and enough for the tries before it.
     """
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
 
 
 def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traces alone, where the other signals would only say the same."""
+    """Push traces alone, where the other signals would behave alike."""
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
 
 
@@ -49,7 +49,7 @@ def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_stops_whatever_the_endpoint_does(
     protocol: str, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused or never answered, a stop does not wait for the time-out of the endpoint."""
+    """A stop does not wait for the timeout of an endpoint that refuses or never answers."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with SilentListener() as listener:
         endpoint = listener.endpoint if silent else DOWN
@@ -75,7 +75,7 @@ def test_it_stops_whatever_the_endpoint_does(
         (grpc.StatusCode.UNAUTHENTICATED, "grpc", "UNAUTHENTICATED"),
     ],
 )
-def test_refusals_are_counted_and_told_once(
+def test_refusals_are_counted_and_logged_once(
     status: int | grpc.StatusCode,
     protocol: str,
     reason: str,
@@ -118,7 +118,7 @@ def test_the_debug_log_has_every_batch(
     assert fields == {"signal": "traces", "items": 10, "result": "exported"}
 
 
-def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_as_long_as_retry_after_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 503 with Retry-After is tried again after that time, and nothing is lost or doubled."""
     spans_only(monkeypatch)
     tries: list[float] = []
@@ -141,7 +141,7 @@ def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_recovers_when_the_endpoint_comes_back(
     protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Down, there, down, there: one line for each change, and what is sent arrives."""
+    """Down, up, down, up: one log line for each change, and each exported item arrives."""
     spans_only(monkeypatch)
     impatient(monkeypatch)
     caplog.set_level("INFO", "exporter")
@@ -178,8 +178,8 @@ def test_it_recovers_when_the_endpoint_comes_back(
     assert_balanced(push)
 
 
-def test_what_there_is_no_room_for_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint that is down costs a bounded queue, and telling never waits."""
+def test_items_beyond_the_queue_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that is down fills a bounded queue, and a push of a batch never waits."""
     spans_only(monkeypatch)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(NEVER))
     with SilentListener() as listener:
@@ -198,7 +198,7 @@ def test_what_there_is_no_room_for_is_dropped_and_counted(monkeypatch: pytest.Mo
 def test_a_certificate_that_is_not_trusted_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """TLS is verified: with the right authority it works, else it fails and says why, once."""
+    """TLS is verified: without the right authority the push fails, and logs why, once."""
     spans_only(monkeypatch)
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -238,13 +238,13 @@ def test_plain_text_to_a_tls_port_and_the_reverse_fail(
 
 
 def test_a_push_that_never_started_stops() -> None:
-    """A start that failed elsewhere leaves nothing to wait for."""
+    """After a start that failed elsewhere, a stop does not wait."""
     with without_waiting():
         make_push(settings(DOWN)).stop(NEVER)
 
 
 def test_a_reason_holds_no_secret() -> None:
-    """Only statuses, names of errors and the system's own texts pass; any other text does not."""
+    """A reason has only statuses, names of errors and texts of the system, no other text."""
     secret = "Bearer abc"
     assert describe(secret) == describe(f"Invalid header {secret}") == ""
     assert describe(ValueError(secret)) == "ValueError"
@@ -258,7 +258,7 @@ def test_a_reason_holds_no_secret() -> None:
 
 
 def test_wrong_variables_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a library cannot read from the environment is an error at the start, not a traceback."""
+    """A variable that a library cannot read is an error at the start, not a traceback."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
     with pytest.raises(SettingsError, match="OTLP exporter for traces cannot be created"):
         make_push(Settings(otlp=OtlpSettings(DOWN, "grpc")))
@@ -269,7 +269,7 @@ def test_wrong_variables_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_an_endpoint_that_is_away_costs_nothing(
+def test_an_endpoint_that_is_away_loses_nothing(
     protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every notification of an outage longer than the library's own retries arrives, once."""
@@ -295,10 +295,10 @@ def test_an_endpoint_that_is_away_costs_nothing(
     assert_balanced(push)
 
 
-def test_the_oldest_are_given_up_first(
+def test_the_oldest_are_dropped_first(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What finds no room is dropped, the oldest first, and the log says how many were lost."""
+    """A full queue drops the oldest items first, and the log has their number."""
     spans_only(monkeypatch)
     impatient(monkeypatch)
     caplog.set_level("INFO", "exporter")
@@ -321,8 +321,8 @@ def test_the_oldest_are_given_up_first(
     assert line.fields["lost"] == 50  # type: ignore[attr-defined]
 
 
-def test_what_has_waited_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound on the age holds for what is being sent and for what waits behind it."""
+def test_items_that_are_too_old_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of the age holds for items in a request and for those that wait."""
     spans_only(monkeypatch)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     with pushing(settings(DOWN, quiet=0.1, retry=0.5)) as push:

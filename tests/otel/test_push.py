@@ -1,4 +1,4 @@
-"""What a real receiver gets, over HTTP and over gRPC."""
+"""The data that a real receiver gets, over HTTP and over gRPC."""
 
 import platform
 from collections import Counter
@@ -45,7 +45,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def receiver(protocol: str) -> Iterator[Receiver]:
-    """A receiver that speaks it."""
+    """A receiver of the protocol."""
     with GrpcReceiver() if protocol == "grpc" else HttpReceiver() as made:
         yield made
 
@@ -126,7 +126,7 @@ def test_an_event_has_every_attribute(receiver: Receiver, protocol: str) -> None
 
 
 @pytest.mark.parametrize("events", ["spans", "logs", "both"])
-def test_notifications_go_where_they_were_asked_to(
+def test_notifications_go_to_the_configured_signals(
     receiver: Receiver, protocol: str, events: str
 ) -> None:
     """As spans, as logs or as both, each notification once, and in order."""
@@ -148,7 +148,7 @@ def test_notifications_go_where_they_were_asked_to(
 
 @pytest.mark.parametrize("inferred", [False, True])
 def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferred: bool) -> None:
-    """The event says why in a word of RFC 2863, unless nobody saw it happen."""
+    """The event has the cause in a word of RFC 2863, unless the disconnection is inferred."""
     row = Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected=True))
     status = LinkStatus(True, OperStatus.LOWER_LAYER_DOWN)
     lost = row._replace(parameters=InterfaceRow(connected=False), status=status)
@@ -167,7 +167,7 @@ def test_a_disconnection_has_its_cause(receiver: Receiver, protocol: str, inferr
 
 
 def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None:
-    """What is never counted is never pushed."""
+    """A refresh is not counted, and not pushed."""
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
         push_batch(push, [delta(1, type=NotificationType.REFRESH)])
     assert (receiver.spans(), receiver.records()) == ([], [])
@@ -178,7 +178,7 @@ def test_a_refresh_is_no_notification(receiver: Receiver, protocol: str) -> None
 def test_a_span_rolls_over_before_its_limit(
     receiver: Receiver, protocol: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event is dropped by the SDK: the next span goes on, linked to the one before."""
+    """The SDK drops no event: a new span continues, linked to the one before."""
     if limit:
         monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", str(limit))
     room = limit or 128
@@ -197,7 +197,7 @@ def test_a_span_rolls_over_before_its_limit(
 
 
 def test_many_interfaces_do_not_fill_the_memory(receiver: Receiver, protocol: str) -> None:
-    """When open spans hold too much they all end early, and linked ones go on."""
+    """When open spans hold too much they all end early, and linked spans continue."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
         push_batch(push, [delta(n, luid=LUID + n % 4500) for n in range(9_000)])
     spans = [s for s in receiver.spans() if s.parent_span_id]
@@ -209,8 +209,8 @@ def test_many_interfaces_do_not_fill_the_memory(receiver: Receiver, protocol: st
     assert balance(push)["exported"] == 9_000
 
 
-def test_churn_that_goes_on_continues_in_a_linked_trace(receiver: Receiver, protocol: str) -> None:
-    """After the maximum a new trace begins that is linked; after quiet one that is not."""
+def test_long_churn_continues_in_a_linked_trace(receiver: Receiver, protocol: str) -> None:
+    """After the maximum a linked trace begins; after quiet one without a link."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
         at = SYSTEM.monotonic() + 1000  # not due for this process's clock
         instants = [at + tenth / 10 for tenth in range(605)] + [at + 500]
@@ -222,10 +222,10 @@ def test_churn_that_goes_on_continues_in_a_linked_trace(receiver: Receiver, prot
     assert links == [[], [(roots[0].trace_id, roots[0].span_id)], []]
 
 
-def test_every_signal_says_who_is_speaking(
+def test_every_signal_has_the_resource(
     receiver: Receiver, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The resource has what semantic conventions ask for; the environment has the last word."""
+    """The resource follows the semantic conventions; the environment overrides it."""
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=mine,team=net%20ops")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "my-agent")
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
@@ -245,7 +245,7 @@ def test_every_signal_says_who_is_speaking(
 def test_headers_and_compression_come_from_the_environment(
     receiver: Receiver, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The libraries act on them, for all signals or one."""
+    """The libraries apply them, to all signals or one."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-scope=m")
     with pushing(settings(receiver.endpoint, protocol)) as push:
@@ -288,8 +288,8 @@ def test_metrics_are_those_of_the_catalog(receiver: Receiver, protocol: str) -> 
     assert points == balance(push, "metrics")["exported"]
 
 
-def test_exemplars_tell_which_device_an_outage_was_of(receiver: Receiver, protocol: str) -> None:
-    """The last outage of each bucket goes along, with its device, length, time and trace."""
+def test_exemplars_have_the_device_of_an_outage(receiver: Receiver, protocol: str) -> None:
+    """The exemplar of a bucket has the device, length, time and trace of its last outage."""
     state = State(trace_id=lambda _: 0xAB << 64)
     up, down = (
         Interface(Family.IPV4, LUID, 7, Link("eth0"), InterfaceRow(connected))
@@ -312,7 +312,7 @@ def test_exemplars_tell_which_device_an_outage_was_of(receiver: Receiver, protoc
 
 
 def test_an_exemplar_and_its_trace_have_the_same_id(receiver: Receiver, protocol: str) -> None:
-    """What the state is told of a notification is the trace that is pushed with it."""
+    """The exemplar has the trace ID that is pushed with the notification."""
     made = make_push(settings(receiver.endpoint, protocol, quiet=1.0))
     trace_id = made.trace_ids()
     assert trace_id is not None
@@ -359,18 +359,18 @@ def test_many_data_points_go_in_several_requests(receiver: Receiver, protocol: s
 
 
 def transition(number: int, *, connected: bool, **more: object) -> Delta:
-    """A disconnection, or a connection."""
+    """Return a disconnection, or a connection."""
     changed = delta(number, Change("connected", not connected, connected), **more)  # type: ignore[arg-type]
     return changed._replace(transition=connected)
 
 
 def of(luid: int, one: Delta) -> Delta:
-    """The same of another interface."""
+    """Return the same delta of another interface."""
     return one._replace(notification=one.notification._replace(luid=luid))
 
 
 def test_a_span_is_named_by_what_changed(receiver: Receiver, protocol: str) -> None:
-    """A few names for all interfaces, of which the worst that happened is chosen."""
+    """There are a few names; the most severe change in the span decides."""
     add, delete = NotificationType.ADD, NotificationType.DELETE
     expected = {
         "flap": [transition(1, connected=False), transition(2, connected=True)],
@@ -395,8 +395,8 @@ def test_a_span_is_named_by_what_changed(receiver: Receiver, protocol: str) -> N
     }
 
 
-def test_log_events_are_for_people_too(receiver: Receiver, protocol: str) -> None:
-    """A body says what happened, and a disconnection is a warning."""
+def test_log_events_have_a_body_and_a_severity(receiver: Receiver, protocol: str) -> None:
+    """The body describes the change, and a disconnection is a warning."""
     deltas = [delta(1, type=NotificationType.ADD), transition(2, connected=False), delta(3)]
     with pushing(settings(receiver.endpoint, protocol, "logs")) as push:
         push_batch(push, deltas)
@@ -412,7 +412,7 @@ def test_log_events_are_for_people_too(receiver: Receiver, protocol: str) -> Non
 
 
 def test_a_log_event_has_the_ids_of_its_span(receiver: Receiver, protocol: str) -> None:
-    """Also where spans are full and follow each other, each record belongs to its own span."""
+    """Each record has the IDs of its own span, also where full spans follow each other."""
     deltas = [delta(n, luid=1 + n % 3) for n in range(900)]
     with pushing(settings(receiver.endpoint, protocol, "both")) as push:
         for start in range(0, 900, 50):
@@ -426,7 +426,7 @@ def test_a_log_event_has_the_ids_of_its_span(receiver: Receiver, protocol: str) 
 
 
 def test_metrics_have_their_units(receiver: Receiver, protocol: str) -> None:
-    """Seconds and bytes; a number of things has none, for some stores append it to the name."""
+    """Seconds and bytes; counts have no unit, because some stores append it to the name."""
     with pushing(settings(receiver.endpoint, protocol)) as push:
         push_batch(push, [delta(1)])
     units = {metric.name: metric.unit for metric in receiver.metrics()}

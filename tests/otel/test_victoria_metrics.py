@@ -1,4 +1,4 @@
-"""A real VictoriaMetrics scrapes the agent and receives its push: both must say the same."""
+"""A real VictoriaMetrics scrapes the agent and receives its push: both must agree."""
 
 import http.client
 import json
@@ -30,7 +30,7 @@ RESOURCE = {
 SCOPE = {"scope.name", "scope.version"}
 SCRAPE = {"job", "instance"}
 
-#: Time goes on between a scrape and a push; and what is pushed is itself an item.
+#: These grow between a scrape and a push; the data points of a push are items, too.
 SECONDS = "ip_interface_state_seconds_total"
 ITEMS = "ip_interface_exporter_otlp_items_total"
 
@@ -66,7 +66,7 @@ class Store:
         self.log.close()
 
     def get(self, path: str) -> bytes:
-        """The body of an answer; nothing while it cannot be had."""
+        """Return the body of an answer; empty while there is none."""
         with self.namespace.enter():
             connection = http.client.HTTPConnection(STORE, timeout=DEADLINE)
             try:
@@ -80,7 +80,7 @@ class Store:
     def series(self, since: float) -> tuple[Series, Series]:
         """The last value of each series that was scraped, and that was pushed, since a time.
 
-        (A gauge of an interface that is gone was seen or not, as chance would have it.)
+        (The gauges of a deleted interface may be missing from either.)
         """
         self.get("/internal/force_flush")
         match = urlencode({"match[]": '{__name__=~"ip_interface.*"}'})
@@ -104,7 +104,7 @@ class Store:
 
 
 def differences(scraped: Series, pushed: Series) -> list[str]:
-    """What only one of them has, and what has another value though time does not change it."""
+    """Return the series of only one, and those whose values differ for reasons other than time."""
     found = [f"only scraped: {key}" for key in scraped.keys() - pushed.keys()]
     found += [] if scraped else ["nothing was scraped"]
     found += [f"only pushed: {key}" for key in pushed.keys() - scraped.keys()]
@@ -115,7 +115,7 @@ def differences(scraped: Series, pushed: Series) -> list[str]:
 
 
 def test_what_is_pushed_is_what_is_scraped(namespace: Namespace, tmp_path: Path) -> None:
-    """After real churn, every series that was scraped was pushed, and the other way round."""
+    """After real churn, the series that were scraped and that were pushed are the same."""
     binary = program("victoria-metrics", "victoria-metrics")
     require(binary, "victoria-metrics: python tests/support/debian.py victoria-metrics")
     assert binary is not None
@@ -167,7 +167,7 @@ def test_dashboards_and_rules_work_with_what_is_pushed_alone(
 ) -> None:
     """With the Collector's attributes, a pushed series has job and instance like a scraped one.
 
-    No Collector can be had here: its actions are applied to the resource before the push.
+    There is no Collector here: its actions are applied to the resource before the push.
     """
     binary = program("victoria-metrics", "victoria-metrics")
     require(binary, "victoria-metrics: python tests/support/debian.py victoria-metrics")

@@ -1,4 +1,4 @@
-"""Unobserved flaps, against a model of how the kernel changes its counters and tells them."""
+"""Unobserved flaps, compared with a model of the kernel's counters and messages."""
 
 from dataclasses import dataclass, field
 
@@ -16,8 +16,8 @@ class Kernel:
     """A link that is administratively up, as net/core/link_watch.c runs it.
 
     The driver turns the carrier on and off and the counters grow at once; RUNNING follows
-    the carrier when the linkwatch worker comes round, however often it changed in between. A
-    link is connected with both.
+    the carrier when the linkwatch worker runs, however often it changed in between. A link is
+    connected with both.
     """
 
     up_count: int
@@ -31,7 +31,7 @@ class Kernel:
         self.running = self.carrier
 
     def toggle(self) -> None:
-        """The driver changes the carrier."""
+        """Change the carrier, as the driver does."""
         self.carrier = not self.carrier
         if self.carrier:
             self.ups += 1
@@ -39,22 +39,22 @@ class Kernel:
             self.downs += 1
 
     def linkwatch(self) -> None:
-        """The worker comes round."""
+        """Run the linkwatch worker."""
         self.running = self.carrier
 
     @property
     def connected(self) -> bool:
-        """As a message shows it."""
+        """Return Connected as a message shows it."""
         return self.running and self.carrier
 
     @property
     def counts(self) -> tuple[int, int]:
-        """IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
+        """Return IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
         return (self.up_count + self.ups) % WRAP, (self.down_count + self.downs) % WRAP
 
 
 class Follower:
-    """What the table of links does with the messages of one interface."""
+    """Processes the messages of one interface as the table of links does."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -72,7 +72,7 @@ class Follower:
         return self.connected
 
     def link_message(self) -> int:
-        """A link message is sent and read; the flaps it proves."""
+        """Send and process a link message. Returns the flaps that it proves."""
         transition = self._transition()
         unobserved = self.tracker.update(
             self.kernel.counts,
@@ -85,14 +85,14 @@ class Follower:
         return unobserved
 
     def inet6_message(self) -> None:
-        """An AF_INET6 message is sent and read: no counters."""
+        """Send and process an AF_INET6 message, which has no counters."""
         transition = self._transition()
         if transition is not None:
             self.tracker.transition(connected=transition, carrier=self.carrier)
 
     @property
     def totals(self) -> tuple[int, int]:
-        """Observed and unobserved, per direction: what the counters' growth must equal."""
+        """Return observed and unobserved transitions by direction: the growth of the counters."""
         return self.observed_ups + self.unobserved, self.observed_downs + self.unobserved
 
 
@@ -101,13 +101,13 @@ STEPS = st.lists(st.sampled_from(["toggle", "linkwatch", "link", "inet6", "race"
 
 
 def start(up_count: int, down_count: int, carrier: bool) -> tuple[Kernel, Follower]:
-    """A settled link and its follower."""
+    """Return a link without pending messages, and its follower."""
     kernel = Kernel(up_count, down_count, carrier)
     return kernel, Follower(kernel)
 
 
 def play(steps: list[str], kernel: Kernel, follower: Follower) -> None:
-    """Let it happen; the linkwatch worker always ends with a link message."""
+    """Play the steps; the linkwatch worker always ends with a link message."""
     for step in steps:
         match step:
             case "toggle":
@@ -118,8 +118,8 @@ def play(steps: list[str], kernel: Kernel, follower: Follower) -> None:
             case "link":
                 assert follower.link_message() >= 0
             case "inet6" | "race":
-                # IPv6 hears of it inside the worker, before the link message is sent; the
-                # driver may change the carrier between the two.
+                # The worker sends the IPv6 message before the link message; the driver may
+                # change the carrier between the two.
                 kernel.linkwatch()
                 follower.inet6_message()
                 if step == "race":
@@ -133,7 +133,7 @@ def play(steps: list[str], kernel: Kernel, follower: Follower) -> None:
 def test_observed_and_unobserved_equal_the_growth(
     up_count: int, down_count: int, carrier: bool, steps: list[str]
 ) -> None:
-    """Once a link has settled, what was seen and what was unobserved make up the growth."""
+    """Without pending messages, observed and unobserved transitions add up to the growth."""
     kernel, follower = start(up_count, down_count, carrier)
     play([*steps, "linkwatch"], kernel, follower)
     assert follower.totals == (kernel.ups, kernel.downs)
@@ -147,7 +147,7 @@ def test_observed_and_unobserved_equal_the_growth(
     (False, 3, 1),
 ])  # fmt: skip
 def test_merged_flaps_are_unobserved(carrier: bool, toggles: int, unobserved: int) -> None:
-    """A pair of carrier changes between two messages is one unobserved flap, an odd one is seen."""
+    """Two carrier changes between two messages are an unobserved flap; an odd one is observed."""
     kernel, follower = start(0, 0, carrier)
     play(["toggle"] * toggles + ["linkwatch"], kernel, follower)
     assert follower.unobserved == unobserved
@@ -162,7 +162,7 @@ def updated(
     carrier: bool = True,
     enabled: bool = True,
 ) -> int:
-    """The flaps that a link message proves."""
+    """Return the flaps that a link message proves."""
     return tracker.update(
         counters, transition=transition, connected=connected, carrier=carrier, enabled=enabled
     )
@@ -170,39 +170,39 @@ def updated(
 
 @pytest.mark.parametrize("carrier", [True, False])
 def test_a_carrier_that_changes_on_a_link_that_is_down_is_no_flap(carrier: bool) -> None:
-    """A tap that is down gets and loses its carrier with its programs, and connects nothing."""
+    """A tap that is down gets and loses its carrier with its program, without connecting."""
     tracker = CarrierTracker((0, 0))
     assert updated(tracker, (2, 2), connected=False, carrier=False, enabled=False) == 0
-    # It is up again, with a carrier or without, and linkwatch has not been there.
+    # It is up again, with a carrier or without, and linkwatch has not run yet.
     assert updated(tracker, (5, 5), connected=False, carrier=carrier, enabled=False) == 0
     assert updated(tracker, (5, 6), connected=False, carrier=False) == carrier
 
 
-def test_ipv6_that_is_ready_when_the_link_is_up_owes_nothing() -> None:
-    """The carrier was there and is counted: growth after that is a flap."""
+def test_ipv6_that_is_ready_on_a_link_with_a_carrier_expects_no_growth() -> None:
+    """The carrier was there and is counted: further growth is a flap."""
     tracker = CarrierTracker((18, 17))
     tracker.transition(connected=True, carrier=True)
     assert updated(tracker, (19, 18), connected=True) == 1
 
 
 def test_the_first_down_of_a_bridge_is_no_flap() -> None:
-    """A link that is administratively down counts its carrier going off, and misses nothing."""
+    """A link that is administratively down counts the loss of its carrier; it is no flap."""
     tracker = CarrierTracker((0, 0))
     assert updated(tracker, (0, 1), connected=False, carrier=False) == 0
     assert updated(tracker, (1, 1), connected=False) == 0
     assert updated(tracker, (1, 1), True, connected=True) == 0
 
 
-def test_an_administrative_change_owes_nothing() -> None:
-    """Connected that changes without its counter does not eat the growth of later flaps."""
+def test_an_administrative_change_expects_no_growth() -> None:
+    """A change of Connected without a counter does not use up the growth of later flaps."""
     tracker = CarrierTracker((7, 7))
     assert updated(tracker, (7, 7), False, connected=False) == 0
     assert updated(tracker, (7, 7), True, connected=True) == 0
     assert updated(tracker, (8, 8), connected=True) == 1
 
 
-def test_several_early_transitions_are_all_paid() -> None:
-    """Transitions seen before any counter (IPv6 messages) use up the growth that follows."""
+def test_several_early_transitions_use_up_the_growth() -> None:
+    """Transitions of IPv6 messages, which have no counters, use up the growth that follows."""
     tracker = CarrierTracker((0, 0))
     for connected in (False, True, False, True):
         tracker.transition(connected=connected, carrier=True)
@@ -210,8 +210,8 @@ def test_several_early_transitions_are_all_paid() -> None:
     assert updated(tracker, (3, 3), connected=True) == 1
 
 
-def test_restarting_forgets_what_grew() -> None:
-    """What grew while the interface could not follow the carrier is nobody's flap."""
+def test_a_restart_ignores_earlier_growth() -> None:
+    """Growth while the interface could not follow the carrier is no flap."""
     tracker = CarrierTracker((0, 0))
     tracker.transition(connected=False, carrier=True)
     tracker.restart((5, 5), follows=True)
@@ -221,7 +221,7 @@ def test_restarting_forgets_what_grew() -> None:
 
 @pytest.mark.parametrize("transition", [None, True, False])
 def test_counters_that_are_absent_are_unknown(transition: bool | None) -> None:
-    """Before Linux 4.16 nothing is proven; nor is it by counters that then appear."""
+    """Without counters, as before Linux 4.16, no flap is proven; nor by the first counters."""
     tracker = CarrierTracker(None)
     connected = transition is not False
     assert updated(tracker, None, transition, connected=connected) == 0
@@ -239,10 +239,10 @@ def test_counters_that_are_absent_are_unknown(transition: bool | None) -> None:
     (None, (4, 4), False),
     ((5, 5), None, False),
 ])  # fmt: skip
-def test_counters_that_fall_are_another_links(
+def test_counters_that_fall_are_of_another_link(
     before: tuple[int, int] | None, after: tuple[int, int] | None, fallen: bool
 ) -> None:
-    """Those of one link only grow, and wrap; falling ones prove no flap."""
+    """The counters of one link only grow, and wrap; falling counters prove no flap."""
     assert have_fallen(before, after) is fallen
     if fallen:
         tracker = CarrierTracker(before)

@@ -1,4 +1,4 @@
-"""Why an interface is disconnected, told by the real kernel for the kinds of links it has."""
+"""The causes of disconnections, on the real kernel, for several kinds of links."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.monitor.state import Delta, State
 
 
 class World:
-    """A namespace, a source in it, and a state that takes what it says."""
+    """A namespace, a source in it, and a state that counts its notifications."""
 
     def __init__(self, namespace: Namespace, listener: Listener) -> None:
         self.namespace = namespace
@@ -28,18 +28,18 @@ class World:
         self.deltas: list[Delta] = []
 
     def do(self, *commands: str) -> None:
-        """Run ``ip`` with each of these arguments, and take all that it causes."""
+        """Run ``ip`` with each of these arguments, and count all that it causes."""
         for command in commands:
             self.namespace.ip(command)
         self.finish()
 
     def finish(self) -> None:
-        """Take all that was said before now."""
+        """Count all earlier notifications."""
         self.listener.finish()
         self._take()
 
     def until(self, condition: Callable[[], bool], message: str) -> None:
-        """Take what is said until something holds of the state."""
+        """Count notifications until a condition holds."""
 
         def taken() -> bool:
             self._take()
@@ -52,7 +52,7 @@ class World:
         self.listener.received.clear()
 
     def series(self, device: str) -> list[SeriesSet]:
-        """The series sets of a device, one for each family."""
+        """Return the series sets of a device, one for each family."""
         found = [series for series in self.state.series_sets if series.device == device]
         return sorted(found, key=lambda series: series.family)
 
@@ -68,17 +68,17 @@ class World:
         self.until(holds, f"{device} {'' if connected else 'dis'}connected")
 
     def disconnections(self, device: str) -> dict[str, int]:
-        """Disconnections by cause, which are the same for both families; without zeros."""
+        """Return disconnections by cause, the same for both families, without zeros."""
         counts = [series.disconnections for series in self.series(device)]
         assert counts[0] == counts[1]
         return {cause.label: counts[0][cause] for cause in Cause if counts[0][cause]}
 
     def interfaces(self, device: str) -> list[Interface]:
-        """The IP interfaces of a device that exist."""
+        """Return the IP interfaces of a device that exist."""
         return [row for series in self.series(device) if (row := series.interface)]
 
     def labels(self, device: str) -> set[str]:
-        """The words for the disconnections of a device so far."""
+        """Return the labels of the disconnections of a device so far."""
         return {
             delta.notification.interface.status.cause_label
             for delta in self.deltas
@@ -104,7 +104,7 @@ def pair(buffer_bytes: int = DEFAULT_BUFFER) -> Iterator[World]:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A pair, and room for all that is said of it."""
+    """A pair, with a buffer for all its notifications."""
     with pair() as world:
         yield world
 
@@ -120,7 +120,7 @@ def tap(namespace: Namespace, name: str) -> Iterator[None]:
 
 
 def test_switched_off_is_administrative_and_the_peer_lost_its_carrier(world: World) -> None:
-    """The end that was switched off says so; its peer is enabled and without a carrier."""
+    """The end that was switched off is administrative; its peer is enabled without a carrier."""
     world.do("link set dev east down")
     world.wait_connected("west", connected=False)
     assert world.disconnections("east") == {"administrative": 1}
@@ -141,7 +141,7 @@ def test_a_bridge_without_ports_lost_its_carrier(world: World) -> None:
     """A bridge is connected through its ports."""
     world.do("link add name br type bridge", "link set dev br up", "link set dev west master br")
     world.wait_connected("br")
-    before = world.disconnections("br").get("carrier", 0)  # a new bridge may seem to work
+    before = world.disconnections("br").get("carrier", 0)  # a new bridge may be connected at first
     world.do("link set dev west nomaster")
     world.wait_connected("br", connected=False)
     assert world.disconnections("br") == {"carrier": before + 1}
@@ -149,7 +149,7 @@ def test_a_bridge_without_ports_lost_its_carrier(world: World) -> None:
 
 @pytest.mark.parametrize("lost", ["east", "west"], ids=["carrier", "administrative"])
 def test_a_link_below_is_another_cause(world: World, lost: str) -> None:
-    """A macvlan goes with its parent, whether that lost its carrier or was switched off."""
+    """A macvlan disconnects with its parent, if that lost its carrier or was switched off."""
     world.do("link add link west name mv type macvlan", "link set dev mv up")
     world.wait_connected("mv")
     world.do(f"link set dev {lost} down")
@@ -159,7 +159,7 @@ def test_a_link_below_is_another_cause(world: World, lost: str) -> None:
 
 
 def test_a_tap_without_its_process_lost_its_carrier(world: World) -> None:
-    """What a process held has no carrier without it; before, it never was connected."""
+    """A tap has no carrier without its process; before the process it was never connected."""
     world.do("tuntap add name tap0 mode tap", "link set dev tap0 up")
     assert world.disconnections("tap0") == {}, "it never had a carrier"
     assert [i.status.cause for i in world.interfaces("tap0")] == [Cause.CARRIER] * 2
@@ -170,7 +170,7 @@ def test_a_tap_without_its_process_lost_its_carrier(world: World) -> None:
 
 
 def test_dormant_is_another_cause(world: World) -> None:
-    """A link that waits, for 802.1X for example, says so; so does one that becomes dormant."""
+    """A link that waits, for example for 802.1X, is dormant; so is one that becomes dormant."""
     world.do("link set dev west mode dormant", "link set dev east down")
     world.wait_connected("west", connected=False)
     world.do("link set dev east up")
@@ -195,10 +195,10 @@ def test_ipv6_is_switched_off_alone(world: World) -> None:
 
 
 def test_flaps_of_both_kinds_add_up(world: World) -> None:
-    """At full speed, what was switched off and what lost its carrier are counted exactly.
+    """At full speed, administrative disconnections and lost carriers are counted exactly.
 
-    What was observed has a cause; with what the kernel merged it is what its counters say. How
-    many of each kind it merges is the kernel's to decide.
+    What was observed has a cause; with the flaps that the kernel merged it equals its counters.
+    How many of each cause it merges depends on the kernel.
     """
     world.do("link set dev east down")
     world.wait_connected("west", connected=False)
@@ -221,11 +221,10 @@ def test_flaps_of_both_kinds_add_up(world: World) -> None:
         assert series.disconnections[Cause.OTHER] == 0
 
 
-def test_what_an_overrun_hid_has_no_cause() -> None:
-    """After a loss everything is counted, but what nobody saw is attributed to nothing.
+def test_transitions_lost_in_an_overrun_have_no_cause() -> None:
+    """After an overrun everything is counted, but unobserved disconnections have no cause.
 
-    The last loss of the carrier is among it: it begins no outage, because it may have been long
-    ago.
+    The last loss of the carrier is one of them: it begins no outage, because its time is unknown.
     """
     with pair(buffer_bytes=8192) as world:
         before = [series.copy() for series in world.series("west")]
@@ -247,7 +246,7 @@ def test_what_an_overrun_hid_has_no_cause() -> None:
         assert [s.disconnections for s in world.series("west")] == [
             was.disconnections for was in before
         ]
-        assert world.labels("west") == {"down"}, "that it is disconnected is known, and why now"
+        assert world.labels("west") == {"down"}, "the current state and its cause are known"
         world.do("link set dev east up")
         world.wait_connected("west")
         assert [h.cumulative()[-1][1] for h in world.state.outages.values()] == [0, 0]

@@ -1,4 +1,4 @@
-"""The life of a link of every kind, held step by step against what another library reads."""
+"""The life of a link of every kind, compared step by step with another library."""
 
 import itertools
 import math
@@ -22,14 +22,14 @@ V4, V6 = Family.IPV4, Family.IPV6
 IFF_UP, IFF_RUNNING, IFF_LOWER_UP = 0x1, 0x40, 0x10000
 IF_READY = 0x80000000
 
-#: What the kernel says of a kind of link that it does not have, and an older iproute2 of one that
-#: it does not know.
+#: The errors of the kernel for a kind of link that it does not have, and of an older iproute2 for
+#: one that it does not know.
 LACKING = ("Unknown device type", "Operation not supported")
 UNKNOWN_TO_IP = "Garbage instead of arguments"
 
 
 class Row(NamedTuple):
-    """What is compared of an IP interface."""
+    """The compared values of an IP interface."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ Key = tuple[Family, int]
 
 
 def kernel(route: IPRoute) -> dict[Key, Row]:
-    """The IP interfaces by family and index, as pyroute2 reads them."""
+    """Return the IP interfaces by family and index, as pyroute2 reads them."""
     found = {}
     for link in route.get_links():
         info, families = link.get_attr("IFLA_LINKINFO"), link.get_attr("IFLA_AF_SPEC")
@@ -63,13 +63,13 @@ def kernel(route: IPRoute) -> dict[Key, Row]:
 
 
 def no_carrier_pending(route: IPRoute) -> bool:
-    """Whether the kernel has told of every carrier: it may do so late (net/core/link_watch.c)."""
+    """Return whether the kernel has notified every carrier (see net/core/link_watch.c)."""
     flags = [link["flags"] for link in route.get_links() if link["flags"] & IFF_UP]
     return all(bool(f & IFF_RUNNING) == bool(f & IFF_LOWER_UP) for f in flags)
 
 
 def row_of(interface: Interface) -> Row:
-    """The same, of what the source says."""
+    """Return the same values of an interface of the source."""
     link, row = interface.link, interface.parameters
     assert row.mtu_bytes is not None
     forwarding = bool(row.forwarding_enabled)
@@ -82,7 +82,7 @@ class Step(NamedTuple):
     what: str
     do: Action
     connected: bool | None = None
-    #: Some kinds refuse: then nothing may be said.
+    #: Some kinds refuse the step: then it may cause no notification.
     may_be_refused: bool = False
 
 
@@ -92,7 +92,7 @@ def sysctl(name: str, value: int) -> Action:
 
 
 def life(kind: LinkKind, mtu: int) -> Iterator[Step]:
-    """What every kind of link may go through."""
+    """Yield the steps in the life of a link."""
     yield Step("up", ip("link set west up"), connected=True)
     if kind.carrier:
         lose, regain = kind.carrier
@@ -123,20 +123,20 @@ def life(kind: LinkKind, mtu: int) -> Iterator[Step]:
 
 
 class Witness:
-    """A source, and the kernel that it tells of: after each step the two must agree."""
+    """A source and the kernel: after each step the two must agree."""
 
     def __init__(self, namespace: Namespace, source: LinuxSource, route: IPRoute) -> None:
         self._namespace, self._source, self._route = namespace, source, route
         self._interfaces = {(i.family, i.ifindex): i for i in source.interfaces()}
 
     def west(self, family: Family = V4) -> Row | None:
-        """What the kernel says of ``west``."""
+        """Return the row of ``west`` in the kernel."""
         rows = kernel(self._route)
         found = [row for (f, _), row in rows.items() if f is family and row.name == "west"]
         return found[0] if found else None
 
     def expect(self, step: Step) -> None:
-        """Do something, and judge what is told of it."""
+        """Do a step, and check the notifications of it."""
         try:
             step.do(self._namespace)
         except (RuntimeError, OSError):
@@ -158,14 +158,14 @@ class Witness:
         for notification in received:
             by_interface[notification.family, notification.ifindex].append(notification)
         for key, notifications in by_interface.items():
-            self._judge(step.what, key, notifications)
+            self._check(step.what, key, notifications)
         now = {(i.family, i.ifindex): i for i in self._source.interfaces()}
         assert {k: row_of(i) for k, i in self._interfaces.items()} == {
             k: row_of(i) for k, i in now.items()
         }
 
-    def _judge(self, what: str, key: Key, notifications: list[Notification]) -> None:
-        """Follow the notifications of one interface from what was known to what is."""
+    def _check(self, what: str, key: Key, notifications: list[Notification]) -> None:
+        """Check that the notifications of one interface lead from its old row to its new one."""
         rows = [n.interface and (n.type.name, row_of(n.interface)) for n in notifications]
         story = f"{what}: {rows}"
         last = self._interfaces.pop(key, None)
@@ -190,8 +190,8 @@ class Witness:
 def kind(request: pytest.FixtureRequest) -> LinkKind:
     """Each kind of link; skips those that the kernel does not have, but no other.
 
-    It is tried in a namespace of its own, because the modules of some tunnels put a link into
-    every namespace when they are loaded, whose MTU they then set without a message.
+    It is made in a namespace of its own first, because the modules of some tunnels put a link
+    into every namespace when they are loaded, and then set its MTU without a message.
     """
     wanted: LinkKind = request.param
     with Namespace() as namespace:
@@ -210,14 +210,14 @@ def kind(request: pytest.FixtureRequest) -> LinkKind:
 
 @pytest.mark.kernel
 def test_no_kind_of_the_kernel_is_left_out() -> None:
-    """Each kind that the kernel's modules list has its life below, but those named in UNMADE."""
+    """Each kind that the kernel's modules declare is tested, except those in UNMADE."""
     assert listed() - {kind.name for kind in KINDS} <= UNMADE.keys()
 
 
-def test_a_life_of_every_kind_is_told_exactly(
+def test_a_life_of_every_kind_is_notified_exactly(
     kind: LinkKind, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each step gives the notifications that lead to what the kernel then says, and no more."""
+    """Each step gives the notifications that lead to the new rows, and no more."""
     monkeypatch.setattr(linux, "RECONCILE_SECONDS", math.inf)  # nothing is found by comparing
     with opened(namespace) as source, IPRoute() as route:
         witness = Witness(namespace, source, route)

@@ -1,4 +1,4 @@
-"""The Linux source on the real kernel, in a network namespace of the test's own."""
+"""The Linux source on the real kernel, in a new network namespace."""
 
 import errno
 import itertools
@@ -34,13 +34,13 @@ from exporter.sources.linux.source import LinuxSource
 V4, V6 = Family.IPV4, Family.IPV6
 
 
-# -- the table of the mapping, told by the kernel ---------------------------------------------
+# -- the table of the mapping, on the real kernel ----------------------------------------------
 
 ADD, DELETE, CHANGE = NotificationType.ADD, NotificationType.DELETE, NotificationType.PARAMETER
 
 
 class Step(NamedTuple):
-    """Something done, the name the link then has, and what each family must say."""
+    """A step, the name of the link after it, and the notifications of each family."""
 
     what: str
     do: Callable[[Namespace], object]
@@ -62,7 +62,7 @@ def sysctl(name: str, value: int) -> Callable[[Namespace], object]:
 def both(
     notification_type: NotificationType, connected: bool, mtu: int, forwarding: bool
 ) -> dict[str, list[Summary]]:
-    """The same for both families."""
+    """Return the same summary for both families."""
     summaries = [Summary(notification_type, connected, mtu, forwarding)]
     return {"ipv4": summaries, "ipv6": summaries}
 
@@ -164,7 +164,7 @@ SCRIPT = (
 def test_a_scripted_life_gives_exactly_the_notifications_of_the_table(
     namespace: Namespace, family: Family
 ) -> None:
-    """Every step of a link's life says what the mapping states, per family, and no more."""
+    """Every step of a link's life gives the notifications of the mapping, per family."""
     namespace.ip("link add name bridge type bridge")
     with opened(namespace, family) as source:
         listener = Listener(namespace, source)
@@ -175,7 +175,7 @@ def test_a_scripted_life_gives_exactly_the_notifications_of_the_table(
                 for f, summaries in ((V4, step.ipv4), (V6, step.ipv6))
             }
             step.do(namespace)
-            # The carrier's changes come when the kernel's worker has run, not at once.
+            # The kernel's worker notifies changes of the carrier later, not at once.
             listener.until(
                 lambda name=step.name, expected=expected: all(
                     len(listener.about(name, f)) >= len(expected[f]) for f in FAMILIES
@@ -187,7 +187,7 @@ def test_a_scripted_life_gives_exactly_the_notifications_of_the_table(
 
 
 def test_moving_to_another_namespace_is_a_deletion(namespace: Namespace) -> None:
-    """Here the interfaces are deleted; there, and when they come back, they are added."""
+    """The interfaces are deleted in the old namespace, and added when they come back."""
     there = Namespace()
     with there, opened(namespace) as source:
         namespace.ip("link add name west type veth peer name east")
@@ -238,7 +238,7 @@ def test_kinds_of_links_are_alike(namespace: Namespace, make: str, name: str, ki
 
 
 def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
-    """First comes the initial notification, alone; what exists is listed, not told."""
+    """The initial notification comes alone; interfaces that exist are listed, not added."""
     namespace.ip("link add name west type veth peer name east")
     with namespace.enter():
         source = LinuxSource()
@@ -260,7 +260,7 @@ def test_what_exists_at_the_start_is_no_addition(namespace: Namespace) -> None:
 def test_nothing_falls_between_subscribing_and_listing(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens before the first list is complete is listed; after it, it is told."""
+    """A change before the end of the first list is listed; a later one is notified."""
     list_links = requests.Requests.list_links
 
     def early(self: requests.Requests, now: float) -> None:
@@ -281,7 +281,7 @@ def test_nothing_falls_between_subscribing_and_listing(
 
 
 def test_a_start_in_a_storm_is_an_ordinary_start(namespace: Namespace) -> None:
-    """Links that come and go all the time keep nobody from starting, and cost no other link."""
+    """Links that come and go all the time do not prevent a start or lose other links."""
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
     lasting = set(namespace.links())
     ended = threading.Event()
@@ -307,10 +307,10 @@ def test_a_start_in_a_storm_is_an_ordinary_start(namespace: Namespace) -> None:
         thread.join()
 
 
-def test_a_start_that_cannot_list_everything_in_time_goes_on(
+def test_a_start_continues_without_a_complete_list(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is listed later comes as notifications that are not counted."""
+    """Interfaces that are listed later come as refreshes, which are not counted."""
     monkeypatch.setattr(linux, "OPEN_SECONDS", 0.0)
     namespace.ip("link add name west type ifb")
     with namespace.enter():
@@ -335,18 +335,18 @@ def test_a_start_that_cannot_list_everything_in_time_goes_on(
 
 
 def test_an_interface_is_read_by_family_and_luid(namespace: Namespace) -> None:
-    """`read` finds what `list` lists, and nothing else."""
+    """`interface` finds the interfaces that `interfaces` lists, and no others."""
     with opened(namespace) as source:
         for interface in source.interfaces():
             assert source.interface(interface.family, interface.luid) is interface
         assert source.interface(V4, 0) is None
 
 
-# -- agreement with what others say -----------------------------------------------------------
+# -- agreement with other programs -------------------------------------------------------------
 
 
 def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
-    """Links of every kind, in every state, read as others read them."""
+    """Rows of links in many kinds and states are those of iproute2 and /proc."""
     namespace.batch([
         "link add name west type veth peer name east",
         "link add name bridge type bridge",
@@ -386,7 +386,7 @@ def test_rows_agree_with_iproute2_and_proc(namespace: Namespace) -> None:
 
 
 class Transitions:
-    """Connects and disconnects per family and name: seen, and proven by the counters."""
+    """Counts transitions by family and name: observed, and proven by the counters."""
 
     def __init__(self, source: LinuxSource, namespace: Namespace) -> None:
         self._before = namespace.carrier_counts()
@@ -397,7 +397,7 @@ class Transitions:
         self.downs: Counter[tuple[Family, str]] = Counter()
 
     def count(self, notifications: Iterable[Notification]) -> None:
-        """What these notifications add."""
+        """Add the transitions of these notifications."""
         for n in notifications:
             assert n.interface is not None
             who, connected = (n.family, n.interface.link.name), n.interface.parameters.connected
@@ -410,7 +410,7 @@ class Transitions:
     def growth(
         self, namespace: Namespace, names: Iterable[str]
     ) -> tuple[Counter[Any], Counter[Any]]:
-        """What the kernel's counters say."""
+        """Return the growth of the kernel's counters."""
         after = namespace.carrier_counts()
         ups, downs = Counter[Any](), Counter[Any]()
         for name in names:
@@ -421,7 +421,7 @@ class Transitions:
 
 
 def connected_pairs(namespace: Namespace, count: int) -> list[str]:
-    """`count` veth pairs, up and running at both ends; the names of all ends."""
+    """Make `count` veth pairs, up and running at both ends. Returns the names of all ends."""
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(count))
     names = [f"{end}{i}" for i in range(count) for end in "ab"]
     namespace.batch(f"link set {name} up" for name in names)
@@ -430,12 +430,12 @@ def connected_pairs(namespace: Namespace, count: int) -> list[str]:
 
 
 def flaps(name: str, count: int) -> list[str]:
-    """The commands that set a link down and up."""
+    """Return the commands that set a link down and up."""
     return [f"link set {name} down", f"link set {name} up"] * count
 
 
 def test_every_flap_of_a_storm_is_counted(namespace: Namespace) -> None:
-    """What was seen and what was not make up the growth of the kernel's counters, exactly."""
+    """Observed and unobserved transitions equal the growth of the kernel's counters."""
     pairs, count = 20, 50
     names = connected_pairs(namespace, pairs)
     commands = [c for _ in range(count) for i in range(pairs) for c in flaps(f"a{i}", 1)]
@@ -463,7 +463,7 @@ def receive_all_transitions(
     names: Iterable[str],
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
-    """Receive until every carrier change is accounted for, and then no more of them."""
+    """Receive until the transitions equal the kernel's counters, and require no more."""
     counted = 0
 
     def exact() -> bool:
@@ -482,7 +482,7 @@ def receive_all_transitions(
 
 
 def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
-    """What was lost is inferred: net differences only, and every flap accounted for."""
+    """What was lost is inferred: net differences only, and every flap is counted."""
     names = connected_pairs(namespace, 3)
     namespace.batch([
         "link add name gone type ifb",
@@ -508,7 +508,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             "link set b2 mtu 1400",
         ])  # fmt: skip
         namespace.sysctl("ipv4/conf/a2/forwarding", 1)
-        namespace.wait_up(*names)  # what comes later may fill the small buffer again
+        namespace.wait_up(*names)  # later messages may fill the small buffer again
         listener.until(lambda: source.health.resyncs, "the resync")
         receive_all_transitions(listener, transitions, names)
         health = source.health
@@ -524,7 +524,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             if n.inferred and n.type is not NotificationType.REFRESH and n.interface is not None
         ]
         assert len(inferred) == len(set(inferred)), "one net event each"
-        # The last of the flaps that was heard may have been half of one.
+        # The last flap that was received may be incomplete.
         again = ("reused", "replaced")
         flapping = {(CHANGE, family, name) for family in FAMILIES for name in names[:4]}
         assert set(inferred) - flapping == {
@@ -551,7 +551,7 @@ def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) 
         listener = Listener(namespace, source)
 
         def time_goes_on() -> None:
-            """As what comes during a list may fill the buffer again: that asks for another one."""
+            """Let time pass after an overrun: messages during a list may cause another one."""
             if source.health.overruns != overruns[0]:
                 overruns[0] = source.health.overruns or 0
                 now[0] += linux.RESYNC_SECONDS
@@ -572,10 +572,10 @@ def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) 
         agree(source, namespace)
 
 
-def test_what_is_told_during_a_resync_is_not_inferred(
+def test_what_is_notified_during_a_resync_is_not_inferred(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that comes while everything is read again is told as it was, and once."""
+    """A link that is added during a resync has one notification, which is not inferred."""
     connected_pairs(namespace, 1)
     with opened(namespace, buffer_bytes=1 << 16) as source:
         listener = Listener(namespace, source)
@@ -600,7 +600,7 @@ def test_what_is_told_during_a_resync_is_not_inferred(
 def test_a_resync_that_fails_is_tried_again(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error while listing is counted, and the resync is still owed."""
+    """An error while listing is counted, and the resync is tried again."""
     connected_pairs(namespace, 1)
     monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
     with opened(namespace, buffer_bytes=8192) as source:
@@ -614,7 +614,7 @@ def test_a_resync_that_fails_is_tried_again(
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next dump is refused."""
+    """Let the next dump be refused."""
     link_request = nl.link_request
 
     def refused(sequence: int, index: int | None = None) -> bytes:
@@ -627,10 +627,10 @@ def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nl, "link_request", refused)
 
 
-def test_an_overrun_during_a_list_begins_it_again(
+def test_an_overrun_during_a_list_starts_another_list(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was lost may be what the list does not show: it is void."""
+    """The list may lack the lost changes, so another one is made."""
     names = connected_pairs(namespace, 2)
     monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
     with opened(namespace, buffer_bytes=8192) as source:
@@ -655,7 +655,7 @@ def test_an_overrun_during_a_list_begins_it_again(
 def test_a_message_that_does_not_fit_is_a_loss(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A datagram larger than any that should come is counted, and everything is read again."""
+    """A datagram that is larger than expected is counted, and causes a resync."""
     receive = Receiver.receive
 
     def truncated(self: Receiver) -> Iterable[tuple[memoryview, int, int]]:
@@ -675,10 +675,10 @@ def test_a_message_that_does_not_fit_is_a_loss(
         assert all(n.inferred for n in listener.received)
 
 
-def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
+def test_messages_after_one_that_fails_are_read_again(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect in our own code costs no interface that was heard of in the same breath."""
+    """An exception in our code loses no interface of the same batch: a resync follows."""
     parse_link = nl.parse_link
 
     def fail_once(*_: object) -> nl.LinkMessage | None:
@@ -705,7 +705,7 @@ def test_what_comes_with_a_message_that_cannot_be_taken_is_read_again(
 def test_a_comparison_that_fails_is_counted_and_made_again(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes wrong in the background is said, and stops nothing."""
+    """An error in the background is counted, and the source continues."""
     monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.02)
     monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.02)
     namespace.ip("link add name west type ifb")
@@ -721,7 +721,7 @@ def test_a_comparison_that_fails_is_counted_and_made_again(
 def test_timers_that_cannot_be_read_stop_nothing(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither at the start nor later; they are then absent."""
+    """They are then absent, at the start and later, and the source continues."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOBUFS, "No buffer space available")
@@ -743,10 +743,10 @@ def test_timers_that_cannot_be_read_stop_nothing(
 
 
 @pytest.mark.parametrize("timeout", [0.0, 0.001, None])
-def test_a_family_that_goes_is_told_though_nothing_follows(
+def test_the_end_of_a_family_is_notified_though_nothing_follows(
     namespace: Namespace, timeout: float | None
 ) -> None:
-    """DELNETCONF is the last message of mtu 1279: an answer decides it, however short the wait."""
+    """DELNETCONF is the last message of mtu 1279; an answer confirms it, for any timeout."""
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         namespace.ip("link set west mtu 1279")
@@ -765,7 +765,7 @@ def test_a_family_that_goes_is_told_though_nothing_follows(
 def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between DELNETCONF and NEWNETCONF the queue may be empty: then nothing is told yet."""
+    """The queue may be empty between DELNETCONF and NEWNETCONF: nothing is notified yet."""
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         listener = Listener(namespace, source)
@@ -782,11 +782,11 @@ QUEUES_UNDER_THE_LOCK = (6, 18)
 
 
 def test_answers_come_in_their_place(namespace: Namespace) -> None:
-    """On the socket that listens no answer is older than what came before it, or newer than after.
+    """On the source's socket, answers and notifications are in order.
 
-    The carrier counters of a link never go back, in the order of receipt. This is what the
-    whole source is built on: measured on the kernel it runs on, whichever that is. Where an
-    answer may be older all the same, its counters tell: see `Replies`.
+    The carrier counters of a link never fall, in the order of receipt. The whole source depends
+    on this, and this measures it on the running kernel. Where an answer may still be older, its
+    counters show it: see `Replies`.
     """
     names = connected_pairs(namespace, 4)
     indices = [namespace.links()[name]["ifindex"] for name in names]
@@ -824,7 +824,7 @@ def test_answers_come_in_their_place(namespace: Namespace) -> None:
                             message.port and KERNEL > QUEUES_UNDER_THE_LOCK
                         )
                         if older and count < last.get(link.ifindex, 0):
-                            continue  # it may be: see `Replies`
+                            continue  # allowed: see `Replies`
                         assert count >= last.get(link.ifindex, 0)
                         last[link.ifindex] = count
     finally:
@@ -833,7 +833,7 @@ def test_answers_come_in_their_place(namespace: Namespace) -> None:
 
 
 def drained(listener: socket.socket) -> Iterator[bytes]:
-    """What is queued."""
+    """Yield the queued datagrams."""
     while True:
         try:
             yield listener.recv(DATAGRAM_BYTES)
@@ -847,19 +847,19 @@ def drained(listener: socket.socket) -> Iterator[bytes]:
 def test_the_first_end_of_a_pair_stays_the_same_when_it_is_compared(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its only message names no other end, the comparison does: it is the same link."""
+    """Its only message has no peer, the comparison has: it is the same link."""
     monkeypatch.setattr(linux, "RECONCILE_SECONDS", 0.1)
     with opened(namespace) as source:
         listener = Listener(namespace, source)
         namespace.ip("link add name west type veth peer name east")
         listener.finish()
-        namespace.sysctl("ipv6/conf/east/accept_ra", 0)  # only a comparison finds that
+        namespace.sysctl("ipv6/conf/east/accept_ra", 0)  # only a comparison finds this
         listener.until(lambda: any(n.inferred for n in listener.received), "a comparison")
         assert [n for n in listener.received if n.type is DELETE] == []
 
 
 def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespace) -> None:
-    """The first of an index is deleted, another is moved in: two LUIDs, nothing in common."""
+    """A link is deleted, and another with its index is moved in: they have two LUIDs."""
     there = Namespace()
     with there, opened(namespace) as source:
         listener = Listener(namespace, source)
@@ -887,7 +887,7 @@ def test_a_veth_that_takes_over_an_index_is_another_interface(namespace: Namespa
 
 
 def test_a_large_index_is_no_reason_to_leave_a_link_out(namespace: Namespace) -> None:
-    """Hosts that made millions of containers have indexes beyond 24 bits."""
+    """Hosts that have run millions of containers have indexes beyond 24 bits."""
     large = (1 << 24) + 5
     namespace.ip(f"link add name early index {large} type ifb")
     with opened(namespace) as source:
@@ -899,11 +899,11 @@ def test_a_large_index_is_no_reason_to_leave_a_link_out(namespace: Namespace) ->
         agree(source, namespace)
 
 
-# -- what is known of the queue ---------------------------------------------------------------
+# -- receive delay ------------------------------------------------------------------------------
 
 
 def test_how_late_messages_may_have_been_received_is_bounded(namespace: Namespace) -> None:
-    """What a source that did not look for a while then takes may have waited all that time."""
+    """A message may have waited since the source last received."""
     now = [100.0]
     namespace.ip("link add name west type ifb")
     clock = Clock(lambda: now[0], lambda: now[0])
@@ -923,7 +923,7 @@ def test_how_late_messages_may_have_been_received_is_bounded(namespace: Namespac
 def test_the_debug_log_has_each_message_and_what_it_amounts_to(
     namespace: Namespace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At level debug every message of the system is logged, replies among them; else none."""
+    """At level debug every message of the kernel is logged, also replies; at info none."""
     with caplog.at_level(logging.INFO, logger="exporter"), opened(namespace) as source:
         listener = Listener(namespace, source)
         listener.finish()
@@ -950,7 +950,7 @@ def test_the_debug_log_has_each_message_and_what_it_amounts_to(
 
 
 def test_the_effective_receive_buffer_is_published(namespace: Namespace) -> None:
-    """The kernel doubles what it is asked for, and what it then has is shown."""
+    """The kernel doubles the requested size, and the source shows the result."""
     with opened(namespace, buffer_bytes=1 << 20) as source:
         assert source.health.receive_buffer_bytes == 2 << 20
 
@@ -975,7 +975,7 @@ source.close()
 
 
 def test_no_privileges_are_needed(namespace: Namespace) -> None:
-    """As nobody everything works, with a receive buffer as large as the system allows."""
+    """As nobody the source works, with the largest receive buffer that the system allows."""
     namespace.ip("link add name west type ifb")
     with namespace.enter():  # a child process starts where its parent's thread is
         child = subprocess.Popen(
@@ -993,13 +993,13 @@ def test_no_privileges_are_needed(namespace: Namespace) -> None:
             child.kill()
 
 
-def test_only_the_kernel_is_believed(namespace: Namespace) -> None:
-    """A message from another process is counted as an error, and applied by nobody."""
+def test_messages_of_other_processes_are_ignored(namespace: Namespace) -> None:
+    """A message from another process is counted as an error, and not applied."""
     with opened(namespace) as source:
         (subscriber,) = subscribers()
         forged = build.datagram((nl.RTM_NEWNETCONF, build.netconf(nl.AF_INET, 77)))
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as liar:
-            liar.sendto(forged, (subscriber.port, 0))
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as other:
+            other.sendto(forged, (subscriber.port, 0))
         listener = Listener(namespace, source)
         listener.finish()
         assert source.health.errors == {"foreign_message": 1}
@@ -1010,7 +1010,7 @@ def test_only_the_kernel_is_believed(namespace: Namespace) -> None:
 
 
 def test_only_a_storm_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drains in quick succession come with pauses from some number on; after a rest without."""
+    """Drains in quick succession have pauses after the first ones; after a rest they have none."""
     slept: list[float] = []
     monkeypatch.setattr(linux.time, "sleep", slept.append)
     now = [100.0]
@@ -1026,7 +1026,7 @@ def test_only_a_storm_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", [2304, 212_992, 8 << 20, 64 << 20])
 def test_no_pause_lets_the_buffer_overflow(size: int) -> None:
-    """At the kernel's fullest at most a quarter of the receive buffer fills in a pause."""
+    """At the kernel's highest rate, a pause fills at most a quarter of the receive buffer."""
     pause = linux.longest_pause(size)
     assert 0 < pause * linux.FULLEST_BYTES_PER_SECOND <= size / 4 * 1.001
     assert pause <= linux.PAUSE_SECONDS
@@ -1036,13 +1036,13 @@ def test_no_pause_lets_the_buffer_overflow(size: int) -> None:
 
 
 def open_files() -> int:
-    """How many file descriptors this process has open."""
+    """Return the number of open file descriptors."""
     return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.fixture
 def inside(namespace: Namespace) -> Iterator[Namespace]:
-    """The namespace, with this thread in it; whatever was opened there must be closed again."""
+    """A namespace with this thread in it; the test must close what it opens."""
     with namespace.enter():
         before = open_files()
         yield namespace
@@ -1061,7 +1061,7 @@ def test_a_source_can_be_closed_right_after_it_was_opened(inside: Namespace) -> 
 
 
 def test_a_source_can_be_closed_before_it_was_opened(inside: Namespace) -> None:
-    """Closing comes first, when a signal does: nothing is opened any more."""
+    """A signal may close a source before it is opened: then nothing is opened."""
     source = LinuxSource()
     source.close()
     with pytest.raises(SourceClosed):
@@ -1073,7 +1073,7 @@ def test_a_source_can_be_closed_before_it_was_opened(inside: Namespace) -> None:
 def test_a_start_whose_list_is_refused_fails(
     inside: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a list there is nothing to start with: the kernel's error is raised."""
+    """A start needs a list: the error of the kernel is raised."""
     fail_once(monkeypatch)
     source = LinuxSource()
     with pytest.raises(OSError, match="not supported"):
@@ -1081,8 +1081,8 @@ def test_a_start_whose_list_is_refused_fails(
     source.close()
 
 
-def test_a_start_can_be_given_up(inside: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A source that is closed while it lists does not finish."""
+def test_a_start_can_be_canceled(inside: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is closed while it lists raises SourceClosed."""
     source = LinuxSource()
 
     def close(*_: object) -> bool:
@@ -1098,7 +1098,7 @@ def test_a_start_can_be_given_up(inside: Namespace, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_source_can_be_closed_any_number_of_times(inside: Namespace) -> None:
-    """By whom and how often makes no difference."""
+    """Several threads may close it, several times."""
     source = LinuxSource()
     source.open()
     closers = [threading.Thread(target=source.close) for _ in range(8)]
@@ -1110,7 +1110,7 @@ def test_a_source_can_be_closed_any_number_of_times(inside: Namespace) -> None:
 
 
 def test_closing_unblocks_a_receive_without_timeout(inside: Namespace) -> None:
-    """Another thread that waits for ever is told at once."""
+    """A receive without a timeout in another thread raises SourceClosed at once."""
     source = LinuxSource()
     source.open()
     source.receive(None)
@@ -1132,7 +1132,7 @@ def test_closing_unblocks_a_receive_without_timeout(inside: Namespace) -> None:
 
 
 def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
-    """However much is queued and still coming, a closed source stops."""
+    """A closed source stops, however many messages are queued or still come."""
     connected_pairs(inside, 2)
     source = LinuxSource(receive_buffer_bytes=1 << 20)
     source.open()
@@ -1160,7 +1160,7 @@ def test_closing_ends_a_receive_in_a_storm(inside: Namespace) -> None:
 def test_an_open_that_fails_leaves_nothing_open(
     inside: Namespace, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """Whichever call the system refuses, what was opened before it is closed again."""
+    """If the system refuses any call, the sockets that were opened before are closed."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")

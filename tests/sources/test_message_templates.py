@@ -1,4 +1,4 @@
-"""Templates: a message that matches one says, but for the numbers read, exactly the same."""
+"""Templates: two messages that match one differ in nothing but the numbers that it reads."""
 
 import struct
 from functools import cache
@@ -23,7 +23,7 @@ LINKS = [
 
 
 def link_of(data: bytes) -> nl.LinkMessage:
-    """What the plain parser reads."""
+    """Return the link as the plain parser reads it."""
     (message,) = nl.messages(data, len(data))
     link = nl.parse_link(data, message.start, message.end)
     assert link is not None
@@ -31,7 +31,7 @@ def link_of(data: bytes) -> nl.LinkMessage:
 
 
 def numbers(link: nl.LinkMessage) -> tuple[object, ...]:
-    """The numbers that a template reads, as the plain parser found them."""
+    """Return the numbers that a template reads, as the plain parser reads them."""
     counters = () if link.carrier_up is None else (link.carrier_up, link.carrier_down)
     timers = link.inet6_timers and struct.pack("=II", *link.inet6_timers)
     found = (link.flags, link.operstate, *counters, link.inet6_flags, timers)
@@ -39,21 +39,21 @@ def numbers(link: nl.LinkMessage) -> tuple[object, ...]:
 
 
 def rest(link: nl.LinkMessage) -> nl.LinkMessage:
-    """Everything else."""
+    """Return the link without these numbers."""
     numbers = ("operstate", "carrier_up", "carrier_down", "inet6_flags", "inet6_timers")
     return link._replace(flags=0, **dict.fromkeys(numbers))
 
 
 @cache
 def template_of(data: bytes) -> templates.Template:
-    """The template of a datagram that has one."""
+    """Return the template of a datagram that has one."""
     template = templates.template(data, len(data))
     assert template is not None
     return template
 
 
 def agree(data: bytes, other: bytes) -> bool:
-    """Whether `other` matches the template of `data`; if so, it must say what the walk reads."""
+    """Return whether `other` matches the template of `data`, and require that it reads right."""
     template = template_of(data)
     if templates.read_key(other + ROOM) != templates.read_key(data) or len(other) != len(data):
         return False
@@ -66,7 +66,7 @@ def agree(data: bytes, other: bytes) -> bool:
 
 
 def test_the_recording_has_templates_of_both_kinds() -> None:
-    """Recorded link messages of both families have templates, or nothing here is proven."""
+    """Recorded link messages of both families have templates, which the other tests need."""
     links = [data for data in LINKS if data[4] == nl.RTM_NEWLINK]
     assert {data[16] for data in links} == {nl.AF_UNSPEC, nl.AF_INET6}
     assert len(links) > 20
@@ -80,7 +80,7 @@ def test_a_message_matches_itself(data: bytes) -> None:
 
 
 def edited(data: bytes, edits: list[tuple[int, int]]) -> bytes:
-    """The datagram with bytes overwritten."""
+    """Return the datagram with bytes overwritten."""
     out = bytearray(data)
     for position, value in edits:
         out[position % len(out)] = value
@@ -92,17 +92,17 @@ EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size
 
 @given(st.sampled_from([d for d in LINKS if d[4] == nl.RTM_NEWLINK]), EDITS, st.integers(0, 7))
 @settings(max_examples=500)
-def test_what_matches_is_what_the_walk_reads(
+def test_a_match_reads_what_the_parser_reads(
     data: bytes, edits: list[tuple[int, int]], cut: int
 ) -> None:
-    """Any bytes overwritten, cut off at will: it does not match, or the walk says the same."""
+    """With any bytes overwritten or cut off, it does not match, or the parser reads the same."""
     other = edited(data, edits)
     agree(data, other[: len(other) - cut])
 
 
 @pytest.mark.parametrize("data", [d for d in LINKS if d[4] == nl.RTM_NEWLINK])
-def test_every_byte_matters_or_is_none_of_ours(data: bytes) -> None:
-    """Each single byte changed: it does not match, or the walk says the same."""
+def test_every_byte_is_compared_or_irrelevant(data: bytes) -> None:
+    """With any single byte changed, it does not match, or the parser reads the same."""
     matching = sum(
         agree(data, edited(data, [(place, data[place] ^ 0xFF)])) for place in range(len(data))
     )
@@ -120,7 +120,7 @@ def test_every_byte_matters_or_is_none_of_ours(data: bytes) -> None:
 def test_what_a_flap_changes_matches(
     flags: int, operstate: int, counts: tuple[int, int], flags6: int, reachable_ms: int
 ) -> None:
-    """Flags, operstate, carrier counters, IPv6 flags and timers of any value are no new layout."""
+    """Any flags, operstate, carrier counters, IPv6 flags and timers match the same template."""
     numbers = {
         "flags": flags,
         "operstate": operstate,
@@ -164,6 +164,6 @@ def test_messages_without_counters_have_templates() -> None:
     build.datagram((nl.RTM_NEWADDR, build.address(nl.AF_INET, 3)), sequence=7, port=4711),
     b"",
 ])  # fmt: skip
-def test_what_is_laid_out_oddly_has_no_template(odd: bytes) -> None:
-    """Several messages, other types and families, broken counters, requested ones: all walked."""
+def test_an_unusual_layout_has_no_template(odd: bytes) -> None:
+    """Several messages, other types or families, broken counters, answers: no template."""
     assert templates.template(odd, len(odd)) is None

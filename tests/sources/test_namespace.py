@@ -1,4 +1,4 @@
-"""How the network namespace that is watched is called."""
+"""The name of the watched network namespace."""
 
 from support.namespace import Namespace
 
@@ -6,7 +6,7 @@ from exporter.sources import namespace as current
 
 
 def test_a_namespace_has_its_name_or_its_inode(namespace: Namespace) -> None:
-    """What ``ip netns`` has named goes by that; the machine's own has no name."""
+    """A namespace of ``ip netns`` has that name; the namespace of the machine has none."""
     outside = current()
     assert outside is not None
     assert outside.startswith("net:[")
@@ -15,8 +15,8 @@ def test_a_namespace_has_its_name_or_its_inode(namespace: Namespace) -> None:
     assert current() == outside
 
 
-def test_a_namespace_that_lost_its_name_goes_by_its_inode(namespace: Namespace) -> None:
-    """A process keeps a namespace alive whose name is deleted."""
+def test_a_namespace_without_its_name_is_named_by_its_inode(namespace: Namespace) -> None:
+    """A process can keep a namespace whose name is deleted."""
     with namespace.enter():
         namespace.remove()
         left = current()

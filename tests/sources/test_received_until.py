@@ -1,4 +1,4 @@
-"""Up to when all that a source received was processed: no later than what is still to come."""
+"""The instant until which a source has received: no later than any pending notification."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.sources.windows.source import WindowsSource
 
 
 class Kernel:
-    """A Linux source in a namespace, and something that makes it receive."""
+    """A Linux source in a namespace, and a way to cause a notification."""
 
     def __init__(self, namespace: Namespace, source: Source) -> None:
         self.source = source
@@ -26,7 +26,7 @@ class Kernel:
         namespace.ip("link add name west type veth peer name east")
 
     def cause(self) -> None:
-        """Let the system notify."""
+        """Cause a notification."""
         for how in ("up", "down"):
             self._namespace.ip(f"link set dev west {how}")
             self._namespace.ip(f"link set dev east {how}")
@@ -41,7 +41,7 @@ class Windows:
         standin.add(3)
 
     def cause(self) -> None:
-        """Let the system notify."""
+        """Cause a notification."""
         self._standin.change(3)
         self._standin.wait_idle()
 
@@ -64,8 +64,8 @@ def system(request: pytest.FixtureRequest) -> Iterator[Kernel | Windows]:
         standin.reset()
 
 
-def test_nothing_is_published_beyond_what_is_to_be_processed(system: Kernel | Windows) -> None:
-    """From the receipt until the next receive, the instant is no later than the receipt."""
+def test_the_instant_is_no_later_than_a_pending_notification(system: Kernel | Windows) -> None:
+    """From a receipt until the next receive, the instant is no later than the receipt."""
     system.cause()
     batch: list[Notification] = []
     while not any(n.type is NotificationType.PARAMETER for n in batch):
@@ -73,8 +73,8 @@ def test_nothing_is_published_beyond_what_is_to_be_processed(system: Kernel | Wi
         assert system.source.received_until() <= min(n.instant for n in batch)
 
 
-def test_while_it_waits_it_is_now(system: Kernel | Windows) -> None:
-    """A source that waits has handed out everything, so time passes; what comes is later."""
+def test_while_a_source_waits_the_instant_is_now(system: Kernel | Windows) -> None:
+    """A source that waits has returned every notification; the next ones are later."""
     source = system.source
     instants: list[float] = []
 

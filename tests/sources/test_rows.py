@@ -1,4 +1,4 @@
-"""The row of an IP interface from what its link says: every member, and absent ones absent."""
+"""The row of an IP interface from its link: every member, and absent members."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ TIMERS = Timers(base_reachable_ms=30000, reachable_ms=17500, retransmit_ms=1000,
 
 
 def ipv4(flags: int = RUNNING, mtu: int = 1500, conf: bytes = build.inet_conf()) -> InterfaceRow:
-    """An IPv4 row."""
+    """Return an IPv4 row."""
     return rows.ipv4_row(flags & rows.ROW_FLAGS, mtu, conf, TIMERS)
 
 
@@ -27,7 +27,7 @@ def ipv6(
     addr_gen_mode: int | None = 0,
     **conf: int,
 ) -> InterfaceRow:
-    """An IPv6 row; `conf` by the names of the bindings."""
+    """Return an IPv6 row; `conf` by the names of the bindings."""
     conf_bytes = build.inet6_conf(**conf)
     return rows.ipv6_row(flags & rows.ROW_FLAGS, inet6_flags, conf_bytes, addr_gen_mode, 7, TIMERS)
 
@@ -79,7 +79,7 @@ def test_an_ipv6_row_is_complete() -> None:
     (RUNNING, True),
 ])  # fmt: skip
 def test_connected_is_up_running_and_a_carrier(flags: int, connected: bool) -> None:
-    """Nothing less is enough: RUNNING comes before the kernel has looked at the carrier."""
+    """All three are needed: RUNNING is set before the kernel has checked the carrier."""
     assert ipv4(flags).connected is connected
     assert ipv6(flags).connected is connected
 
@@ -92,13 +92,13 @@ def test_connected_is_up_running_and_a_carrier(flags: int, connected: bool) -> N
 def test_ipv6_connects_when_ready_and_enabled(
     inet6_flags: int, disabled: int, connected: bool
 ) -> None:
-    """IF_READY and disable_ipv6 decide too."""
+    """IF_READY and disable_ipv6 matter, too."""
     assert ipv6(inet6_flags=inet6_flags, DISABLE_IPV6=disabled).connected is connected
 
 
 @pytest.mark.parametrize("flag", [nl.IFF_NOARP, nl.IFF_LOOPBACK])
 def test_links_without_neighbors(flag: int) -> None:
-    """Loopback and NOARP links discover no neighbors, so nothing detects their absence."""
+    """Loopback and NOARP links discover no neighbors, and do not detect unreachable ones."""
     for row in (ipv4(RUNNING | flag), ipv6(RUNNING | flag)):
         assert row.neighbor_discovery_supported is False
         assert row.neighbor_unreachability_detection_enabled is None
@@ -110,7 +110,7 @@ def test_links_without_neighbors(flag: int) -> None:
     (MULTICAST | nl.IFF_LOOPBACK, False),
 ])  # fmt: skip
 def test_routers_are_discovered_by_multicast(flags: int, supported: bool) -> None:
-    """Router discovery needs multicast and somebody else on the link."""
+    """Router discovery needs multicast and another host on the link."""
     assert ipv6(flags).router_discovery_supported is supported
 
 
@@ -142,7 +142,7 @@ def test_dad_is_transmitted_unless_switched_off(
 
 @pytest.mark.parametrize(("mode", "behavior"), [(0, 2), (1, 0), (2, 2), (3, 2), (None, None)])
 def test_link_local_addresses_follow_addr_gen_mode(mode: int | None, behavior: int | None) -> None:
-    """Mode 1 (none) makes none, the others always do, and silence is no answer."""
+    """Mode 1 (none) makes none, the others one; without a mode it is unknown."""
     assert ipv6(addr_gen_mode=mode).link_local_address_behavior == behavior
 
 
@@ -151,7 +151,9 @@ def test_link_local_addresses_follow_addr_gen_mode(mode: int | None, behavior: i
     (READY | 0x40, True, False),
     (READY | 0x80, False, True),
 ])  # fmt: skip
-def test_router_advertisements_tell_of_dhcp(flags: int, managed: bool, other: bool) -> None:
+def test_router_advertisements_have_the_flags_of_dhcp(
+    flags: int, managed: bool, other: bool
+) -> None:
     """The M and O flags of the last router advertisement."""
     row = ipv6(inet6_flags=flags)
     assert row.managed_address_configuration_enabled is managed
@@ -159,7 +161,7 @@ def test_router_advertisements_tell_of_dhcp(flags: int, managed: bool, other: bo
 
 
 def test_old_kernels_have_shorter_arrays() -> None:
-    """A devconf array that ends early leaves its members absent."""
+    """The members beyond the end of a devconf array are absent."""
     row = rows.ipv6_row(RUNNING & rows.ROW_FLAGS, READY, b"\0" * 8, None, 7, Timers())
     assert row.forwarding_enabled is False
     for member in ("mtu_bytes", "router_discovery_behavior", "dad_transmits"):
@@ -168,7 +170,7 @@ def test_old_kernels_have_shorter_arrays() -> None:
 
 
 def test_equal_rows_are_one_object() -> None:
-    """An unchanged row costs no comparison, because it is the same object."""
+    """An unchanged row is the same object, so that comparing it is cheap."""
     assert ipv4() is ipv4()
     assert ipv6() is ipv6()
 
@@ -178,13 +180,13 @@ def test_equal_rows_are_one_object() -> None:
     (32, 1), (280, 1), (0xFFFF, 1), (519, 1),
 ])  # fmt: skip
 def test_hardware_types_as_windows_numbers_them(hardware_type: int, type_: int) -> None:
-    """ARPHRD_x becomes an ifType that a NET_LUID can hold; what Windows lacks is "other"."""
+    """ARPHRD_x becomes an ifType that fits a NET_LUID; "other" if Windows has none."""
     assert rows.interface_type(hardware_type, b"no-such-device") == type_
 
 
 @pytest.mark.parametrize("mark", [b"/wireless", b"/phy80211"])
 def test_managed_wireless_is_known_by_sysfs(mark: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wi-Fi in managed mode calls itself Ethernet."""
+    """Wi-Fi in managed mode has the hardware type of Ethernet."""
     monkeypatch.setattr("os.path.exists", lambda path: path == b"/sys/class/net/wlan0" + mark)
     assert rows.interface_type(1, b"wlan0") == 71
     assert rows.interface_type(1, b"eth0") == 6
@@ -198,7 +200,7 @@ def test_managed_wireless_is_known_by_sysfs(mark: bytes, monkeypatch: pytest.Mon
     (b"\xff\xfe", "\ufffd\ufffd"),
 ])  # fmt: skip
 def test_names_become_text(name: bytes, shown: str) -> None:
-    """A name is any bytes; what is not UTF-8 is replaced, never refused."""
+    """A name is any bytes; bytes that are not UTF-8 are replaced."""
     body = build.link(2, name, alias=name, kind=name)
     message = nl.parse_link(body, 0, len(body))
     assert message is not None
@@ -211,7 +213,7 @@ def test_names_become_text(name: bytes, shown: str) -> None:
 def test_path_mtu_expiry_is_read_from_the_sysctl(
     content: str, milliseconds: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seconds in /proc become milliseconds, and what cannot be read is absent."""
+    """Seconds in /proc become milliseconds; a value that cannot be read is absent."""
     monkeypatch.setattr(Path, "read_text", lambda _: content)
     assert rows.path_mtu_timeout("ipv4") == milliseconds
 
@@ -219,7 +221,7 @@ def test_path_mtu_expiry_is_read_from_the_sysctl(
 def test_a_system_without_the_sysctl_has_no_path_mtu_expiry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No IPv6, or no /proc: absent, not an error."""
+    """Without IPv6, or without /proc, it is absent, and no error."""
 
     def refuse(*_: Any) -> str:
         raise FileNotFoundError
@@ -237,10 +239,10 @@ def test_a_system_without_the_sysctl_has_no_path_mtu_expiry(
         (UP, build.IF_OPER_DOWN, b"tun", LinkStatus(True, OperStatus.DOWN, False)),
         # The carrier was there for a moment when the message was made.
         (UP | nl.IFF_LOWER_UP, build.IF_OPER_DOWN, b"", LinkStatus(True, OperStatus.DOWN, False)),
-        # The carrier is gone, and the operational state is still to be worked out.
+        # The carrier is gone, and the operational state is not updated yet.
         (UP | nl.IFF_RUNNING, build.IF_OPER_UP, b"", LinkStatus(True, OperStatus.DOWN, False)),
         (UP | nl.IFF_RUNNING, 0, b"veth", LinkStatus(True, OperStatus.DOWN, False)),
-        # What is below a macvlan is not its own; the peer of a veth is not below it.
+        # LOWERLAYERDOWN: a macvlan has a lower link; the peer of a veth is no lower link.
         (
             UP,
             build.IF_OPER_LOWERLAYERDOWN,
@@ -262,7 +264,7 @@ def test_a_system_without_the_sysctl_has_no_path_mtu_expiry(
 def test_the_status_is_that_of_the_message(
     flags: int, operstate: int, kind: bytes, expected: LinkStatus
 ) -> None:
-    """Flags and operstate of one message say whether a link is on, and what keeps it down."""
+    """Flags and operstate of one message show whether a link is enabled, and why it is down."""
     body = build.link(3, flags=flags, operstate=operstate, kind=kind)
     message = nl.parse_link(body, 0, len(body))
     assert message is not None
@@ -278,7 +280,7 @@ def test_the_status_is_that_of_the_message(
     ({"master": 9, "slave_kind": b"vrf"}, False),
 ])  # fmt: skip
 def test_masters_that_keep_ipv6_out(facts: dict[str, Any], kept_out: bool) -> None:
-    """Ports of bonds, teams and failover devices may get no IPv6; those of bridges and VRFs do."""
+    """Ports of bonds, teams and failover devices may lack IPv6; those of bridges and VRFs do."""
     body = build.link(3, **facts)
     message = nl.parse_link(body, 0, len(body))
     assert message is not None
@@ -299,10 +301,10 @@ def test_masters_that_keep_ipv6_out(facts: dict[str, Any], kept_out: bool) -> No
     ({}, {"hardware_type": 772}, False),
     ({}, {"name": b"other", "mtu": 9000, "alias": b"uplink"}, True),
 ])  # fmt: skip
-def test_what_tells_two_links_apart(
+def test_the_properties_that_identify_a_link(
     facts: dict[str, Any], other: dict[str, Any], same: bool
 ) -> None:
-    """Type, kind, its own address and the other end; not what a link has from others."""
+    """Type, kind, its own address and its peer; not what a link takes from others."""
     first, second = (
         rows.Naming._make(rows.naming_fields(message))
         for body in (build.link(3, **facts), build.link(3, **other))

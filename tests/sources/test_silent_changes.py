@@ -1,4 +1,4 @@
-"""Changes that the kernel makes without a message: a comparison finds them."""
+"""Changes without a message of the kernel, which a comparison finds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ V4, V6 = Family.IPV4, Family.IPV6
 LOOPBACK = 1  # its index in every namespace
 UP = ip("link set east up", "link set west up")
 DOWN = ip()
-#: Where a link has no IPv6 address, none goes when IPv6 is switched off.
+#: A link without an IPv6 address has no DELADDR when IPv6 is switched off.
 WITHOUT_ADDRESSES = ip("link set west addrgenmode none", "link set east up", "link set west up")
 
 
 class Change(NamedTuple):
-    """A change, and what it makes of a row."""
+    """A change, and the row after it."""
 
     do: Action
     family: Family
@@ -75,7 +75,7 @@ CHANGES = {
 
 @contextmanager
 def listening(namespace: Namespace) -> Iterator[tuple[Listener, Callable[[], None]]]:
-    """A listener that has heard all so far, and what makes a comparison due."""
+    """A listener that has received all so far, and a function that makes a comparison due."""
     ahead = [0.0]
     clock = Clock(time.time, lambda: time.perf_counter() + ahead[0])
 
@@ -89,7 +89,7 @@ def listening(namespace: Namespace) -> Iterator[tuple[Listener, Callable[[], Non
 
 
 def rows(listener: Listener) -> dict[tuple[str, Family], InterfaceRow]:
-    """What the source says of each interface."""
+    """Return the rows of the source."""
     return {(i.link.name, i.family): i.parameters for i in listener.source.interfaces()}
 
 
@@ -97,7 +97,7 @@ def rows(listener: Listener) -> dict[tuple[str, Family], InterfaceRow]:
 def test_a_silent_change_is_inferred_by_the_next_comparison(
     namespace: Namespace, change: Change
 ) -> None:
-    """No message tells of it; the comparison does, and says that it is inferred."""
+    """The kernel sends no message; the comparison finds the change, which is inferred."""
     namespace.ip("link add name west type veth peer name east")
     change.state(namespace)
     with listening(namespace) as (listener, compare):
@@ -120,8 +120,8 @@ def test_a_silent_change_is_inferred_by_the_next_comparison(
         assert found() == [change.value]
 
 
-def test_a_loopback_too_small_for_ipv6_is_told_by_its_address(namespace: Namespace) -> None:
-    """No message tells that its IPv6 is not ready any more; but the address that goes asks."""
+def test_a_loopback_too_small_for_ipv6_is_noticed_by_its_address(namespace: Namespace) -> None:
+    """Its IPv6 stops being ready without a message; the deleted address causes a request."""
     namespace.ip("link set lo up")
     with listening(namespace) as (listener, _):
         namespace.ip("link set lo mtu 1279")
@@ -132,7 +132,7 @@ def test_a_loopback_too_small_for_ipv6_is_told_by_its_address(namespace: Namespa
 def test_without_an_address_a_loopback_too_small_for_ipv6_is_found_by_the_next_comparison(
     namespace: Namespace,
 ) -> None:
-    """Then nothing asks before that."""
+    """Without an address there is no request before the comparison."""
     namespace.batch(["link set lo up", "address del ::1/128 dev lo"])
     with listening(namespace) as (listener, compare):
         namespace.ip("link set lo mtu 1279")
@@ -149,7 +149,7 @@ def test_without_an_address_a_loopback_too_small_for_ipv6_is_found_by_the_next_c
 def test_the_alias_of_a_link_that_is_down_is_found_by_the_next_comparison(
     namespace: Namespace,
 ) -> None:
-    """The kernel tells of a new alias only if the link is up."""
+    """The kernel notifies a new alias only if the link is up."""
     namespace.ip("link add name west type veth peer name east")
     with listening(namespace) as (listener, compare):
         namespace.ip("link set west alias uplink")

@@ -1,4 +1,4 @@
-"""The agent as its users run it: a process of its own, reached over HTTP."""
+"""Runs the agent as users do: in a process of its own, scraped over HTTP."""
 
 import gzip
 import http.client
@@ -77,7 +77,7 @@ class Metrics:
 class Agent:
     """A running agent, in a namespace if one is given. Use it as a context manager."""
 
-    #: Seconds in which the log must tell the port.
+    #: Seconds in which the log must contain the port.
     start_timeout = DEADLINE
 
     def __init__(
@@ -109,7 +109,7 @@ class Agent:
         return self
 
     def _begin(self) -> None:
-        """Wait until the log tells the port. If it does not, the process is ended."""
+        """Wait until the log has the port. If it does not, end the process."""
         self._reader = threading.Thread(target=self._read_log, name="agent-log", daemon=True)
         self._reader.start()
         ended = self.process.poll
@@ -117,7 +117,7 @@ class Agent:
             wait_until(
                 lambda: self.port or ended() is not None,
                 self.start_timeout,
-                "the log tells the port",
+                "the log has the port",
             )
             assert self.port, "".join(self.log)
         except BaseException:
@@ -130,7 +130,7 @@ class Agent:
         self.stop()
 
     def stop(self, with_signal: int = signal.SIGTERM, timeout: float = DEADLINE) -> int:
-        """The exit code after a signal."""
+        """Stop the agent with a signal. Returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         try:
@@ -167,7 +167,7 @@ class Agent:
         return Metrics(answer.body.decode())
 
     def wait_for(self, name: str, value: float, **labels: str) -> Metrics:
-        """The first page on which a sum has a value."""
+        """Wait until a sum has a value. Returns the page."""
         seen: list[float] = []
 
         def reached() -> Metrics | None:

@@ -1,4 +1,4 @@
-"""A real Alertmanager, and somebody whom it tells."""
+"""A real Alertmanager, and a webhook that receives its notifications."""
 
 import http.client
 import json
@@ -97,11 +97,11 @@ class Alertmanager:
         self.log.close()
 
     def alerts(self, alertname: str) -> list[dict[str, Any]]:
-        """What it holds of a name, muted or not; none while it cannot be asked."""
+        """Return the alerts of a name, muted or not; none while it does not answer."""
         with self.namespace.enter():
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
             try:
-                # Only groups know of time intervals: /api/v2/alerts says of none who mutes it.
+                # /api/v2/alerts does not show which time interval mutes an alert.
                 connection.request("GET", "/api/v2/alerts/groups")
                 groups: list[dict[str, Any]] = json.load(connection.getresponse())
             except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Certificates and keys for tests, of an authority made for them; and a password's hash."""
+"""Makes certificates and keys for tests, with an authority; has a password's hash."""
 
 import datetime
 import ipaddress
@@ -44,7 +44,7 @@ def write_all(folder: Path) -> trustme.CA:
 
 
 def write_self_signed(folder: Path, name: str, *alternatives: x509.GeneralName) -> None:
-    """Write NAME.pem and NAME.key: a certificate that nobody issued, with alternative names."""
+    """Write NAME.pem and NAME.key: a self-signed certificate with alternative names."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     begin = datetime.datetime(2020, 1, 1)

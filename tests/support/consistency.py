@@ -1,4 +1,4 @@
-"""What must hold on every page of an agent: it shows one state, not two, and misses no flap."""
+"""Checks of any page of an agent: its numbers agree, and no flap is missing."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Key = tuple[str, str]
 
 
 def contradictions(page: Metrics) -> list[str]:
-    """What cannot be true at one moment. Needs: no filter, and nothing past its retention."""
+    """Return the contradictions on a page. Needs: no filter, and nothing past its retention."""
     found = []
     for labels, value in page.samples["ip_interface_churn_total"]:
         shown = page.sum("ip_interface_notifications_total", **labels)
@@ -32,9 +32,9 @@ def contradictions_between(
     after: Metrics,
     restarts: Callable[[dict[str, str]], bool] | None = None,
 ) -> list[str]:
-    """What cannot be true of two pages, of which `after` was asked for when `before` was there.
+    """Return the contradictions between two pages; `after` was requested after `before` came.
 
-    `restarts` tells by their labels which counters a reload, or a limit, may have begun anew in
+    `restarts` decides by the labels which counters a reload, or a limit, may have reset in
     between. Then no interface is followed from one page to the next.
     """
     found = []
@@ -53,7 +53,7 @@ def contradictions_between(
         if _count(after, key, "notifications", type="delete") != _count(
             before, key, "notifications", type="delete"
         ):
-            continue  # it was gone for a while: that time is nobody's
+            continue  # it was gone for a while: that time is not counted
         seconds = [_count(page, key, "state_seconds") for page in (before, after)]
         ages.add(round(seconds[1] - seconds[0], 6))
         turns = {
@@ -84,7 +84,7 @@ def _count(page: Metrics, key: Key, name: str, **labels: str) -> float:
 def uncounted_flaps(
     before: Metrics, after: Metrics, carriers: dict[str, tuple[int, int]], namespace: Namespace
 ) -> list[str]:
-    """Where the transitions between two pages, seen or proven, are not what the kernel counts.
+    """Return the interfaces whose transitions, seen or proven, differ from the kernel's counters.
 
     `carriers` are its counters as of the page `before`; links deleted since do not matter.
     """

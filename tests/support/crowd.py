@@ -1,4 +1,4 @@
-"""Clients that mean no good, by the hundred: silent, dripping, and taking no answer."""
+"""Hostile clients by the hundred: silent, sending slowly, or not reading the answer."""
 
 import socket
 from contextlib import suppress
@@ -11,7 +11,7 @@ _HEAD = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Drip: "
 
 
 class Crowd:
-    """A third of them says nothing, a third drips a header, a third asks and takes nothing."""
+    """A third sends nothing, a third sends a header slowly, a third does not read its answer."""
 
     def __init__(self, address: tuple[str, int], size: int) -> None:
         self._address = address
@@ -26,7 +26,7 @@ class Crowd:
 
     def _connect(self, kind: int) -> tuple[int, socket.socket]:
         client = socket.socket()
-        if kind == 2:  # as little as possible is out of the server's hands
+        if kind == 2:  # the smallest buffers, so that the server must hold the rest
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         client.settimeout(DEADLINE)
         client.connect(self._address)
@@ -36,7 +36,7 @@ class Crowd:
         return kind, client
 
     def harass(self) -> int:
-        """Drip once more, and replace those whom the server has given up; how many it had."""
+        """Continue the headers, and replace the disconnected clients. Returns their number."""
         replaced = 0
         for place, (kind, client) in enumerate(self._clients):
             if _ended(kind, client):
@@ -50,7 +50,7 @@ def _ended(kind: int, client: socket.socket) -> bool:
     try:
         if kind == 1:
             client.sendall(b"x")
-        elif kind == 2:  # reading would be taking
+        elif kind == 2:  # it must not read
             return bool(client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         return client.recv(1) == b""
     except BlockingIOError:

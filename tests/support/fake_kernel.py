@@ -1,7 +1,7 @@
-"""A kernel that tells of links and answers requests about them, all into one queue.
+"""A fake kernel that queues notifications of links and answers to requests about them.
 
-What is in the queue is bytes, as rtnetlink has them. A test says what the kernel tells, and
-when the queue is emptied.
+The queue holds datagrams in the format of rtnetlink. A test queues notifications, and decides
+when the queue is read.
 """
 
 import struct
@@ -25,7 +25,7 @@ _ROOM = bytes(64)  # what follows a datagram in the receive buffer
 
 
 class Kernel:
-    """The other end of the socket that listens."""
+    """The kernel's end of the netlink socket."""
 
     PORT = 4711
 
@@ -41,14 +41,13 @@ class Kernel:
         self.errors: list[OSError] = []
         #: The errno that answers the next requests about links.
         self.refusals: list[int] = []
-        #: Called between the moment for which a dump or a "no such device" is true and the
-        #: moment in which it is queued.
+        #: Called after the kernel has made a dump or a "no such device", before it is queued.
         self.slip: Callable[[], object] = lambda: None
         #: The same, for the answer about a link that exists.
         self.overtaken: Callable[[], object] = lambda: None
 
     def getsockname(self) -> tuple[int, int]:
-        """As a netlink socket's."""
+        """Return the address as a netlink socket does."""
         return self.PORT, 0
 
     def notify(self, type_: int, body: bytes) -> None:
@@ -93,7 +92,7 @@ class Kernel:
 
 
 class Host:
-    """A table of links, and a kernel that tells it things and answers its requests."""
+    """A table of links, and a fake kernel that notifies it and answers its requests."""
 
     def __init__(
         self,
@@ -114,7 +113,7 @@ class Host:
     # -- what the source does ---------------------------------------------------------------
 
     def drain(self, most: int = 1 << 30) -> None:
-        """Take what is queued, or so many datagrams of it."""
+        """Process the queued datagrams, at most `most` of them."""
         while self.kernel.queue and most:
             most -= 1
             datagram = self.kernel.queue.pop(0)
@@ -129,11 +128,11 @@ class Host:
                         self.cache.apply(message, data, size)
 
     def ask(self) -> None:
-        """Ask what is to be asked."""
+        """Send the requests that are due."""
         self.requests.ask(self.now)
 
     def settle(self) -> None:
-        """Ask and take the answers until there are no more requests."""
+        """Send requests and process the answers until there are no more requests."""
         for _ in range(100):
             self.ask()
             self.drain()
@@ -143,13 +142,13 @@ class Host:
         raise AssertionError(f"still to ask: {self.table.requests}")
 
     def list_links(self) -> None:
-        """List all links, and end what was left open."""
+        """List all links, and end the start or the resync."""
         self.requests.list_links(self.now)
         self.settle()
         self.table.opening = self.table.doubtful = False
 
     def lose(self) -> None:
-        """The receive buffer overflowed."""
+        """Let the receive buffer overflow."""
         self.table.lose()
         self.requests.forget()
 
@@ -170,20 +169,20 @@ class Host:
         self.drain()
 
     def link(self, index: int, *arguments: Any, **facts: Any) -> None:
-        """RTM_NEWLINK, which an answer would confirm."""
+        """Notify RTM_NEWLINK; later answers show the same link."""
         body = self.kernel.links[index] = build.link(index, *arguments, **facts)
         self.notify(nl.RTM_NEWLINK, body)
 
     def netconf(self, family: Family, index: int, *values: Any) -> None:
-        """RTM_NEWNETCONF."""
+        """Notify RTM_NEWNETCONF."""
         self.notify(nl.RTM_NEWNETCONF, build.netconf(AF[family], index, *values))
 
     def del_netconf(self, family: Family, index: int) -> None:
-        """RTM_DELNETCONF."""
+        """Notify RTM_DELNETCONF."""
         self.notify(nl.RTM_DELNETCONF, build.netconf(AF[family], index, {}))
 
     def del_link(self, index: int, **facts: Any) -> None:
-        """RTM_DELLINK."""
+        """Notify RTM_DELLINK."""
         self.kernel.links.pop(index, None)
         self.notify(nl.RTM_DELLINK, build.link(index, conf=None, conf6=None, **facts))
 
@@ -194,7 +193,7 @@ class Host:
         families: Collection[Family] = frozenset(FAMILIES),
         **facts: Any,
     ) -> None:
-        """All that the kernel says of a new link."""
+        """Notify a new link: RTM_NEWNETCONF of each family, then RTM_NEWLINK."""
         for family in sorted(families):
             self.netconf(family, index)
         confs = {Family.IPV4: "conf", Family.IPV6: "conf6"}
@@ -202,12 +201,12 @@ class Host:
         self.link(index, *arguments, **{**absent, **facts})
 
     def having(self, index: int, *arguments: Any, **facts: Any) -> "Host":
-        """The same host, with a link whose addition is history."""
+        """Return this host after adding a link, without the notifications of the addition."""
         self.add(index, *arguments, **facts)
         self.take()
         return self
 
     def load(self, *bodies: bytes) -> None:
-        """List: these links exist, and no others."""
+        """List all links, of which exactly these exist."""
         self.kernel.links = {struct.unpack_from("=i", body, 4)[0]: body for body in bodies}
         self.list_links()

@@ -12,10 +12,10 @@ class FixedLanding:
         self.changes = self.reads = 0
 
     def version(self, range_seconds: float) -> str:
-        """The same for a range until something changes."""
+        """Return a version that changes with the data."""
         return f"v{range_seconds:g}-{self.changes}"
 
     def data(self, range_seconds: float, *, everything: bool) -> LandingData:
-        """The data it was made with."""
+        """Return the fixed data."""
         self.reads += 1
         return self._data

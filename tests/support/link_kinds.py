@@ -1,4 +1,4 @@
-"""Every kind of link, and how to make one: ``west``, and whatever it takes beside it."""
+"""Every kind of link, and how to make one: ``west``, and the links that it needs."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ class LinkKind(NamedTuple):
 
 
 class _Queue:
-    """The program behind a tun or tap device, which has a carrier while there is one."""
+    """The program that holds a tun or tap device, which has a carrier while it runs."""
 
     def __init__(self, mode: int) -> None:
         self._mode = mode
@@ -64,7 +64,7 @@ def _tuntap(name: str, mode: int) -> LinkKind:
 
 
 def _alone(name: str, options: str = "", *before: str) -> LinkKind:
-    """A link that nothing takes the carrier from."""
+    """A link that always has its carrier."""
     return LinkKind(name, ip(*before, f"link add name west type {name} {options}"))
 
 
@@ -166,7 +166,7 @@ UNMADE = {
 
 
 def listed() -> frozenset[str]:
-    """The kinds of which the running kernel's modules say that they make them.
+    """Return the kinds that the modules of the running kernel declare.
 
     None where the kernel has no list, in a container for example. ``tun`` is not in it.
     """

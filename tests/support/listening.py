@@ -1,4 +1,4 @@
-"""A Linux source in a network namespace, and everything it says collected."""
+"""Opens a Linux source in a network namespace, and collects its notifications."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def opened(
     buffer_bytes: int = DEFAULT_BUFFER,
     clock: Clock = SYSTEM,
 ) -> Iterator[LinuxSource]:
-    """A source that listens in the namespace, and this thread in there with it."""
+    """Open a source in the namespace, which this thread enters for the length of the block."""
     with namespace.enter():
         source = LinuxSource(family, buffer_bytes, clock)
         source.open()
@@ -35,7 +35,7 @@ def opened(
 
 
 class Summary(NamedTuple):
-    """The part of a notification that the table of the mapping speaks of."""
+    """The part of a notification that the table of the mapping describes."""
 
     type: NotificationType
     connected: bool
@@ -44,7 +44,7 @@ class Summary(NamedTuple):
 
 
 class Listener:
-    """Collects what a source says."""
+    """Collects the notifications of a source."""
 
     def __init__(self, namespace: Namespace, source: LinuxSource) -> None:
         self.namespace = namespace
@@ -53,7 +53,7 @@ class Listener:
         self._markers = itertools.count(1)
 
     def until(self, condition: Callable[[], object], message: str) -> None:
-        """Receive until something holds."""
+        """Receive until a condition holds."""
 
         def holds() -> object:
             self.received += self.source.receive(0.02)
@@ -62,13 +62,13 @@ class Listener:
         wait_until(holds, message=message)
 
     def finish(self) -> None:
-        """Receive all that was said before now: the kernel announces a new link after it."""
+        """Receive all earlier notifications: those of a new link come after them."""
         name = f"marker{next(self._markers)}"
         self.namespace.ip(f"link add name {name} type ifb")
         self.until(lambda: name in {i.link.name for i in self.source.interfaces()}, name)
 
     def about(self, name: str, family: Family) -> list[Summary]:
-        """What was said of one interface; refreshes are no notifications."""
+        """Return the notifications of one interface, without refreshes."""
         return [
             Summary(n.type, row.connected, row.mtu_bytes, row.forwarding_enabled)
             for n in self.received
@@ -79,7 +79,7 @@ class Listener:
 
 
 def agree(source: LinuxSource, namespace: Namespace) -> None:
-    """The table is what iproute2 shows: existence, names, mtu, forwarding, Connected, timers."""
+    """Compare the table with iproute2: existence, names, mtu, forwarding, Connected, timers."""
     links, netconf, timers = namespace.links(), namespace.netconf(), namespace.neighbor_timers()
     interfaces = {(AF_NAMES[i.family], i.link.name): i for i in source.interfaces()}
     assert interfaces.keys() == netconf.keys()

@@ -53,7 +53,7 @@ def _checked(command: list[str], text: str | None = None) -> str:
 
 
 def _root_is_mounted() -> bool:
-    """Whether / is a mount point: in a plain chroot it is none."""
+    """Return whether / is a mount point: it is none in a plain chroot."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return any(line.split()[4] == "/" for line in mounts)
 
@@ -132,7 +132,7 @@ class Namespace:
         finally:
             os.close(home)
 
-    # -- oracles: what others say of the same namespace -----------------------------------
+    # -- what other programs report of the same namespace ---------------------------------
 
     def links(self) -> dict[str, dict[str, Any]]:
         """``ip -details link``, by name."""
@@ -160,7 +160,7 @@ class Namespace:
         }
 
     def wait_up(self, *names: str) -> None:
-        """Until these links are up and the kernel owes no message of it."""
+        """Wait until these links are up and no notification of it is pending."""
 
         def up() -> bool:
             links = self.links()

@@ -1,4 +1,4 @@
-"""What the kernel tells of netlink sockets.
+"""Reads the kernel's list of netlink sockets.
 
 Source: https://man7.org/linux/man-pages/man7/netlink.7.html
 """
@@ -20,7 +20,7 @@ class Subscriber(NamedTuple):
 
 
 def subscribers() -> list[Subscriber]:
-    """Those of rtnetlink, in the namespace of this thread."""
+    """Return the subscribers of rtnetlink in the namespace of this thread."""
     rows = [line.split() for line in Path("/proc/thread-self/net/netlink").read_text().splitlines()]
     return [
         Subscriber(port=int(row[2]), drops=int(row[8]))

@@ -1,4 +1,4 @@
-"""A real OTLP receiver on loopback, over HTTP and over gRPC, that can also behave badly."""
+"""A real OTLP receiver on loopback, over HTTP and over gRPC, that can also fail."""
 
 import socket
 import ssl
@@ -200,7 +200,7 @@ class GrpcReceiver(Received):
 
 
 class SilentListener:
-    """Accepts connections (the kernel does) and never says a word. A context manager."""
+    """Accepts connections (the kernel does) and sends nothing. A context manager."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)

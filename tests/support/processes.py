@@ -1,4 +1,4 @@
-"""The processes that tests start: each one ends, also when the test run is interrupted."""
+"""Ends the processes that tests start, also when the test run is interrupted."""
 
 import ctypes
 import os
@@ -36,7 +36,7 @@ def unwind_when_interrupted() -> None:
 
 
 def heed_ctrl_c() -> None:
-    """Do not ignore SIGINT, as a shell has what it starts in the background do: tests send it."""
+    """Do not ignore SIGINT, as background jobs of a shell do: tests send it to programs."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -64,7 +64,7 @@ def children() -> dict[int, str]:
 def end_leftovers() -> list[str]:
     """End the child processes that still run. Returns their command lines.
 
-    What ends by itself before long is no leftover: a browser's helpers, Wine's server.
+    Processes that soon end by themselves are left out: a browser's helpers, Wine's server.
     """
     try:
         wait_until(lambda: not children(), pause=0.05)

@@ -1,4 +1,4 @@
-"""A real Prometheus server that scrapes what a test tells it to."""
+"""A real Prometheus server that scrapes the targets of a test."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ from support.waiting import DEADLINE
 
 
 def needed(package: str, name: str) -> str:
-    """The path of a program, or the test ends here."""
+    """Return the path of a program; without it, end the test."""
     path = program(package, name)
     require(path, f"{name}: python tests/support/debian.py {package}")
     assert path is not None
@@ -26,7 +26,7 @@ def needed(package: str, name: str) -> str:
 
 
 class PrometheusApi:
-    """The HTTP API of a server in a namespace that speaks Prometheus'."""
+    """The HTTP API of Prometheus, of a server in a namespace."""
 
     def __init__(self, namespace: Namespace, port: int) -> None:
         self.namespace = namespace
@@ -107,6 +107,6 @@ class Prometheus(PrometheusApi):
         self.close()
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         end(self.process)
         self.log.close()

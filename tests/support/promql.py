@@ -1,4 +1,4 @@
-"""What a PromQL expression names: metrics with their matchers, labels, windows; and what may be."""
+"""Finds the metrics, matchers, labels and windows of a PromQL expression."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Node(NamedTuple):
 
 
 def nodes(expression: str) -> list[Node]:
-    """Every part of an expression, from the outside in. Raises ValueError for bad PromQL."""
+    """Return every part of an expression, the outermost first. Raises ValueError for bad PromQL."""
     found: list[Node] = []
     stack: list[Any] = []
 
@@ -64,7 +64,7 @@ def grouping_labels(expression: str) -> set[str]:
 
 
 def is_grown(node: Node) -> bool:
-    """The counter of this selector is only used for how much it grew."""
+    """Return whether only the growth of this counter is used."""
     window, call = (None, None, *node.inside)[-1:-3:-1]
     if isinstance(window, promql.MatrixSelector):
         return isinstance(call, promql.Call) and call.func.name in ("rate", "irate", "increase")
@@ -72,7 +72,7 @@ def is_grown(node: Node) -> bool:
 
 
 def is_birth(node: Any) -> bool:
-    """``x unless x offset …``: the value of a counter that was not there before is its growth."""
+    """Return whether this is ``x unless x offset …``, the value of a counter that is new."""
     if not isinstance(node, promql.BinaryExpr) or " unless " not in " ".join(str_of(node).split()):
         return False
     sides = (node.lhs, node.rhs)

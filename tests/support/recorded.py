@@ -17,7 +17,7 @@ _FILE = Path(__file__).parents[1] / "data" / "rtnetlink" / "datagrams.json"
 class Recorded(NamedTuple):
     """One message of a recorded datagram."""
 
-    #: What happened, or what was asked.
+    #: The step or the dump that the message belongs to.
     what: str
     message: nl.Message
     datagram: bytes

@@ -1,4 +1,4 @@
-"""A systemd of the tests' own: process 1 of its own namespaces, with the unit under test.
+"""Runs a systemd for tests: process 1 of its own namespaces, with the unit under test.
 
 Nothing of the machine is touched: mounts, processes, network and control group are private
 and vanish with it. The exporter is at the place that the unit names, /opt and /etc being
@@ -116,11 +116,11 @@ class Pid1:
         wait_until(gone, message="the control group is empty")
 
     def ctl(self, *arguments: str) -> str:
-        """What systemctl says; empty while systemd does not answer yet."""
+        """Return the output of systemctl; empty while systemd does not answer yet."""
         return self.run("systemctl", *arguments)
 
     def run(self, *inside: str) -> str:
-        """What a program says that is run beside systemd; empty while there is none."""
+        """Return the output of a program run beside systemd; empty while there is none."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         assert self._process.poll() is None, self._process.communicate()[0]
         init = children.read_text().split()
@@ -134,14 +134,14 @@ class Pid1:
         return self.ctl("show", f"--property={name}", "--value", unit)
 
     def wait_active(self, timeout: float = DEADLINE, unit: str = UNIT) -> None:
-        """Until the unit runs and has said that it is ready."""
+        """Wait until the unit is active, that is, has notified READY=1."""
         try:
             wait_until(lambda: self.show("ActiveState", unit) == "active", timeout)
         except AssertionError:
             raise AssertionError(self.describe(unit)) from None
 
     def describe(self, unit: str = UNIT) -> str:
-        """What systemd and the log say of it."""
+        """Return the status and the log of the unit."""
         log = self.log_file.read_text() if self.log_file.exists() else ""
         return f"{self.ctl('status', '--no-pager', unit)}\n{log}"
 

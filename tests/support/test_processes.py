@@ -33,15 +33,15 @@ def heed_signals() -> None:
 
 
 class Silent(Agent):
-    """An agent whose log never tells the port, and that is not waited for."""
+    """An agent whose log never contains the port, and whose start does not wait."""
 
     start_timeout = 0.0
 
 
 def test_an_agent_that_does_not_start_is_ended() -> None:
-    """When no port is told in time the start fails, and the process does not stay behind."""
+    """When no port is logged in time the start fails, and the process ends."""
     agent = Silent("--log.level=error")
-    with pytest.raises(AssertionError, match="the log tells the port"), agent:
+    with pytest.raises(AssertionError, match="the log has the port"), agent:
         pass
     assert agent.process.returncode == -signal.SIGKILL
 

@@ -1,6 +1,6 @@
-"""Everything that may happen to an agent, at once: each kind is a thread that goes on until told.
+"""Loads an agent in every way at once: each way is a thread that runs until the block ends.
 
-What a thread counted is true once the block has ended; its failure is raised there.
+The counts of a thread are complete after the block; its failure is raised there.
 """
 
 import itertools
@@ -30,8 +30,8 @@ THERE, AWAY = 10.0, (1.0, 2.0, 15.0)
 OTLP_PORT = 4318
 CROWD = 100  # a third of which takes no answer: less than may be in flight
 
-#: What changes is about waves and guests alone: the flapping links are always on the page, and
-#: only of the guests does it depend on the moment whether they are counted.
+#: Reloads change the settings of waves and guests alone: the flapping links stay on the page,
+#: and only the guests are counted at some times and not at others.
 GOOD = (
     "",
     "collector: {exclude: 'g.*'}\n",
@@ -54,7 +54,7 @@ _BAD_REQUESTS = (
 
 
 class Trouble:
-    """What is done to an agent, and how often it was done."""
+    """The load of an agent, with counts."""
 
     def __init__(self, agent: Agent, namespace: Namespace, config: Path) -> None:
         self._agent, self._namespace, self._config = agent, namespace, config
@@ -194,10 +194,10 @@ class Trouble:
 
 
 def _reset(connection: socket.socket) -> None:
-    """Let the next close be a reset, as of a client that is killed."""
+    """Let the next close send a reset, as a client that is killed does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _lasting(page: str) -> str:
-    """What no wave, guest or reload touches."""
+    """Return the samples that no wave, guest or reload changes."""
     return "".join(line for line in page.splitlines(True) if not _PASSING.search(line))

@@ -1,4 +1,4 @@
-"""What is said of a file that may be invalid."""
+"""Checks the error for a file that may be invalid."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from exporter.errors import SettingsError
 
 
 def fails_in_one_line_or_not(check: Callable[[str], object], file: Path, content: str) -> None:
-    """Any content is accepted, or refused by a printable line that begins with the file's name."""
+    """Require that content is accepted, or refused in a printable line with the file's name."""
     file.write_text(content)
     message = str(file)
     try:

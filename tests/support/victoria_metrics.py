@@ -1,4 +1,4 @@
-"""A real VictoriaMetrics, to which a Prometheus writes: many fleets are stored so."""
+"""A real VictoriaMetrics, to which a Prometheus writes, as in many fleets."""
 
 import socket
 import subprocess
@@ -37,7 +37,7 @@ class VictoriaMetrics(PrometheusApi):
     def remote_write(self) -> list[dict[str, Any]]:
         """The section of Prometheus' configuration that writes everything here, soon."""
         url = f"http://127.0.0.1:{self.port}/api/v1/write"
-        # One shard: what is there of a later time tells that all of an earlier one is.
+        # One shard: once a later sample is there, so are all earlier ones.
         queue = {"batch_send_deadline": "200ms", "min_shards": 1, "max_shards": 1}
         return [{"url": url, "queue_config": queue}]
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Seconds after which a test that waits gives up. Nothing that works takes as long, also on a
-#: machine with other things to do; a slow one has them stretched: ``DEADLINE_FACTOR=5 pytest``.
+#: Seconds after which a test that waits fails. It is more than enough on a busy machine; for a
+#: slow one, multiply it: ``DEADLINE_FACTOR=5 pytest``.
 DEADLINE = 120.0 * float(os.environ.get("DEADLINE_FACTOR") or 1)
 
 #: Seconds of a time limit that the code under test must not wait out.
@@ -32,14 +32,14 @@ def wait_until(
         if result:
             return result
         if time.monotonic() >= deadline:
-            said = message() if callable(message) else message
-            raise AssertionError(f"not within {timeout} s: {said or condition}")
+            text = message() if callable(message) else message
+            raise AssertionError(f"not within {timeout} s: {text or condition}")
         time.sleep(pause)
 
 
 @contextmanager
 def without_waiting() -> Iterator[None]:
-    """Fail if the block takes so long that it must have waited for a limit of `NEVER`."""
+    """Fail if the block takes so long that it waited for a limit of `NEVER`."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < NEVER / 2

@@ -40,7 +40,7 @@ class WindowsAgent(Agent):
         return self
 
     def drive(self, name: str, *arguments: Any, **keywords: Any) -> str:
-        """Call a method of the stand-in; its answer."""
+        """Call a method of the stand-in. Returns its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         line = json.dumps([name, *arguments, *([keywords] if keywords else [])])
@@ -50,7 +50,7 @@ class WindowsAgent(Agent):
 
 @pytest.fixture(scope="module", autouse=True)
 def windows_is_up() -> Iterator[None]:
-    """Wine and the Windows CPython are there, or all of this is skipped.
+    """Skip the tests unless Wine and the Windows CPython are installed.
 
     Windows stays up from test to test: booting it for each program takes seconds, and a
     service would be started by every boot.
@@ -71,7 +71,7 @@ def windows_is_up() -> Iterator[None]:
 
 
 def windows(*arguments: str) -> tuple[int, str]:
-    """Exit code and output of the Windows Python."""
+    """Run the Windows Python. Returns its exit code and output."""
     from wine import run
 
     process = run.start(
@@ -116,6 +116,6 @@ class WindowsWatch:
         self._reader.join()
 
     def interrupt(self) -> int:
-        """The exit code after Ctrl-C."""
+        """Send Ctrl-C. Returns the exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(DEADLINE)
