@@ -1,4 +1,4 @@
-"""The mapping of rtnetlink notifications and replies to ours, message by message."""
+"""The mapping of rtnetlink notifications and replies to notifications, message by message."""
 
 import errno
 from collections import Counter
@@ -57,10 +57,10 @@ def test_an_addition_waits_for_its_link_message() -> None:
 
 
 def test_an_addition_waits_however_long_its_link_message_takes() -> None:
-    """Nothing is read ahead of the NEWLINK that must come: it is the beginning of the link.
+    """There is no request before the NEWLINK that must come: it has the first state of the link.
 
-    A reading would show what the link became meanwhile, and the messages of its birth would
-    then count as changes of that.
+    A reply would have a later state, and the messages from the creation of the link would then
+    count as changes of that state.
     """
     host = Host()
     host.netconf(V4, 2)
@@ -93,8 +93,8 @@ def test_a_link_message_alone_adds_nothing() -> None:
     assert host.table.interfaces() == []
 
 
-def test_a_link_whose_registration_failed_never_was() -> None:
-    """NEWNETCONF and DELNETCONF without a link say nothing, and leave nothing to wait for."""
+def test_a_link_whose_registration_failed_never_existed() -> None:
+    """NEWNETCONF and DELNETCONF without a link give nothing, and nothing remains to wait for."""
     host = Host()
     host.netconf(V4, 2)
     host.del_netconf(V4, 2)
@@ -115,8 +115,8 @@ def test_a_deletion_is_one_delete_per_family() -> None:
     assert host.table.interfaces() == []
 
 
-def test_a_deleted_link_takes_its_interfaces_along() -> None:
-    """DELLINK deletes what no DELNETCONF did: kernels before 4.12 have none."""
+def test_a_deleted_link_deletes_its_interfaces() -> None:
+    """DELLINK deletes interfaces without a DELNETCONF: kernels before 4.12 have none."""
     host = Host().having(2)
     host.del_link(2)
     assert host.emitted == DELETED
@@ -140,18 +140,18 @@ def test_a_family_can_go_and_come_while_the_link_stays() -> None:
     assert added.interface.parameters.mtu_bytes == 1500
 
 
-@pytest.mark.parametrize("described", ["by an answer", "by the next message"])
-def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described: str) -> None:
-    """Connected is that of the stream at NEWNETCONF, and the MTU the link's.
+@pytest.mark.parametrize("described", ["by a reply", "by the next message"])
+def test_a_family_that_came_back_has_the_connected_of_its_link_at_that_time(described: str) -> None:
+    """Connected and MTU are those of the link at NEWNETCONF.
 
-    Other settings are those of the description. What happened between the two is told as it was,
-    and only that.
+    Other settings are those of the message that describes the family. A change between the two
+    is notified once.
     """
     host = Host().having(2, b"eth0", RUNNING, families=[V4], counts=(1, 1))
     host.netconf(V6, 2)
     ready = build.inet6_conf(MTU6=1400)
     host.kernel.links[2] = build.link(2, b"eth0", 0, conf6=ready, flags6=0, counts=(1, 2))
-    if described == "by an answer":
+    if described == "by a reply":
         host.notify(nl.RTM_NEWLINK, build.link(2, b"eth0", 0, conf6=None, counts=(1, 2)))
         (ipv4,) = host.take()
         assert (ipv4.type, ipv4.family) == (NotificationType.PARAMETER, V4)
@@ -171,7 +171,7 @@ def test_a_family_that_came_back_is_as_connected_as_the_link_was_then(described:
 
 
 def test_a_family_that_came_back_disabled_is_not_connected() -> None:
-    """With net.ipv6.conf.default.disable_ipv6 the new IPv6 of a running link carries nothing."""
+    """With net.ipv6.conf.default.disable_ipv6 the new IPv6 of a running link is not connected."""
     host = Host().having(2, b"eth0", RUNNING, families=[V4])
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     host.netconf(V6, 2)
@@ -182,8 +182,8 @@ def test_a_family_that_came_back_disabled_is_not_connected() -> None:
 
 
 @pytest.mark.parametrize("gone", ["family", "link"])
-def test_a_family_that_was_never_described_was_there_all_the_same(gone: str) -> None:
-    """It came and went before anything told its settings: one ADD, one DELETE, no settings."""
+def test_a_family_that_was_never_described_is_added_and_deleted(gone: str) -> None:
+    """It ended before any message had its settings: one ADD, one DELETE, no settings."""
     host = Host().having(2, b"eth0", RUNNING, families=[V4])
     host.netconf(V6, 2)
     if gone == "family":
@@ -200,9 +200,9 @@ def test_a_family_that_was_never_described_was_there_all_the_same(gone: str) -> 
 @pytest.mark.parametrize("goes", [False, True], ids=["stays", "goes"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: bool) -> None:
-    """A setting of a family that came to an old link is notified before the answer describes it.
+    """A new family of an existing link may have changes before the reply that describes it.
 
-    So it is when a busy agent finds both in its queue. Each change is a notification.
+    A busy agent may find both in its queue. Each change is a notification.
     """
     host = Host().having(2, families={V4, V6} - {family})
     host.kernel.links[2] = build.link(2, conf=build.inet_conf(FORWARDING=1),
@@ -229,7 +229,7 @@ def test_what_is_set_before_a_family_is_described_counts(family: Family, goes: b
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_comes_with_the_mtu_of_its_link(family: Family) -> None:
-    """The message that describes it may already be about the next MTU, and shows IPv6's last."""
+    """The message that describes it may already have the next MTU, with IPv6's previous one."""
     host = Host().having(2, mtu=1400, families={V4, V6} - {family})
     host.netconf(family, 2)
     host.link(2, mtu=1500, conf6=build.inet6_conf(MTU6=1400))
@@ -255,7 +255,7 @@ def test_a_rename_is_not_a_deletion() -> None:
     assert [i.link.name for i in host.table.interfaces()] == ["lan0", "lan0"]
 
 
-def test_a_rename_cut_in_two_is_decided_by_an_answer() -> None:
+def test_a_rename_cut_in_two_is_decided_by_a_reply() -> None:
     """The queue may be empty between the two messages; the interface still exists."""
     host = Host().having(2)
     host.del_netconf(V4, 2)
@@ -266,7 +266,7 @@ def test_a_rename_cut_in_two_is_decided_by_an_answer() -> None:
     assert host.emitted == []
 
 
-def test_a_departure_is_decided_by_an_answer() -> None:
+def test_a_deletion_is_decided_by_a_reply() -> None:
     """When nothing follows a DELNETCONF and the link has no such family, it is gone."""
     host = Host().having(2)
     host.kernel.links[2] = build.link(2, conf6=None)
@@ -276,21 +276,21 @@ def test_a_departure_is_decided_by_an_answer() -> None:
     assert (gone.type, gone.family, gone.inferred) == (NotificationType.DELETE, V6, False)
 
 
-def test_gone_and_back_before_the_answer_is_delete_and_add() -> None:
-    """The link has the family, but the message after DELNETCONF was not that of a rename."""
+def test_deleted_and_added_before_the_reply_is_delete_and_add() -> None:
+    """The link has the family, but no NEWNETCONF followed the DELNETCONF directly."""
     host = Host().having(2)
     host.del_netconf(V6, 2)
     host.ask()
-    host.kernel.queue, answers = [], host.kernel.queue
+    host.kernel.queue, replies = [], host.kernel.queue
     host.link(2, conf6=None)
     host.netconf(V6, 2)
-    host.kernel.queue = answers
+    host.kernel.queue = replies
     host.drain()
     assert host.emitted == [(NotificationType.DELETE, V6), (NotificationType.ADD, V6)]
 
 
 def test_no_such_device_may_come_before_the_messages_of_the_deletion() -> None:
-    """Linux 7.2 does not wait until all of them are queued; they tell of each family."""
+    """Linux 7.2 does not wait until all of them are queued; each family has its own."""
     host = Host().having(2)
     del host.kernel.links[2]
     emitted: list[Notification] = []
@@ -306,8 +306,8 @@ def test_no_such_device_may_come_before_the_messages_of_the_deletion() -> None:
     assert host.table.indexes() == set()
 
 
-def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
-    """Linux 7.2 queues an answer some time after it was true: the counters tell."""
+def test_a_reply_behind_a_newer_notification_is_requested_again() -> None:
+    """Linux 7.2 queues a reply some time after making it: the counters show that."""
     host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
 
     def lose() -> None:
@@ -316,7 +316,7 @@ def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
         host.kernel.notify(nl.RTM_NEWLINK, lost)
 
     host.kernel.overtaken = lose
-    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # causes a request
     host.settle()
     assert host.kernel.requests == [2, 2]
     changed = host.take()
@@ -325,8 +325,8 @@ def test_an_answer_that_a_notification_overtook_is_asked_for_again() -> None:
     assert not any(i.parameters.connected for i in host.table.interfaces())
 
 
-def test_an_answer_that_may_be_late_is_not_believed() -> None:
-    """Linux 7.2: a change of the MTU slipped in, which no counter tells. It is counted once."""
+def test_a_reply_that_may_be_late_is_ignored() -> None:
+    """Linux 7.2: a change of the MTU comes first, which no counter shows. It counts once."""
     host = Host(in_order=False).having(2, b"eth0", RUNNING, mtu=1500, counts=(1, 1))
 
     def enlarge() -> None:
@@ -335,15 +335,15 @@ def test_an_answer_that_may_be_late_is_not_believed() -> None:
         host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
 
     host.kernel.overtaken = enlarge
-    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # has it asked about
+    host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))  # causes a request
     host.settle()
     assert host.kernel.requests == [2, 2]
     emitted = [n.interface for n in host.take() if n.interface and n.family is V4]
     assert [i.parameters.mtu_bytes for i in emitted] == [9000]
 
 
-def test_a_late_answer_brings_no_deleted_link_back() -> None:
-    """Linux 7.2: the answer was true before the link was deleted, and comes after that."""
+def test_a_late_reply_brings_no_deleted_link_back() -> None:
+    """Linux 7.2: the reply is from before the deletion of the link, and comes after it."""
     host = Host(in_order=False).having(2, b"eth0", RUNNING)
 
     def delete() -> None:
@@ -360,8 +360,8 @@ def test_a_late_answer_brings_no_deleted_link_back() -> None:
     assert host.table.indexes() == set()
 
 
-def test_a_link_that_is_mentioned_all_the_time_is_believed_at_last() -> None:
-    """A storm does not keep a resync from its end."""
+def test_a_reply_about_a_link_with_steady_notifications_is_accepted_at_last() -> None:
+    """A storm does not prevent the end of a resync."""
     host = Host(in_order=False).having(2, counts=(1, 1))
     host.kernel.overtaken = lambda: host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
     host.table.requests[2] = True
@@ -378,12 +378,12 @@ def test_a_link_that_is_mentioned_all_the_time_is_believed_at_last() -> None:
         ("7.2.13+deb14-amd64", False),
     ],
 )
-def test_newer_kernels_answer_late(release: str, in_order: bool) -> None:
-    """Up to 6.18 they were seen to answer in order; the next may be as 7.2 is."""
+def test_newer_kernels_reply_late(release: str, in_order: bool) -> None:
+    """Kernels up to 6.18 reply in order, as observed; later ones may behave as 7.2."""
     assert replies_in_order(release) is in_order
 
 
-def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
+def test_messages_about_others_do_not_decide_a_deletion() -> None:
     """An IPv6 event or a part of a dump may come between the two messages of a rename."""
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)
@@ -395,19 +395,19 @@ def test_a_departure_is_decided_by_nobody_elses_messages() -> None:
 
 @pytest.mark.parametrize("other", [(V6, 2), (V4, 3)], ids=["other family", "other link"])
 def test_another_interfaces_netconf_is_no_rename(other: LinkKey) -> None:
-    """Only NEWNETCONF of the very same interface takes a DELNETCONF back."""
+    """Only NEWNETCONF of the same interface revokes a DELNETCONF."""
     host = Host().having(2).having(3)
     host.del_netconf(V4, 2)
     host.netconf(*other, {nl.NETCONFA_FORWARDING: 0})
     assert host.emitted == [(NotificationType.DELETE, V4)]
 
 
-# -- what is not about us ---------------------------------------------------------------------
+# -- ignored messages ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [nl.RTM_NEWLINK, nl.RTM_DELLINK])
 def test_bridge_ports_are_ignored(kind: int) -> None:
-    """AF_BRIDGE messages are about ports: leaving a bridge is DELLINK of a link that lives."""
+    """AF_BRIDGE messages are about ports: a link that leaves a bridge has a DELLINK."""
     host = Host().having(2)
     host.notify(kind, build.link(2, family=nl.AF_BRIDGE, mtu=1))
     assert host.emitted == []
@@ -427,7 +427,7 @@ def test_the_settings_for_all_and_default_are_no_interfaces(family: Family, inde
 
 
 def test_a_wireless_event_describes_no_link() -> None:
-    """Drivers send NEWLINK with a name and IFLA_WIRELESS only: nothing of it is a change."""
+    """Drivers send NEWLINK with a name and IFLA_WIRELESS only, which is no change."""
     host = Host().having(2, b"wlan0", RUNNING, counts=(5, 4))
     host.notify(nl.RTM_NEWLINK, build.link(2, b"wlan0", RUNNING, mtu=None, conf=None, conf6=None))
     host.notify(nl.RTM_NEWLINK, build.link(3, b"wlan1", RUNNING, mtu=None, conf=None, conf6=None))
@@ -438,7 +438,7 @@ def test_a_wireless_event_describes_no_link() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_only_the_families_asked_for(family: Family) -> None:
-    """A table of one family hears nothing of the other."""
+    """A table of one family ignores the other."""
     host = Host([family])
     host.add(2)
     host.link(2, b"eth0", RUNNING)
@@ -477,7 +477,7 @@ def test_a_negative_index_is_none() -> None:
 
 
 def test_carrier_changes_connected() -> None:
-    """RUNNING goes and comes: one change for each family that is ready."""
+    """Each change of RUNNING is one change for each family that is ready."""
     host = Host().having(2, b"eth0", UP)
     host.link(2, b"eth0", RUNNING)
     assert [n.interface.parameters.connected for n in host.take() if n.interface] == [True, True]
@@ -486,7 +486,7 @@ def test_carrier_changes_connected() -> None:
 
 
 def test_ipv6_connects_when_it_is_ready() -> None:
-    """Until IF_READY a running link connects IPv4 only; AF_INET6 messages speak of IPv6 only."""
+    """Until IF_READY a running link connects IPv4 only; AF_INET6 messages are about IPv6 only."""
     host = Host().having(2, b"eth0", UP, flags6=0)
     host.link(2, b"eth0", RUNNING, flags6=0)
     assert host.emitted == [(NotificationType.PARAMETER, V4)]
@@ -495,7 +495,7 @@ def test_ipv6_connects_when_it_is_ready() -> None:
 
 
 def test_the_same_again_is_no_change() -> None:
-    """A message that repeats what is known amounts to nothing."""
+    """A message that repeats the known state gives nothing."""
     host = Host().having(2, b"eth0", RUNNING)
     host.link(2, b"eth0", RUNNING)
     assert host.emitted == []
@@ -512,8 +512,8 @@ def test_the_ipv6_mtu_of_an_mtu_change_is_not_the_previous_one() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_forwarding_is_told_by_netconf(family: Family) -> None:
-    """A changed NETCONFA_FORWARDING changes the row of that family, the same value does not."""
+def test_forwarding_is_notified_by_netconf(family: Family) -> None:
+    """A new NETCONFA_FORWARDING changes the row of that family, the same value does not."""
     host = Host().having(2)
     for value, expected in ((1, True), (1, None), (0, False)):
         host.netconf(family, 2, {nl.NETCONFA_FORWARDING: value})
@@ -535,8 +535,8 @@ def test_other_settings_of_netconf_are_no_change() -> None:
     assert host.emitted == []
 
 
-def test_a_netconf_without_settings_is_asked_about() -> None:
-    """IPv6 force_forwarding is told with the index only; what it did shows in an answer."""
+def test_a_netconf_without_settings_causes_a_request() -> None:
+    """IPv6 force_forwarding is notified with the index only; a reply has the new setting."""
     host = Host().having(2)
     host.kernel.links[2] = build.link(2, conf6=build.inet6_conf(FORWARDING=1))
     host.netconf(V6, 2, {})
@@ -544,11 +544,11 @@ def test_a_netconf_without_settings_is_asked_about() -> None:
     host.settle()
     (changed,) = host.take()
     assert (changed.type, changed.family) == (NotificationType.PARAMETER, V6)
-    assert not changed.inferred, "a notification told of it"
+    assert not changed.inferred, "it was notified"
 
 
-def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
-    """DELADDR is the only trace of disable_ipv6; however many, one request is enough."""
+def test_disabling_ipv6_is_noticed_by_deleted_addresses() -> None:
+    """DELADDR is the only message about disable_ipv6; for several, one request is enough."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     for _ in range(3):
@@ -562,8 +562,8 @@ def test_disabling_ipv6_shows_in_the_addresses_that_go() -> None:
     assert host.kernel.requests == [2]
 
 
-def test_an_answer_has_its_place_among_the_notifications() -> None:
-    """What was queued before a request is older than the answer: one change is told once."""
+def test_a_reply_is_in_order_with_the_notifications() -> None:
+    """Messages queued before a request are older than the reply: a change is notified once."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     for number in range(9):
@@ -582,8 +582,8 @@ def test_an_answer_has_its_place_among_the_notifications() -> None:
 
 
 @pytest.mark.parametrize(("flags", "family"), [(0, nl.AF_INET6), (RUNNING, nl.AF_INET)])
-def test_addresses_that_go_for_other_reasons_cost_no_request(flags: int, family: int) -> None:
-    """On a link that is down addresses go because of that, and IPv4's say nothing."""
+def test_addresses_deleted_for_other_reasons_cause_no_request(flags: int, family: int) -> None:
+    """On a link that is down, addresses are deleted for that reason; IPv4 ones do not matter."""
     host = Host().having(2, b"eth0", flags)
     host.notify(nl.RTM_DELADDR, build.address(family, 2))
     host.settle()
@@ -605,14 +605,14 @@ def test_running_without_a_carrier_is_not_connected() -> None:
     "facts", [{"alias": b"uplink"}, {"address": b"\2\0\0\0\0\2"}], ids=["alias", "address"]
 )
 def test_facts_beside_the_row_are_refreshed(facts: dict[str, bytes]) -> None:
-    """A new alias or link-layer address is shown, and counts as no notification."""
+    """A new alias or link-layer address is a refresh, which is not counted."""
     host = Host().having(2)
     host.link(2, **facts)
     assert host.emitted == REFRESHED
 
 
 def test_the_random_reachable_time_is_no_change() -> None:
-    """The kernel draws it anew all the time: published, never a parameter change."""
+    """The kernel changes it all the time: it is published, but no parameter change."""
     host = Host().having(2)
     host.notify(nl.RTM_NEWLINK, build.link(2, family=nl.AF_INET6, reachable_ms=12345))
     (refreshed,) = host.take()
@@ -621,20 +621,20 @@ def test_the_random_reachable_time_is_no_change() -> None:
     assert host.emitted == [(NotificationType.PARAMETER, V6)]
 
 
-# -- missed flaps -----------------------------------------------------------------------------
+# -- unobserved flaps -------------------------------------------------------------------------
 
 
 def unobserved(
     notifications: list[Notification],
 ) -> list[tuple[NotificationType, Family, int, int]]:
-    """What the counters proved."""
+    """Return the unobserved transitions that the counters proved."""
     return [
         (n.type, n.family, n.unobserved_connects, n.unobserved_disconnects) for n in notifications
     ]
 
 
 def test_counters_prove_flaps_that_no_message_showed() -> None:
-    """Connected as before, but both counters grew by three: three flaps nobody told of."""
+    """Connected as before, but both counters grew by three: three unobserved flaps."""
     host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
     host.link(2, b"eth0", RUNNING, counts=(4, 4))
     assert unobserved(host.take()) == [
@@ -643,8 +643,8 @@ def test_counters_prove_flaps_that_no_message_showed() -> None:
     ]
 
 
-def test_a_seen_transition_is_not_missed() -> None:
-    """The growth that a visible change explains is no flap."""
+def test_an_observed_transition_is_not_unobserved() -> None:
+    """Growth that an observed change explains is no flap."""
     host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
     host.link(2, b"eth0", UP, counts=(2, 3))
     assert unobserved(host.take()) == [
@@ -655,9 +655,9 @@ def test_a_seen_transition_is_not_missed() -> None:
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_flaps_of_a_link_that_was_down_count_after_a_loss_only(lost: bool) -> None:
-    """Without a loss it was down all the while, and a carrier connects nothing.
+    """Without a loss it was down all the time, and a carrier does not connect it.
 
-    After one, the message that it was up may be among what was lost.
+    After a loss, the message that it was up may be lost.
     """
     host = Host().having(2, b"eth0", 0, counts=(1, 2))
     if lost:
@@ -666,8 +666,8 @@ def test_flaps_of_a_link_that_was_down_count_after_a_loss_only(lost: bool) -> No
     assert [n.unobserved_disconnects for n in host.take()] == [4 * lost] * 2
 
 
-def test_ipv6_that_is_switched_off_misses_nothing() -> None:
-    """With disable_ipv6 the carrier connects IPv4 only; after it, IPv6 is owed what comes."""
+def test_ipv6_that_is_switched_off_has_no_unobserved_flaps() -> None:
+    """With disable_ipv6 the carrier connects IPv4 only; later flaps count for IPv6 again."""
     off, on = build.inet6_conf(DISABLE_IPV6=1), build.inet6_conf()
     host = Host().having(2, b"eth0", RUNNING, conf6=off)
     host.link(2, b"eth0", RUNNING, conf6=off, counts=(3, 3))
@@ -682,7 +682,7 @@ def test_ipv6_that_is_switched_off_misses_nothing() -> None:
 
 
 @pytest.mark.parametrize("counts", [None, (7, 8)])
-def test_ipv6_of_a_bonded_link_misses_nothing(counts: tuple[int, int] | None) -> None:
+def test_ipv6_of_a_bonded_link_has_no_unobserved_flaps(counts: tuple[int, int] | None) -> None:
     """IPv6 that the kernel keeps from connecting does not follow the carrier of its link."""
     port = {"master": 9, "slave_kind": b"bond", "flags6": 0}
     host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(1, 1), **port)
@@ -698,7 +698,7 @@ def test_ipv6_of_a_bonded_link_misses_nothing(counts: tuple[int, int] | None) ->
 
 
 def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
-    """One that came with an mtu of 1280 while the port was running is ready, and so is counted."""
+    """IPv6 that returns with an mtu of 1280 on a running port is ready, and so is counted."""
     port = {"master": 9, "slave_kind": b"bond"}
     host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(1, 1), **port)
     host.link(2, b"eth0", RUNNING | nl.IFF_SLAVE, counts=(2, 2), **port)
@@ -720,7 +720,7 @@ def test_ipv6_that_is_ready_on_a_bonded_link_follows_it() -> None:
 def test_ipv6_that_is_switched_on_is_told_unless_it_is_ready_soon(
     flags: int, port: dict[str, Any], notified: bool
 ) -> None:
-    """The row tells of it in a moment where the link works and nothing keeps IPv6 out."""
+    """If the link works and nothing keeps IPv6 out, a message about IPv6 follows soon."""
     host = Host().having(2, b"eth0", flags & ~RUNNING, flags6=0, **port)
     host.link(2, b"eth0", flags, flags6=0, **port)
     (v6,) = [n for n in host.take() if n.family is V6] or [None]
@@ -731,8 +731,8 @@ def test_ipv6_that_is_switched_on_is_told_unless_it_is_ready_soon(
     assert all(i.status.enabled for i in host.table.interfaces())
 
 
-def test_the_cause_of_ipv6_that_its_bond_keeps_out_is_not_that_of_before() -> None:
-    """Its row does not follow the carrier, so that its status alone tells that the link works."""
+def test_the_status_of_ipv6_that_its_bond_keeps_out_is_up_to_date() -> None:
+    """Its row does not follow the carrier, so its status alone shows that the link works."""
     port = {"master": 9, "slave_kind": b"bond", "flags6": 0}
     host = Host().having(2, b"eth0", RUNNING | nl.IFF_SLAVE, **port)
     for flags, status in ((UP, OperStatus.DOWN), (RUNNING, OperStatus.UP)):
@@ -740,8 +740,8 @@ def test_the_cause_of_ipv6_that_its_bond_keeps_out_is_not_that_of_before() -> No
         assert {i.status.oper_status for i in host.table.interfaces()} == {status}
 
 
-def test_ipv6_that_was_switched_on_during_a_loss_and_is_not_ready_is_told() -> None:
-    """Of a loopback that is too small for IPv6 no further message comes, though it works."""
+def test_ipv6_that_was_switched_on_during_a_loss_and_is_not_ready_is_enabled() -> None:
+    """A loopback that is too small for IPv6 has no further message, though it works."""
     host = Host().having(1, b"lo", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1), flags6=0)
     host.lose()
     host.kernel.links[1] = build.link(1, b"lo", RUNNING, mtu=1279, flags6=0)
@@ -751,7 +751,7 @@ def test_ipv6_that_was_switched_on_during_a_loss_and_is_not_ready_is_told() -> N
 
 
 def test_without_counters_nothing_is_proven() -> None:
-    """Kernels before 4.16 count no carriers; that is not the same as none."""
+    """Kernels before 4.16 have no counters, which differs from counters at 0."""
     host = Host().having(2, b"eth0", RUNNING, counts=None)
     for flags in (UP, RUNNING):
         host.link(2, b"eth0", flags, counts=None)
@@ -764,7 +764,7 @@ def test_without_counters_nothing_is_proven() -> None:
 
 
 def test_a_link_that_takes_over_an_index_has_a_luid_of_its_own() -> None:
-    """The first has the number 0, so that nothing changes where nothing is reused."""
+    """The first link has the number 0, so that LUIDs without reuse do not change."""
     host = Host()
     luids = []
     for _ in range(3):
@@ -774,11 +774,11 @@ def test_a_link_that_takes_over_an_index_has_a_luid_of_its_own() -> None:
         assert {n.luid for n in host.take()} == {luids[-1]}
     assert luids == [make_luid(6, 50, reuse) for reuse in range(3)]
     host.add(50, hardware_type=772)
-    assert {n.luid for n in host.take()} == {make_luid(24, 50)}, "of another type it is the first"
+    assert {n.luid for n in host.take()} == {make_luid(24, 50)}, "the first of another type"
 
 
-def test_all_who_listen_agree_on_luids() -> None:
-    """Two registrations of one process count the links of an index alike, whoever lags."""
+def test_all_registrations_agree_on_luids() -> None:
+    """Two registrations of one process count the links of an index alike, even with a delay."""
     process = IndexReuse()
     quick, slow = Host(reuse=IndexReuse(process)), Host(reuse=IndexReuse(process))
     for host in (quick, slow):
@@ -801,7 +801,7 @@ def test_all_who_listen_agree_on_luids() -> None:
 
 
 def test_what_exists_at_the_start_is_no_addition() -> None:
-    """What the first dump shows was there before; what NEWNETCONF and NEWLINK show is added."""
+    """Links in the first dump existed before; those with NEWNETCONF and NEWLINK are added."""
     host = Host()
     host.table.opening = True
     host.kernel.links = {2: build.link(2, b"old")}
@@ -817,7 +817,7 @@ def test_what_exists_at_the_start_is_no_addition() -> None:
 
 
 def test_what_returns_during_the_start_is_added_to_what_was_there() -> None:
-    """A link that is not listed yet gets its IPv6 back, another changes a setting: both are old."""
+    """One link gets IPv6 back before it is listed, another changes a setting: both existed."""
     host = Host()
     host.table.opening = True
     host.kernel.links = {2: build.link(2), 3: build.link(3)}
@@ -833,7 +833,7 @@ def test_what_returns_during_the_start_is_added_to_what_was_there() -> None:
 
 
 def test_differences_that_a_list_shows_are_inferred() -> None:
-    """What is new, what changed and what is gone; one net event each, all inferred."""
+    """Additions, changes and deletions have one net notification each, all inferred."""
     host = Host().having(2, b"gone").having(3, b"changed").having(5, b"same")
     host.having(4, b"half", families=[V4])
     host.lose()
@@ -859,8 +859,8 @@ def test_differences_that_a_list_shows_are_inferred() -> None:
     assert [n.inferred for n in host.take()] == [False, False]
 
 
-def test_a_list_leaves_to_notifications_what_they_will_tell() -> None:
-    """Nothing was lost: a carrier that linkwatch has not told of yet is no inferred change."""
+def test_a_list_infers_no_change_that_a_notification_will_bring() -> None:
+    """Without a loss, a carrier that linkwatch has not notified yet is no inferred change."""
     host = Host().having(2, b"eth0", RUNNING, counts=(1, 1))
     lost = build.link(2, b"eth0", UP | nl.IFF_RUNNING, counts=(1, 2), alias=b"uplink")
     host.load(lost)
@@ -872,7 +872,7 @@ def test_a_list_leaves_to_notifications_what_they_will_tell() -> None:
 
 
 def test_a_family_that_a_list_lacks_is_deleted() -> None:
-    """The link is there, its IPv6 is not."""
+    """The link exists without IPv6, so IPv6 is deleted."""
     host = Host().having(2)
     host.load(build.link(2, conf6=None))
     assert host.emitted == [(NotificationType.DELETE, V6)]
@@ -891,9 +891,9 @@ def test_a_family_that_a_list_lacks_is_deleted() -> None:
 )
 @pytest.mark.parametrize("notified", [True, False], ids=["notified", "listed"])
 def test_a_replaced_link_is_another(other: dict[str, Any], notified: bool) -> None:
-    """After a loss, a link of a known index that differs in what no link changes is another.
+    """After a loss, a link with a known index but other fixed properties is another link.
 
-    Whether it is listed, or a notification mentions it first.
+    It may be listed, or notified first.
     """
     host = Host().having(2, lower=7, counts=(2, 3))
     facts = {"lower": 7, "counts": (2, 3), "name": b"eth1", **other}
@@ -913,7 +913,7 @@ def test_a_replaced_link_is_another(other: dict[str, Any], notified: bool) -> No
 
 
 def test_without_a_loss_no_list_replaces_a_link() -> None:
-    """Its deletion would have been heard: what is new in a list changed, or is told of later."""
+    """A deletion would have been notified, so the listed differences are changes."""
     host = Host().having(2, counts=(2, 3))
     host.load(build.link(2, counts=(2, 3), address=b"\2\0\0\0\0\2"))
     assert host.emitted == REFRESHED
@@ -921,15 +921,15 @@ def test_without_a_loss_no_list_replaces_a_link() -> None:
 
 @pytest.mark.parametrize("changed", [{"name": b"lan0"}, {"alias": b"uplink"}])
 def test_a_link_that_was_renamed_is_the_same(changed: dict[str, bytes]) -> None:
-    """A name that changed unseen is refreshed, not deleted and added."""
+    """A name that changed during a loss is a refresh, no deletion and addition."""
     host = Host().having(2, b"eth0")
     host.lose()
     host.load(build.link(2, **changed))
     assert host.emitted == REFRESHED
 
 
-def test_a_list_decides_what_was_left_open() -> None:
-    """Neither a departure nor an awaited addition outlives a complete list after a loss."""
+def test_a_list_after_a_loss_ends_every_wait() -> None:
+    """Neither a pending deletion nor a pending addition remains after a complete list."""
     host = Host().having(2)
     host.netconf(V4, 3)
     host.del_netconf(V4, 2)
@@ -940,7 +940,7 @@ def test_a_list_decides_what_was_left_open() -> None:
 
 
 def test_an_announced_link_whose_message_was_lost_is_added() -> None:
-    """NEWNETCONF was heard, NEWLINK was not: the list has it, and nothing is inferred of it."""
+    """NEWNETCONF was received and NEWLINK lost: the addition from the list is not inferred."""
     host = Host()
     host.netconf(V4, 2)
     host.lose()
@@ -950,7 +950,7 @@ def test_an_announced_link_whose_message_was_lost_is_added() -> None:
 
 
 def test_a_list_corrects_the_ipv6_mtu() -> None:
-    """What an answer says of IPv6's mtu is true, also when the link's mtu changed with it."""
+    """The IPv6 mtu in a reply is right, also when the mtu of the link changed with it."""
     host = Host().having(2)
     host.load(build.link(2, mtu=1500, conf6=build.inet6_conf(MTU6=1400)))
     (changed,) = host.take()
@@ -961,7 +961,7 @@ def test_a_list_corrects_the_ipv6_mtu() -> None:
 
 
 def test_a_part_of_a_dump_may_be_older_than_the_notification_before_it() -> None:
-    """A link that was mentioned since the dump began is asked about, not taken from the dump."""
+    """A link with a notification since the start of the dump is requested again."""
     host = Host().having(2, b"eth0", UP).having(3, b"eth1", UP)
 
     def connect() -> None:
@@ -976,8 +976,8 @@ def test_a_part_of_a_dump_may_be_older_than_the_notification_before_it() -> None
     assert host.kernel.requests == [None, 2]
 
 
-def test_a_mention_that_the_cache_took_is_one_too() -> None:
-    """The table does not see a repeated message, but the dump that began before it is older."""
+def test_a_notification_from_the_cache_is_newer_than_the_dump_too() -> None:
+    """The cache handles a repeated message, and the dump that began before it is older."""
     host = Host().having(2, b"eth0", UP, counts=(1, 1))
     for number in range(1, 8):
         host.link(2, b"eth0", RUNNING, counts=(number + 1, number))
@@ -999,7 +999,7 @@ def test_a_mention_that_the_cache_took_is_one_too() -> None:
 
 @pytest.mark.parametrize("again", [True, False], ids=["made again", "gone"])
 def test_no_such_device_may_be_older_than_the_notification_before_it(again: bool) -> None:
-    """That there is no such link is believed if nobody has mentioned it meanwhile."""
+    """The error deletes the link unless a notification came meanwhile."""
     host = Host().having(2)
     host.kernel.links.clear()
 
@@ -1017,14 +1017,14 @@ def test_no_such_device_may_be_older_than_the_notification_before_it(again: bool
 
 
 def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
-    """What one dump lacks another has; what none had is asked about before it is deleted."""
+    """Each dump lacks other links; a link that all lack is requested before it is deleted."""
     host = Host().having(2).having(3).having(4)
     host.kernel.interruptions = 2
     whole = dict(host.kernel.links)
     dumps = iter([{2: whole[2]}, {3: whole[3]}, {}])
 
     def lacking() -> None:
-        host.kernel.links = whole  # what is asked singly is there
+        host.kernel.links = whole  # a request for one link finds it
 
     host.kernel.links = next(dumps)
     host.requests.list_links(host.now)
@@ -1039,7 +1039,7 @@ def test_an_interrupted_dump_is_repeated_and_put_together() -> None:
 
 
 def test_dumps_that_are_always_interrupted_come_to_an_end() -> None:
-    """Links that come and go all the time keep nobody from listing the others."""
+    """Links that come and go all the time do not prevent a list of the others."""
     host = Host()
     host.kernel.interruptions = 1000
     host.load(build.link(2), build.link(3))
@@ -1050,8 +1050,8 @@ def test_dumps_that_are_always_interrupted_come_to_an_end() -> None:
 # -- requests --------------------------------------------------------------------------------
 
 
-def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
-    """An overrun may have taken it."""
+def test_a_reply_that_does_not_come_is_requested_again() -> None:
+    """An overrun may have lost the reply."""
     host = Host().having(2, b"eth0", RUNNING)
     host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.ask()
@@ -1066,8 +1066,8 @@ def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     assert host.requests.next_deadline() is None
 
 
-def test_an_answer_to_a_forgotten_request_is_nobodys() -> None:
-    """After a loss everything is listed; what was asked before is no notification either."""
+def test_a_reply_to_a_forgotten_request_is_ignored() -> None:
+    """After a loss everything is listed; a reply to an earlier request is ignored."""
     host = Host().having(2, b"eth0", RUNNING)
     host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
     host.ask()
@@ -1079,8 +1079,8 @@ def test_an_answer_to_a_forgotten_request_is_nobodys() -> None:
     assert host.emitted == []
 
 
-def test_somebody_elses_request_is_no_request_of_ours() -> None:
-    """A notification carries port and sequence of whoever caused it: both must be ours."""
+def test_a_reply_has_our_port_and_sequence() -> None:
+    """A notification has those of the process that caused it; a reply has both of ours."""
     host = Host()
     host.requests.list_links(0.0)
     (sequence, port), *_ = (nl.reply_to(data) for data in host.kernel.queue)
@@ -1091,8 +1091,8 @@ def test_somebody_elses_request_is_no_request_of_ours() -> None:
     assert not host.requests.is_reply(0, 0)
 
 
-def test_few_requests_are_under_way_at_a_time() -> None:
-    """The answers to all must not overrun a small receive buffer."""
+def test_few_requests_are_open_at_a_time() -> None:
+    """Too many replies at once would overrun a small receive buffer."""
     host = Host()
     host.requests = requests.Requests(host.kernel, host.table, host.health, 4 * 2304 * 3)
     for index in range(2, 12):
@@ -1104,9 +1104,9 @@ def test_few_requests_are_under_way_at_a_time() -> None:
     assert sorted(i for i in host.kernel.requests if i) == list(range(2, 12))
 
 
-@pytest.mark.parametrize("failing", ["sending", "the answer"])
-def test_a_request_that_fails_is_counted_and_asked_again(failing: str) -> None:
-    """No memory for a request, or for its answer, stops nothing."""
+@pytest.mark.parametrize("failing", ["sending", "the reply"])
+def test_a_request_that_fails_is_counted_and_sent_again(failing: str) -> None:
+    """The source continues without memory for a request or its reply."""
     host = Host().having(2, b"eth0", RUNNING)
     host.kernel.links[2] = build.link(2, b"eth0", RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1))
     host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
@@ -1126,14 +1126,14 @@ def test_a_request_that_fails_is_counted_and_asked_again(failing: str) -> None:
     assert host.emitted == [(NotificationType.PARAMETER, V6)]
 
 
-@pytest.mark.parametrize("failing", ["sending", "the answer", "silence"])
-def test_a_dump_that_fails_says_why(failing: str) -> None:
-    """Whoever asked for the list can see that it did not come, and ask again."""
+@pytest.mark.parametrize("failing", ["sending", "the reply", "silence"])
+def test_a_dump_that_fails_has_an_error(failing: str) -> None:
+    """The caller can see that the list failed, and request it again."""
     host = Host().having(2)
     if failing == "sending":
         host.kernel.errors.append(OSError(errno.ENOBUFS, "No buffer space available"))
     host.requests.list_links(host.now)
-    if failing == "the answer":
+    if failing == "the reply":
         sequence, port = nl.reply_to(host.kernel.queue[0])
         refusal = (nl.NLMSG_ERROR, build.error(errno.EBUSY))
         host.kernel.queue = [build.datagram(refusal, sequence=sequence, port=port)]
@@ -1157,7 +1157,7 @@ def test_a_dump_that_fails_says_why(failing: str) -> None:
 
 
 def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
-    """A known link has its own timers; a new one inherits; a reused index starts anew."""
+    """A known link has its own timers; a new one and a reused index have the defaults."""
     host = Host().having(2)
     default, own = Timers(30000, 20000, 1000, 600000), Timers(15000, 9000, 7000, 600000)
     host.table.set_timers({(V4, 0): default, (V4, 2): own})
@@ -1176,7 +1176,7 @@ def test_timers_are_those_of_the_link_or_the_familys_default() -> None:
 
 
 def test_a_link_takes_the_timers_that_come_before_its_interfaces() -> None:
-    """At a start a message may tell of a link before the answer does; the timers come between."""
+    """At a start a message may come before the reply about its link, and the timers in between."""
     host = Host()
     host.link(2)
     host.table.set_timers({(V4, 2): Timers(15000, 9000, 7000, 600000)})
@@ -1185,8 +1185,8 @@ def test_a_link_takes_the_timers_that_come_before_its_interfaces() -> None:
     assert (row.base_reachable_time_seconds, row.retransmit_time_seconds) == (15.0, 7.0)
 
 
-def test_timers_that_link_messages_tell_are_not_read_beside_them() -> None:
-    """The two of IPv6 that a link message has are in order; those read elsewhere are not."""
+def test_timers_of_link_messages_are_not_read_elsewhere() -> None:
+    """The two IPv6 timers in link messages are in order; values read elsewhere are not."""
     host = Host().having(2, reachable_ms=40000, retransmit_ms=2000)
     host.table.set_timers({(V6, 2): Timers(15000, 9000, 7000, 600000)})
     (row,) = (i.parameters for i in host.table.interfaces() if i.family is V6)
@@ -1200,8 +1200,8 @@ def test_timers_that_link_messages_tell_are_not_read_beside_them() -> None:
 class Flapping:
     """A link that flaps and whose IPv6 comes and goes, and a queue that may lose messages.
 
-    What the kernel does is told in the order in which it does it: an operation under its lock
-    is told as a whole, a loss takes everything until the queue is empty.
+    Messages are in the order of the changes. An operation under the kernel's lock queues all its
+    messages at once. After an overrun every message is lost until the queue is empty.
     """
 
     def __init__(self) -> None:
@@ -1221,14 +1221,14 @@ class Flapping:
         self.inferred = 0
 
     def body(self, family: int = nl.AF_UNSPEC) -> bytes:
-        """The link as it is now."""
+        """Return the body of a message with the current link."""
         flags = UP | nl.IFF_LOWER_UP * self.carrier | nl.IFF_RUNNING * self.running
         counts = self.grown["up"], self.grown["down"]
         conf6 = build.inet6_conf() if self.ipv6 else None
         return build.link(2, b"eth0", flags, counts=counts, family=family, conf6=conf6)
 
-    def say(self, family: int = nl.AF_UNSPEC) -> None:
-        """One message, unless the queue is full."""
+    def send(self, family: int = nl.AF_UNSPEC) -> None:
+        """Queue one message, unless the queue is full."""
         self._queue(nl.RTM_NEWLINK, self.body(family))
         connected = self.running and self.carrier
         for about in FAMILIES if family == nl.AF_UNSPEC else (V6,):
@@ -1242,46 +1242,46 @@ class Flapping:
             self.kernel.notify(type_, body)
 
     def toggle(self) -> None:
-        """The driver changes the carrier."""
+        """Change the carrier, as the driver does."""
         self.carrier = not self.carrier
         self.grown["up" if self.carrier else "down"] += 1
         self.kernel.links[2] = self.body()
 
     def linkwatch(self) -> None:
-        """The kernel's worker comes round, and IPv6 hears of it first."""
+        """Run the linkwatch worker, whose IPv6 message comes first."""
         if self.running is not self.carrier:
             self.running = self.carrier
             if self.ipv6:
-                self.say(nl.AF_INET6)
-        self.say()
+                self.send(nl.AF_INET6)
+        self.send()
 
     def mtu(self) -> None:
-        """The link becomes too small for IPv6, or large enough again."""
-        self.say()
+        """Make the link too small for IPv6, or large enough again."""
+        self.send()
         self.ipv6 = not self.ipv6
         kind = nl.RTM_NEWNETCONF if self.ipv6 else nl.RTM_DELNETCONF
         self._queue(kind, build.netconf(nl.AF_INET6, 2, *[] if self.ipv6 else [{}]))
         if self.ipv6:
             self.seen[V6] = self.running and self.carrier
             if self.seen[V6]:
-                self.say(nl.AF_INET6)
+                self.send(nl.AF_INET6)
 
     def address(self) -> None:
-        """An IPv6 address goes, for no reason that matters."""
+        """Delete an IPv6 address, without another change."""
         self._queue(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
 
     def overrun(self) -> None:
-        """The queue is full, until it is empty."""
+        """Fill the queue: messages are lost until it is empty."""
         self.losing = self.lost = True
 
     def some(self) -> None:
-        """The source takes some messages, and asks."""
+        """Process some messages, and send requests."""
         self.host.drain(2)
         self.host.ask()
         self.count()
 
     def drain(self) -> None:
-        """The source takes all there is, and lists everything if something was lost."""
+        """Process all messages, and list everything after a loss."""
         self.host.drain()
         if self.losing:
             self.losing = False
@@ -1291,7 +1291,7 @@ class Flapping:
         self.count()
 
     def slip(self) -> None:
-        """The source lists everything, and the worker comes round before that is queued."""
+        """List everything, and run the worker before the list is queued."""
         self.host.drain()
         if not self.losing:
             self.kernel.slip = self.linkwatch
@@ -1300,7 +1300,7 @@ class Flapping:
         self.count()
 
     def count(self) -> None:
-        """What a user of the notifications counts."""
+        """Count the transitions in the notifications."""
         for n in self.host.take():
             assert n.interface is not None
             self.types[n.type] += 1
@@ -1316,7 +1316,7 @@ class Flapping:
             counted["down"] += n.unobserved_disconnects
 
     def end(self) -> None:
-        """Everything comes to rest."""
+        """Process everything until nothing is pending."""
         self.linkwatch()
         for _ in range(4):
             self.drain()
@@ -1324,13 +1324,13 @@ class Flapping:
         self.count()
 
 
-KERNEL = ["toggle", "toggle", "linkwatch", "linkwatch", "say", "address"]
+KERNEL = ["toggle", "toggle", "linkwatch", "linkwatch", "send", "address"]
 SOURCE = ["some", "drain", "slip"]
 FLAP = ["toggle", "linkwatch", "toggle", "linkwatch"]
 
 
 def steps(*kinds: str) -> st.SearchStrategy[list[str]]:
-    """Any of these, in any order."""
+    """Return lists of these steps in any order."""
     return st.lists(st.sampled_from(kinds), max_size=60)
 
 
@@ -1340,7 +1340,7 @@ def steps(*kinds: str) -> st.SearchStrategy[list[str]]:
 @example(["toggle", "slip", "toggle", "slip"])
 @settings(max_examples=300)
 def test_every_flap_is_counted_once_through_losses(steps: list[str]) -> None:
-    """What was seen and what was not make up the counters' growth, however much was lost."""
+    """Observed and unobserved transitions equal the counters' growth, whatever is lost."""
     link = Flapping()
     for step in steps:
         getattr(link, step)()
@@ -1354,8 +1354,8 @@ def test_every_flap_is_counted_once_through_losses(steps: list[str]) -> None:
 
 @given(steps(*KERNEL, *SOURCE, "mtu"))
 @settings(max_examples=300)
-def test_without_losses_nothing_is_invented(steps: list[str]) -> None:
-    """Whenever is asked, and however far the source lags: each change once, none inferred."""
+def test_without_losses_nothing_is_inferred(steps: list[str]) -> None:
+    """With requests at any time and any delay, each change counts once, none is inferred."""
     link = Flapping()
     for step in steps:
         getattr(link, step)()
@@ -1372,7 +1372,7 @@ def test_without_losses_nothing_is_invented(steps: list[str]) -> None:
 @given(steps(*KERNEL, *SOURCE, "mtu", "overrun"))
 @settings(max_examples=300)
 def test_losses_end_in_the_newest_state(steps: list[str]) -> None:
-    """However much was lost, and whenever it was listed: the table is what the kernel has."""
+    """Whatever is lost, and whenever it is listed, the table ends as the kernel's."""
     link = Flapping()
     for step in steps:
         getattr(link, step)()
@@ -1382,7 +1382,7 @@ def test_losses_end_in_the_newest_state(steps: list[str]) -> None:
     assert link.counted[V4] == link.grown
 
 
-# -- what the kernel would never say ----------------------------------------------------------
+# -- malformed messages -----------------------------------------------------------------------
 
 KINDS = st.sampled_from([*nl.MESSAGE_NAMES, nl.RTM_NEWNEIGHTBL])
 RECORDED = st.sampled_from(recorded.messages()).map(
@@ -1401,7 +1401,7 @@ RECORDED = st.sampled_from(recorded.messages()).map(
 def test_malformed_messages_never_raise(
     stream: list[tuple[int, bytearray, int, int, int]],
 ) -> None:
-    """Real messages under any type, overwritten and cut off: the table stays usable."""
+    """After real messages of any type, overwritten and cut off, the table is still usable."""
     host = Host()
     for kind, body, position, value, cut in stream:
         mutated = bytearray(body)
@@ -1421,10 +1421,10 @@ def test_malformed_messages_never_raise(
     ),
     st.booleans(),
 )
-def test_malformed_answers_never_raise(
-    answers: list[tuple[bytearray, int, int, int]], dump: bool
+def test_malformed_replies_never_raise(
+    replies: list[tuple[bytearray, int, int, int]], dump: bool
 ) -> None:
-    """Nor do answers that say anything at all, to whatever was asked."""
+    """After malformed replies to a request or a dump, the table is still usable."""
     host = Host().having(2, b"eth0", RUNNING)
     if dump:
         host.requests.list_links(host.now)
@@ -1432,7 +1432,7 @@ def test_malformed_answers_never_raise(
         host.notify(nl.RTM_DELADDR, build.address(nl.AF_INET6, 2))
         host.ask()
     sequence, port = nl.reply_to(host.kernel.queue.pop(0))
-    for body, position, value, cut in answers:
+    for body, position, value, cut in replies:
         mutated = bytearray(body)
         mutated[position % len(body)] = value
         part = nl.RTM_NEWLINK, bytes(mutated[: len(mutated) - cut])
@@ -1444,8 +1444,8 @@ def test_malformed_answers_never_raise(
     assert [i.ifindex for i in host.table.interfaces()] == [2, 2]
 
 
-def test_the_recorded_life_of_links_is_told() -> None:
-    """The recorded datagrams, in order, amount to these notifications of each interface."""
+def test_the_recorded_life_of_links_is_notified() -> None:
+    """The recorded datagrams, in order, give these notifications of each interface."""
     host = Host()
     notifications = Notifications(host.table)
     for what, data in recorded.datagrams():
@@ -1463,7 +1463,7 @@ def test_the_recorded_life_of_links_is_told() -> None:
     assert types["ifb", V4] == types["ifb", V6] == [add]
     assert types["ifbx", V4] == [change]
     assert types["ifbx", V6] == [delete]
-    # up, forwarding, down: the deletion itself is at the end of what was kept
+    # up, forwarding, down; the deletion is at the end of the recording
     assert types["west", V4] == [add, change, change, change, delete]
     assert types["west", V6] == [add, change, change, change, delete]
     assert types["east", V4][0] == types["east", V6][0] == add

@@ -746,7 +746,7 @@ def test_timers_that_cannot_be_read_stop_nothing(
 def test_the_end_of_a_family_is_notified_though_nothing_follows(
     namespace: Namespace, timeout: float | None
 ) -> None:
-    """DELNETCONF is the last message of mtu 1279; an answer confirms it, for any timeout."""
+    """DELNETCONF is the last message of mtu 1279; a reply confirms it, for any timeout."""
     namespace.ip("link add name west type ifb")
     with opened(namespace) as source:
         namespace.ip("link set west mtu 1279")
@@ -777,15 +777,15 @@ def test_a_rename_cut_in_two_by_an_empty_queue_is_a_rename(
         assert "east" in {i.link.name for i in source.interfaces()}
 
 
-#: The last kernel that was seen to queue its answers about links before it released the lock.
+#: The last kernel that was seen to queue its replies about links before it released the lock.
 QUEUES_UNDER_THE_LOCK = (6, 18)
 
 
-def test_answers_come_in_their_place(namespace: Namespace) -> None:
-    """On the source's socket, answers and notifications are in order.
+def test_replies_and_notifications_come_in_order(namespace: Namespace) -> None:
+    """On the source's socket, replies and notifications are in order.
 
     The carrier counters of a link never fall, in the order of receipt. The whole source depends
-    on this, and this measures it on the running kernel. Where an answer may still be older, its
+    on this, and this measures it on the running kernel. Where a reply may still be older, its
     counters show it: see `Replies`.
     """
     names = connected_pairs(namespace, 4)
@@ -801,11 +801,11 @@ def test_answers_come_in_their_place(namespace: Namespace) -> None:
     thread = threading.Thread(target=storm)
     thread.start()
     last: dict[int, int] = {}
-    answers = mentions = 0
+    replies = notifications = 0
     request = itertools.count(1)
     try:
         with listener:
-            while answers < 4000 or mentions < 4000:
+            while replies < 4000 or notifications < 4000:
                 for index in indices:
                     listener.send(nl.link_request(next(request), index))
                 listener.send(nl.link_request(next(request)))
@@ -817,8 +817,8 @@ def test_answers_come_in_their_place(namespace: Namespace) -> None:
                         assert link is not None
                         if link.carrier_up is None or link.carrier_down is None:
                             continue  # a message of IPv6
-                        answers += bool(message.port)
-                        mentions += not message.port
+                        replies += bool(message.port)
+                        notifications += not message.port
                         count = link.carrier_up + link.carrier_down
                         older = message.flags & nl.NLM_F_MULTI or (
                             message.port and KERNEL > QUEUES_UNDER_THE_LOCK

@@ -165,5 +165,5 @@ def test_messages_without_counters_have_templates() -> None:
     b"",
 ])  # fmt: skip
 def test_an_unusual_layout_has_no_template(odd: bytes) -> None:
-    """Several messages, other types or families, broken counters, answers: no template."""
+    """Several messages, other types or families, broken counters, replies: no template."""
     assert templates.template(odd, len(odd)) is None

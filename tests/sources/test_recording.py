@@ -1,4 +1,4 @@
-"""Recordings: what goes in comes out, and what is no recording is named and left out."""
+"""Recordings: what is written is read back; other lines are reported and left out."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_present_interface_survives_the_recording(
 
 @given(SECONDS, SECONDS)
 def test_the_first_line_names_the_format(time: float, instant: float) -> None:
-    """A recording says in which format it is."""
+    """A recording begins with its format."""
     assert decode(encode_start(time, instant).encode()) == Start(time, instant, 1)
 
 
@@ -197,7 +197,7 @@ MEMBERS = st.sampled_from(
 
 @given(st.dictionaries(MEMBERS, JSON), st.binary(max_size=60))
 def test_no_line_breaks_the_reader(changed: dict[str, object], garbage: bytes) -> None:
-    """Whatever a line holds, it is read or refused with RecordingError, nothing else."""
+    """Any line is read, or refused with RecordingError."""
     for line in (garbage, json.dumps(json.loads(LINE) | changed).encode()):
         try:
             decode(line)
@@ -205,8 +205,8 @@ def test_no_line_breaks_the_reader(changed: dict[str, object], garbage: bytes) -
             continue
 
 
-def test_unknown_members_are_ignored_and_named() -> None:
-    """What a later version adds, in any object, is left out, and the rest is read."""
+def test_unknown_members_are_ignored_and_reported() -> None:
+    """Members that a later version adds to any object are left out, and the rest is read."""
     line = json.loads(ROW) | {"new": [1], "status": {"enabled": True, "speed": 9}}
     line["link"]["mtu"] = line["row"]["color"] = 1
     unknown: list[str] = []
@@ -216,7 +216,7 @@ def test_unknown_members_are_ignored_and_named() -> None:
 
 
 def drain(source: ReplaySource) -> list[Notification]:
-    """All notifications of a replay."""
+    """Return all notifications of a replay."""
     out: list[Notification] = []
     while not source.ended.is_set():
         out += source.receive(0)
@@ -224,12 +224,12 @@ def drain(source: ReplaySource) -> list[Notification]:
 
 
 def row(name: str = "eth0") -> Interface:
-    """An interface to record."""
+    """Return an interface to record."""
     return Interface(Family.IPV4, 0x0006000003000000, 3, Link(name), InterfaceRow(connected=True))
 
 
 def recorded(path: Path, *notifications: Notification) -> Path:
-    """A recording of one present interface and of some notifications."""
+    """Write a recording of one present interface and of some notifications."""
     recorder = Recorder(str(path))
     recorder.begin([row()], 99.0, 9.0)
     recorder(notifications, ())
@@ -238,14 +238,14 @@ def recorded(path: Path, *notifications: Notification) -> Path:
 
 
 def event(at: float) -> Notification:
-    """A notification at an instant."""
+    """Return a notification at an instant."""
     return Notification(
         NotificationType.PARAMETER, Family.IPV4, row().luid, 3, 90.0 + at, at, row()
     )
 
 
 def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
-    """Present interfaces are listed, notifications received, and the clock is theirs."""
+    """Present interfaces are listed, notifications received, and the clock is that of both."""
     source = ReplaySource(str(recorded(tmp_path / "r", event(10.0), event(12.5))))
     source.open()
     assert source.interfaces() == [row()]
@@ -260,7 +260,7 @@ def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
 def test_the_debug_log_has_each_notification(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At level debug each notification is logged with what its row changed; else none is."""
+    """At level debug each notification is logged with its changes; at info none is."""
     changed = event(12.5)
     assert changed.interface
     parameters = changed.interface.parameters._replace(mtu_bytes=1300)
@@ -278,7 +278,7 @@ def test_the_debug_log_has_each_notification(
     assert logged[0].items() >= {"device": "eth0", "family": changed.family.label}.items()
 
 
-def test_bad_lines_are_counted_named_and_left_out(
+def test_bad_lines_are_counted_reported_and_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A file with bad lines gives all its good ones, and a message with each line's number."""
@@ -303,7 +303,7 @@ def test_bad_lines_are_counted_named_and_left_out(
 
 
 def test_the_recorded_pace_keeps_the_distances(tmp_path: Path) -> None:
-    """At the recorded pace a notification comes when its time has come, not before."""
+    """At the recorded pace a notification comes at its time, and not before."""
     source = ReplaySource(str(recorded(tmp_path / "r", event(9.0), event(9.2))), recorded_pace=True)
     source.open()
     began = source.clock.monotonic()
@@ -311,7 +311,7 @@ def test_the_recorded_pace_keeps_the_distances(tmp_path: Path) -> None:
     assert source.receive(0.01) == []
     assert source.receive(DEADLINE) == [event(9.2)]
     assert source.receive(0.01) == []
-    assert source.clock.monotonic() == 9.2, "it stands at the end"
+    assert source.clock.monotonic() == 9.2, "it stops at the end"
     assert source.clock.monotonic() - began >= 0.19
     source.close()
 
@@ -336,8 +336,8 @@ def test_close_unblocks_a_waiting_replay(tmp_path: Path) -> None:
     thread.join()
 
 
-def test_an_appended_recording_is_believed_but_not_counted(tmp_path: Path) -> None:
-    """Two recordings in one file: what the second lists is taken as inferred."""
+def test_the_list_of_an_appended_recording_is_inferred(tmp_path: Path) -> None:
+    """The interfaces that a second recording in one file lists are inferred."""
     path = recorded(tmp_path / "one", event(10.0))
     other = recorded(tmp_path / "two", event(20.0))
     path.write_bytes(path.read_bytes() + other.read_bytes())
@@ -353,21 +353,21 @@ def test_an_appended_recording_is_believed_but_not_counted(tmp_path: Path) -> No
 
 
 def after_reboot(n: Notification) -> Notification:
-    """The same, but on a clock that began anew."""
+    """Return the same notification on a clock that restarted."""
     return n._replace(time=n.time + 1e6, instant=n.instant - 9.0)
 
 
 def lost(at: float, name: str = "eth0") -> Notification:
-    """A disconnection at an instant."""
+    """Return a disconnection at an instant."""
     gone = row(name)._replace(parameters=InterfaceRow(connected=False))
     return event(at)._replace(interface=gone)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["with a first line", "without"])
 def test_a_reboot_inside_a_file_joins_the_times(tmp_path: Path, old: bool) -> None:
-    """The second recording's clock may begin anywhere: it goes on where the first ended.
+    """The clock of the second recording may begin at any time: it continues that of the first.
 
-    An outage that the end of the first cut off has no length.
+    An outage at the end of the first recording has no length.
     """
     path = recorded(tmp_path / "one", event(10.0), lost(12.0))
     second = [
@@ -391,8 +391,8 @@ def test_a_reboot_inside_a_file_joins_the_times(tmp_path: Path, old: bool) -> No
     assert (outages.cumulative()[-1], outages.sum) == (("+Inf", 1), 0.5)
 
 
-def test_what_went_between_two_recordings_is_inferred(tmp_path: Path) -> None:
-    """An interface that the second does not list is gone, one that only it lists is new."""
+def test_changes_between_two_recordings_are_inferred(tmp_path: Path) -> None:
+    """Interfaces that the second does not list are deleted, those that only it lists are added."""
     path = recorded(tmp_path / "one", event(10.0))
     other = row("wlan0")._replace(luid=0x0047_0000_0400_0000, ifindex=4)
     with path.open("a") as file:
@@ -407,7 +407,7 @@ def test_what_went_between_two_recordings_is_inferred(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    """What cannot be understood does not start; appended, it ends the replay."""
+    """A file in a newer format is no replay; an appended recording in one ends the replay."""
     newer = json.dumps({"format": 2, "time": 1, "event": "start"}) + "\n"
     path = tmp_path / "newer"
     path.write_text(newer)
@@ -424,7 +424,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_replay_counts_what_it_read(tmp_path: Path) -> None:
-    """Lines, unknown members, and whether the end was reached are told."""
+    """Lines, unknown members, and the end of the replay are counted."""
     path = recorded(tmp_path / "r", event(10.0))
     with path.open("a") as file:
         file.write(encode(event(11.0)).replace('"event"', '"color":1,"event"'))
@@ -438,7 +438,7 @@ def test_a_replay_counts_what_it_read(tmp_path: Path) -> None:
 
 
 def pages(path: Path, scrape_before: list[bool], *, recorded_pace: bool = False) -> bytes:
-    """The last page of a replay that is scraped in between, or not."""
+    """Return the last page of a replay with or without scrapes in between."""
     source = ReplaySource(str(path), recorded_pace=recorded_pace)
     source.open()
     state = State(retention_seconds=1.0)
@@ -468,7 +468,7 @@ def pages(path: Path, scrape_before: list[bool], *, recorded_pace: bool = False)
 def test_a_file_gives_one_page_however_it_is_scraped(
     steps: list[tuple[float, bool, int, bool]], scrapes: list[bool]
 ) -> None:
-    """Flaps, deletions and retention come out the same, with scrapes at any moment."""
+    """Flaps, deletions and retention give the same page, with scrapes at any moment."""
     lines, now = [encode_start(0.0, 0.0)], 0.0
     for seconds, connected, index, deleted in steps:
         now += seconds
@@ -486,7 +486,7 @@ def test_a_file_gives_one_page_however_it_is_scraped(
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """When nothing more can be written, the error says to which file, and how far it came.
+    """When the disk is full, the error names the file and the position.
 
     Closing the file, which tries to write the rest, puts no other error in its place.
     """
@@ -513,7 +513,7 @@ def test_a_recorder_overwrites_nothing(tmp_path: Path) -> None:
     assert path.read_text() == "data"
 
 
-def test_every_line_is_on_its_way_before_the_next(tmp_path: Path) -> None:
+def test_every_line_is_flushed_before_the_next(tmp_path: Path) -> None:
     """A reader of the file sees each line as soon as it was recorded."""
     path = tmp_path / "r"
     recorder = Recorder(str(path))

@@ -125,7 +125,7 @@ def test_a_loopback_too_small_for_ipv6_is_noticed_by_its_address(namespace: Name
     namespace.ip("link set lo up")
     with listening(namespace) as (listener, _):
         namespace.ip("link set lo mtu 1279")
-        listener.until(lambda: not rows(listener)["lo", V6].connected, "the answer")
+        listener.until(lambda: not rows(listener)["lo", V6].connected, "the reply")
         assert not any(n.inferred for n in listener.received)
 
 

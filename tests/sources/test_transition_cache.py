@@ -1,4 +1,4 @@
-"""Looking up what is known gives, to the byte, what working it out would have given."""
+"""A lookup in the cache gives exactly the result of parsing and applying the message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.sources.linux.transition_cache import TransitionCache
 
 
 class Twins:
-    """Two tables that are told the same: one through the cache, one plainly."""
+    """Two tables that get the same messages: one through the cache, one without it."""
 
     def __init__(self) -> None:
         self.quick, self.plain = (LinkTable(FAMILIES) for _ in range(2))
@@ -33,7 +33,7 @@ class Twins:
         self.looked_up = 0
 
     def notify(self, *parts: tuple[int, bytes]) -> None:
-        """One datagram."""
+        """Send one datagram to both tables."""
         self.now += 1.0
         data = build.datagram(*parts)
         for table in (self.quick, self.plain):
@@ -49,7 +49,7 @@ class Twins:
             self.parser.apply(message_type, data, start, end)
 
     def load(self, bodies: list[bytes]) -> None:
-        """A dump."""
+        """Send a dump to both tables."""
         self.request += 1
         links = [link for b in bodies if (link := nl.parse_link(b, 0, len(b))) is not None]
         for replies, table in zip(self.replies, (self.quick, self.plain), strict=True):
@@ -60,8 +60,8 @@ class Twins:
                 replies.dump_part(link, self.request)
             replies.end_dump()
 
-    def answer(self, body: bytes) -> None:
-        """The answer about one link; what was asked before is answered."""
+    def reply(self, body: bytes) -> None:
+        """Send a reply about one link, to the open request."""
         link = nl.parse_link(body, 0, len(body))
         assert link is not None
         for replies, table in zip(self.replies, (self.quick, self.plain), strict=True):
@@ -69,12 +69,12 @@ class Twins:
             replies.link(link, 1)
 
     def lose(self) -> None:
-        """Something was lost."""
+        """Let messages be lost."""
         for table in (self.quick, self.plain):
             table.lose()
 
     def take(self) -> list[Notification]:
-        """What both say, which is the same, as are the interfaces."""
+        """Return the notifications of both, which must be equal, as must the interfaces."""
         emitted = self.quick.drain()
         assert emitted == self.plain.drain()
         assert self.quick.interfaces() == self.plain.interfaces()
@@ -82,7 +82,7 @@ class Twins:
         return emitted
 
     def flap(self, index: int, number: int, part: slice = slice(None), **facts: Any) -> None:
-        """Down and up, as a veth says it; or a part of that."""
+        """Send the messages of a flap of a veth, down and up, or a part of them."""
         up, down = number + 1, number + 1
         counts, running = (up, down), {"flags": RUNNING, **facts}
         for message_type, body in (
@@ -96,7 +96,7 @@ class Twins:
 
 
 def having(*indices: int) -> Twins:
-    """Links that are up."""
+    """Return tables with links that are up."""
     twins = Twins()
     twins.load([build.link(index, flags=RUNNING) for index in indices])
     for table in (twins.quick, twins.plain):
@@ -106,7 +106,7 @@ def having(*indices: int) -> Twins:
 
 
 def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
-    """Every message of a flap that was there before is recognized; the flap says the same."""
+    """Every message of a repeated flap is found in the cache, and gives the same."""
     twins = having(3)
     for number in range(4):
         twins.flap(3, number)
@@ -125,7 +125,7 @@ def test_a_flap_is_looked_up_from_its_third_time_on() -> None:
 
 
 def test_counters_may_wrap() -> None:
-    """A carrier counter that wraps around in the middle of a flap is no flap of its own."""
+    """A carrier counter that wraps around during a flap adds no flap."""
     twins = having(3)
     for number in (*range(4), *range(2**32 - 4, 2**32 - 1), 0, 1, 2):
         twins.flap(3, number)
@@ -133,7 +133,7 @@ def test_counters_may_wrap() -> None:
 
 
 def test_a_kernel_without_counters_is_cached_too() -> None:
-    """Before Linux 4.16 flaps repeat as well."""
+    """Flaps are cached without counters, too, as before Linux 4.16."""
     twins = having(3)
     bodies = [build.link(3, flags=flags, counts=None) for flags in (UP, RUNNING)]
     for number in range(10):
@@ -147,7 +147,7 @@ def test_a_kernel_without_counters_is_cached_too() -> None:
 
 
 def test_a_link_that_was_replaced_is_another() -> None:
-    """What was known of a link does not speak of the next with the same index."""
+    """The cache of a link does not apply to the next link with the same index."""
     twins = having(3)
     for number in range(6):
         twins.flap(3, number)
@@ -161,7 +161,7 @@ def test_a_link_that_was_replaced_is_another() -> None:
 @pytest.mark.parametrize("first", range(6))
 @pytest.mark.parametrize("second", range(6))
 def test_something_new_in_the_middle_of_a_flap(first: int, second: int) -> None:
-    """A message that was never there before finds the link where the looked-up steps led it."""
+    """A new message finds the link in the state after the messages from the cache."""
     twins = having(3)
     for number in range(6):
         twins.flap(3, number)
@@ -176,8 +176,8 @@ def test_something_new_in_the_middle_of_a_flap(first: int, second: int) -> None:
         twins.take()
 
 
-def test_two_looks_of_a_link_are_told_apart() -> None:
-    """A link that is given an alias and loses it flaps under the name that it has."""
+def test_two_aliases_of_a_link_have_separate_entries() -> None:
+    """A link that gets an alias and loses it flaps with its current alias."""
     twins = having(3)
     number = 0
     for alias in (b"", b"far", b"", b"far", b""):
@@ -188,25 +188,25 @@ def test_two_looks_of_a_link_are_told_apart() -> None:
             assert {n.interface.link.alias for n in emitted if n.interface} >= {alias.decode()}
 
 
-def test_a_lost_address_has_the_link_asked_about_each_time() -> None:
-    """What raises a request is no transition, however often it came without consequence."""
+def test_a_lost_address_causes_a_request_each_time() -> None:
+    """A message that causes a request is not cached, however often it changed nothing."""
     twins = having(3)
     for _ in range(8):
         twins.notify((nl.RTM_NEWLINK, build.link(3, flags=RUNNING)))
         twins.notify((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
         twins.take()
         assert twins.quick.requests == {3: False}
-        twins.answer(build.link(3, flags=RUNNING))
+        twins.reply(build.link(3, flags=RUNNING))
         assert twins.quick.requests == {}
     twins.notify((nl.RTM_DELADDR, build.address(nl.AF_INET6, 3)))
-    twins.answer(build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1)))
+    twins.reply(build.link(3, flags=RUNNING, conf6=build.inet6_conf(DISABLE_IPV6=1)))
     lost = twins.take()[-1]
     assert lost.interface is not None
     assert not lost.interface.parameters.connected
 
 
-def test_who_set_an_address_leaves_nothing_behind() -> None:
-    """Addresses come with the port and the sequence of who set them: none is like another."""
+def test_messages_about_addresses_are_not_cached() -> None:
+    """They have the port and the sequence of the process that set it, so none repeats."""
     twins = having(3)
     for number in range(1000):
         address = build.datagram(
@@ -219,8 +219,8 @@ def test_who_set_an_address_leaves_nothing_behind() -> None:
     assert len(twins.cache._messages) == 0
 
 
-def test_many_shapes_of_one_link_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link that lives and is called differently all the time has no more room than others."""
+def test_the_entries_of_one_link_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link whose alias changes all the time has no more entries than others."""
     monkeypatch.setattr(transition_cache, "_SPARE_TEMPLATES", 10)
     twins = having(3)
     for number in range(200):
@@ -229,8 +229,8 @@ def test_many_shapes_of_one_link_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     twins.take()
 
 
-def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links that come and go leave no templates, and random numbers no steps, behind."""
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted links leave no templates, and random numbers no transitions, behind."""
     monkeypatch.setattr(transition_cache, "_SPARE_TEMPLATES", 10)
     twins = having(3)
     for index in range(4, 60):
@@ -305,7 +305,7 @@ STEPS = st.one_of(
         st.builds(build.link, INDEX, conf=st.none(), conf6=st.none()),
     ),
     st.tuples(st.just("load"), st.lists(LINKS, max_size=2), st.booleans()),
-    st.tuples(st.just("answer"), LINKS, st.none()),
+    st.tuples(st.just("reply"), LINKS, st.none()),
     st.tuples(st.just("take"), st.none(), st.none()),
 )
 
@@ -313,7 +313,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=60))
 @settings(max_examples=400)
 def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> None:
-    """Flaps, and between them all else that happens to links, at any time and in any order."""
+    """Flaps and all other changes of links, at any time and in any order."""
     twins = having(3, 4)
     flaps = 0
     for what, first, second in steps:
@@ -330,8 +330,8 @@ def test_whatever_comes_the_twins_agree(steps: list[tuple[str, Any, Any]]) -> No
                 if second:
                     twins.lose()
                 twins.load(first)
-            case "answer":
-                twins.answer(first)
+            case "reply":
+                twins.reply(first)
             case "take":
                 twins.take()
     twins.take()

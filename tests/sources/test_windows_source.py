@@ -77,7 +77,7 @@ def _open_source(standin: Standin) -> Iterator[Open]:
 
 
 def collect(source: Source, wanted: int) -> list[Notification]:
-    """The next `wanted` notifications of the contract, without the initial one."""
+    """Receive exactly `wanted` notifications, without the initial one, and return them."""
     deadline = time.monotonic() + TIMEOUT
     found: list[Notification] = []
     while len(found) < wanted:
@@ -93,14 +93,14 @@ def confirm(source: Source) -> None:
 
 
 def read(source: Source, family: Family, index: int) -> Interface:
-    """An interface, which must exist, as the source reads it now."""
+    """Read an interface, which must exist."""
     interface = source.interface(family, make_luid(6, index))
     assert interface is not None
     return interface
 
 
 def summary(batch: list[Notification]) -> list[tuple[NotificationType, Family, int]]:
-    """What happened to which family and index."""
+    """Return the type, family and index of each notification."""
     return [(n.type, n.family, n.ifindex) for n in batch]
 
 
@@ -109,7 +109,7 @@ def summary(batch: list[Notification]) -> list[tuple[NotificationType, Family, i
 
 @pytest.mark.parametrize("on_dispatcher", [False, True])
 def test_up_only_when_confirmed(standin: Standin, open_source: Open, on_dispatcher: bool) -> None:
-    """The source is up once the initial notification came, from whichever thread; not before."""
+    """The source is up once the initial notification came, from any thread, and not before."""
     standin.mode(initial_on_dispatcher=on_dispatcher)
     source = open_source()
     assert not source.health.up
@@ -145,7 +145,7 @@ def test_just_close(standin: Standin) -> None:
 
 
 def test_close_unblocks_receive(open_source: Open) -> None:
-    """A receive without a timeout ends when another thread closes, whoever closes how often."""
+    """A receive without a timeout ends when other threads close the source, even repeatedly."""
     source = open_source()
     confirm(source)
     ended = threading.Event()
@@ -165,7 +165,7 @@ def test_close_unblocks_receive(open_source: Open) -> None:
 
 
 def test_close_in_the_middle_of_a_storm(standin: Standin, open_source: Open) -> None:
-    """After close returned no callback comes, however many notifications are under way."""
+    """No callback comes after close has returned, however many notifications are queued."""
     source = open_source()
     standin.mode(threads=2)
     standin.notify(PARAMETER, AF_INET, 3, count=100_000)
@@ -194,7 +194,7 @@ def test_refused_listing(standin: Standin, open_source: Open) -> None:
 
 
 def test_listing_that_the_system_lacks(standin: Standin, open_source: Open) -> None:
-    """Without GetIpInterfaceTable (status 50) the source starts empty and tells what comes."""
+    """Without GetIpInterfaceTable (status 50) the source starts empty, and gets notifications."""
     standin.put(AF_INET, 3)
     standin.fail("GetIpInterfaceTable", winerror.ERROR_NOT_SUPPORTED, times=2)
     source = open_source()
@@ -205,7 +205,7 @@ def test_listing_that_the_system_lacks(standin: Standin, open_source: Open) -> N
 
 
 def test_missing_export() -> None:
-    """A library without the functions gives one clear error, naming the first one missed."""
+    """A library without the functions gives one clear error that names the first of them."""
     other = "kernel32.dll" if sys.platform == "win32" else ctypes.util.find_library("c")
     with pytest.raises(OSError, match="NotifyIpInterfaceChange is not exported by"):
         WindowsSource(library=other).open()
@@ -235,7 +235,7 @@ def test_registration_that_is_never_confirmed(
 def test_confirmed_in_time_is_no_warning(
     open_source: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A confirmed registration is never warned about."""
+    """A confirmed registration causes no warning."""
     source = open_source()
     confirm(source)
     monkeypatch.setattr(windows, "CONFIRM_SECONDS", 0.0)
@@ -244,7 +244,7 @@ def test_confirmed_in_time_is_no_warning(
 
 
 def test_callback_after_the_cancel(standin: Standin, open_source: Open) -> None:
-    """A callback that comes after the cancel reaches nobody, and memory that is still there."""
+    """A callback after the cancel reaches no source, and its memory still exists."""
     canceled, other = WindowsSource(library=standin.path), open_source()
     canceled.open()
     confirm(other)
@@ -258,11 +258,11 @@ def test_callback_after_the_cancel(standin: Standin, open_source: Open) -> None:
     assert standin.callbacks == 4  # two confirmations, the late one, and the last
 
 
-class Hand:
-    """Part of a clock that the callback reads, so alive for as long as the callback is."""
+class Time:
+    """Part of a clock that the callback refers to, and so exists as long as the callback."""
 
     def read(self) -> float:
-        """Some time."""
+        """Return some time."""
         return 1.0
 
 
@@ -270,18 +270,18 @@ class Hand:
 def test_life_of_the_callback(
     standin: Standin, monkeypatch: pytest.MonkeyPatch, canceled: bool
 ) -> None:
-    """A canceled callback is freed; one whose cancel failed lives on: it may still be called."""
+    """A canceled callback is freed; one whose cancel failed is kept: Windows may still call it."""
     # pytest keeps what is logged, and a logged error keeps its frames, and so the source.
     monkeypatch.setattr(windows.log, "disabled", True)
-    hand = Hand()
-    alive = weakref.ref(hand)
-    source = WindowsSource(library=standin.path, clock=Clock(hand.read, time.perf_counter))
+    reading = Time()
+    alive = weakref.ref(reading)
+    source = WindowsSource(library=standin.path, clock=Clock(reading.read, time.perf_counter))
     source.open()
     if not canceled:
         standin.fail("CancelMibChangeNotify2", winerror.ERROR_INVALID_HANDLE)
     source.close()
     assert source.health.errors == ({} if canceled else {"cancel": 1})
-    del source, hand
+    del source, reading
     gc.collect()
     assert (alive() is None) is canceled
     standin.notify(PARAMETER, AF_INET, 3)
@@ -291,7 +291,7 @@ def test_life_of_the_callback(
 
 
 def test_interpreter_that_ends_without_closing(standin: Standin) -> None:
-    """A program that forgets to close ends in order, although callbacks keep coming."""
+    """A program that does not close the source ends normally, although callbacks keep coming."""
     program = """
 import atexit
 from exporter.sources.windows.source import WindowsSource
@@ -323,7 +323,7 @@ print(standin.registrations, "registrations")
 def test_the_systems_own_library(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Windows confirms and lists; Wine's stub does neither, which is told and not fatal."""
+    """Windows confirms and lists; Wine's stub does neither, which is logged and not fatal."""
     monkeypatch.setattr(windows, "CONFIRM_SECONDS", 0.5)
     source = WindowsSource()
     source.open()
@@ -372,7 +372,7 @@ def test_notifications(standin: Standin, open_source: Open) -> None:
 def test_the_debug_log_has_each_notification_and_its_effect(
     standin: Standin, open_source: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At level debug, each notification and the members that a read finds changed are logged."""
+    """At level debug, each notification is logged with the members that its read changed."""
     standin.put(AF_INET, 3, NlMtu=1500)
     standin.put_link(3, "Ethernet")
     with caplog.at_level(logging.INFO, logger="exporter"):
@@ -405,7 +405,7 @@ def test_receive_times_out(open_source: Open, timeout: float) -> None:
 
 @pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6])
 def test_one_family(standin: Standin, open_source: Open, family: Family) -> None:
-    """A source of one family lists and tells only that family."""
+    """A source of one family lists and notifies only that family."""
     standin.put(AF_INET, 3)
     standin.put(AF_INET6, 3)
     source = open_source(family=family)
@@ -427,7 +427,7 @@ def test_two_threads_at_once(standin: Standin, open_source: Open) -> None:
 
 
 def test_batches_are_bounded(standin: Standin, open_source: Open) -> None:
-    """A storm comes in batches of a size that lets others work in between."""
+    """A storm comes in batches of limited size, so that other threads can run in between."""
     source = open_source()
     standin.notify(PARAMETER, AF_INET, 3, count=3000)
     standin.wait_idle()
@@ -437,7 +437,7 @@ def test_batches_are_bounded(standin: Standin, open_source: Open) -> None:
 
 
 def test_two_sources(standin: Standin, open_source: Open) -> None:
-    """Two sources are told independently; closing one leaves the other."""
+    """Two sources get notifications independently; closing one leaves the other."""
     first, second = open_source(), open_source()
     standin.add(3)
     assert summary(collect(first, 1)) == summary(collect(second, 1))
@@ -448,7 +448,7 @@ def test_two_sources(standin: Standin, open_source: Open) -> None:
 
 @pytest.mark.parametrize(("kind", "family"), [(7, AF_INET), (ADD, 10), (ADD, AF_UNSPEC)])
 def test_unknown_numbers(standin: Standin, open_source: Open, kind: int, family: int) -> None:
-    """A notification type or family that nobody knows is counted and left out."""
+    """An unknown notification type or family is counted and left out."""
     source = open_source()
     confirm(source)
     standin.notify(kind, family, 3)
@@ -460,7 +460,7 @@ def test_unknown_numbers(standin: Standin, open_source: Open, kind: int, family:
 def test_exception_in_the_callback(
     standin: Standin, open_source: Open, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever fails inside the callback is counted, printed nowhere, and the next one works."""
+    """An exception in the callback is counted and not printed, and the next callback works."""
     ticks = count()
 
     def failing_clock() -> float:
@@ -480,7 +480,7 @@ def test_exception_in_the_callback(
 
 
 def test_every_member_is_read() -> None:
-    """Each member of the row arrives where it belongs, in base units."""
+    """Each member of the row is read into its field, in base units."""
     numbers = {
         "NlMtu": ("mtu_bytes", 1400, 1400),
         "Metric": ("metric", 25, 25),
@@ -640,7 +640,7 @@ def test_link_that_is_gone_first(standin: Standin, open_source: Open) -> None:
     assert source.health.errors == {}
 
 
-def test_link_that_nobody_ever_saw(standin: Standin, open_source: Open) -> None:
+def test_link_that_was_never_read(standin: Standin, open_source: Open) -> None:
     """An interface whose link cannot be read is named by its LUID; a failure is counted."""
     source = open_source()
     standin.put(AF_INET, 3)
@@ -678,7 +678,7 @@ def test_list(standin: Standin, open_source: Open) -> None:
 
 
 def test_change_during_the_first_listing(standin: Standin, open_source: Open) -> None:
-    """What changes while open lists is told: registering comes first."""
+    """A change while open lists is notified, because the registration comes first."""
     standin.put(AF_INET, 3)
     standin.deliver_in_listing()
     standin.notify(PARAMETER, AF_INET, 3)
@@ -690,7 +690,7 @@ def test_change_during_the_first_listing(standin: Standin, open_source: Open) ->
 
 
 def small(open_source: Open, monkeypatch: pytest.MonkeyPatch, records: int) -> WindowsSource:
-    """A confirmed source whose queue holds `records`, and that resyncs without delay."""
+    """Open a source whose queue holds `records`, and that resyncs at once, and confirm it."""
     monkeypatch.setattr(windows, "RESYNC_SECONDS", 0.0)
     source = open_source(receive_buffer_bytes=records * windows_registration.RECORD_BYTES)
     confirm(source)
@@ -698,7 +698,7 @@ def small(open_source: Open, monkeypatch: pytest.MonkeyPatch, records: int) -> W
 
 
 def test_overflow(standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What finds the queue full is counted; the net difference is inferred, in a fixed order."""
+    """Lost notifications are counted; the net difference is inferred, in a fixed order."""
     for index in (3, 4, 5):
         standin.put(AF_INET, index)
     source = small(open_source, monkeypatch, records=2)
@@ -729,7 +729,7 @@ def test_overflow(standin: Standin, open_source: Open, monkeypatch: pytest.Monke
 def test_two_overflows(
     standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each time the queue overflows is one overrun with a resync of its own."""
+    """Each overflow of the queue is one overrun, with one resync."""
     source = small(open_source, monkeypatch, records=1)
     for index in (3, 4):
         standin.notify(PARAMETER, AF_INET, 9)
@@ -740,18 +740,18 @@ def test_two_overflows(
     assert source.health.dropped == 2
 
 
-def test_told_during_the_resync(
+def test_notified_during_the_resync(
     standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a notification tells while the resync lists is not inferred as well."""
+    """A change that is notified while the resync lists is not inferred as well."""
     standin.put(AF_INET, 3)
     source = small(open_source, monkeypatch, records=2)
     standin.notify(PARAMETER, AF_INET, 9, count=3)  # one too many
     standin.wait_idle()
     assert len(collect(source, 2)) == 2
     standin.deliver_in_listing()
-    standin.add(4)  # listed, and told
-    standin.notify(DELETE, AF_INET, 3)  # told, and still listed
+    standin.add(4)  # listed, and notified
+    standin.notify(DELETE, AF_INET, 3)  # notified, and still listed
     batch = collect(source, 2)
     assert summary(batch) == [
         (NotificationType.ADD, Family.IPV4, 4),
@@ -796,7 +796,7 @@ def test_resyncs_are_not_a_storm(
 
 
 def test_reconcile(standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no callback told is found after a while: a new alias, a change that went missing."""
+    """A comparison finds changes without a callback: a new alias, a lost change."""
     standin.put(AF_INET, 3)
     standin.put(AF_INET, 4)
     standin.put_link(3, "Ethernet")
@@ -819,13 +819,13 @@ def test_reconcile(standin: Standin, open_source: Open, monkeypatch: pytest.Monk
 
 
 def test_source_keeps_the_contract(open_source: Open) -> None:
-    """The source has what `contract.Source` asks for, and names itself."""
+    """The source has the members of `contract.Source`, and the name of its backend."""
     source: Source = open_source(clock=SYSTEM)
     assert source.backend == "iphlpapi"
     assert source.health.dropped == 0
 
 
-def test_a_rename_told_by_one_family_moves_both(
+def test_a_rename_notified_for_one_family_renames_both(
     standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other family has the link's new name at once, without an inferred change."""
@@ -847,14 +847,14 @@ def test_a_rename_told_by_one_family_moves_both(
     assert source.receive(0) == []
 
 
-def test_a_delete_that_overtook_an_add_is_noticed(
+def test_a_delete_before_its_add_is_corrected(
     standin: Standin, open_source: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interface that is there after its last DELETE is found again within a second."""
+    """An interface that exists after its last DELETE is added again within a second."""
     standin.put(AF_INET, 3)
     source = open_source()
     confirm(source)
-    standin.notify(ADD, AF_INET, 3)  # of the life after the one whose end is told next
+    standin.notify(ADD, AF_INET, 3)  # of the new interface; the DELETE is that of the old one
     standin.notify(DELETE, AF_INET, 3)
     assert [n.type for n in collect(source, 2)] == [NotificationType.ADD, NotificationType.DELETE]
     monkeypatch.setattr(windows, "RESYNC_SECONDS", 0.0)  # of the two intervals, the short one

@@ -1,4 +1,4 @@
-"""A fake kernel that queues notifications of links and answers to requests about them.
+"""A fake kernel that queues notifications of links and replies to requests about them.
 
 The queue holds datagrams in the format of rtnetlink. A test queues notifications, and decides
 when the queue is read.
@@ -30,7 +30,7 @@ class Kernel:
     PORT = 4711
 
     def __init__(self) -> None:
-        #: Every link as an answer shows it: the body of its RTM_NEWLINK.
+        #: Every link as a reply shows it: the body of its RTM_NEWLINK.
         self.links: dict[int, bytes] = {}
         self.queue: list[bytes] = []
         #: The index of each request about a link; ``None`` for a dump.
@@ -39,11 +39,11 @@ class Kernel:
         self.interruptions = 0
         #: Raised by the next requests.
         self.errors: list[OSError] = []
-        #: The errno that answers the next requests about links.
+        #: The errno in the replies to the next requests about links.
         self.refusals: list[int] = []
         #: Called after the kernel has made a dump or a "no such device", before it is queued.
         self.slip: Callable[[], object] = lambda: None
-        #: The same, for the answer about a link that exists.
+        #: The same, for the reply about a link that exists.
         self.overtaken: Callable[[], object] = lambda: None
 
     def getsockname(self) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class Kernel:
         self.queue.append(build.datagram((type_, body)))
 
     def send(self, request: bytes) -> int:
-        """Answer RTM_GETLINK."""
+        """Reply to RTM_GETLINK."""
         if self.errors:
             raise self.errors.pop(0)
         (message,) = nl.messages(request, len(request))
@@ -66,14 +66,14 @@ class Kernel:
         if dump:
             self._dump(message.sequence)
         elif self.refusals:
-            self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(self.refusals.pop(0))))
+            self._reply(message.sequence, (nl.NLMSG_ERROR, build.error(self.refusals.pop(0))))
         elif index in self.links:
             body = self.links[index]
             self.overtaken()
-            self._answer(message.sequence, (nl.RTM_NEWLINK, body))
+            self._reply(message.sequence, (nl.RTM_NEWLINK, body))
         else:
             self.slip()
-            self._answer(message.sequence, (nl.NLMSG_ERROR, build.error(ENODEV)))
+            self._reply(message.sequence, (nl.NLMSG_ERROR, build.error(ENODEV)))
         return len(request)
 
     def _dump(self, sequence: int) -> None:
@@ -84,15 +84,15 @@ class Kernel:
         parts = [(nl.RTM_NEWLINK, body) for body in self.links.values()]
         self.slip()
         for part in parts:
-            self._answer(sequence, part, flags=flags)
-        self._answer(sequence, (nl.NLMSG_DONE, build.error(0)), flags=flags)
+            self._reply(sequence, part, flags=flags)
+        self._reply(sequence, (nl.NLMSG_DONE, build.error(0)), flags=flags)
 
-    def _answer(self, sequence: int, *parts: tuple[int, bytes], flags: int = 0) -> None:
+    def _reply(self, sequence: int, *parts: tuple[int, bytes], flags: int = 0) -> None:
         self.queue.append(build.datagram(*parts, flags=flags, sequence=sequence, port=self.PORT))
 
 
 class Host:
-    """A table of links, and a fake kernel that notifies it and answers its requests."""
+    """A table of links, and a fake kernel that notifies it and replies to its requests."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Host:
         *,
         in_order: bool = True,
     ) -> None:
-        """`in_order`: whether the kernel queues its answers about links in order."""
+        """`in_order`: whether the kernel queues its replies about links in order."""
         self.kernel = Kernel()
         self.table = LinkTable(families, reuse)
         self.table.opening = False
@@ -132,7 +132,7 @@ class Host:
         self.requests.ask(self.now)
 
     def settle(self) -> None:
-        """Send requests and process the answers until there are no more requests."""
+        """Send requests and process the replies until there are no more requests."""
         for _ in range(100):
             self.ask()
             self.drain()
@@ -169,7 +169,7 @@ class Host:
         self.drain()
 
     def link(self, index: int, *arguments: Any, **facts: Any) -> None:
-        """Notify RTM_NEWLINK; later answers show the same link."""
+        """Notify RTM_NEWLINK; later replies show the same link."""
         body = self.kernel.links[index] = build.link(index, *arguments, **facts)
         self.notify(nl.RTM_NEWLINK, body)
 

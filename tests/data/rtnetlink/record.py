@@ -38,7 +38,7 @@ STEPS = (
     ("veth deleted", "link del west", 14),
 )
 
-#: What is asked, the request, and how many datagrams of the answer are worth keeping.
+#: The name of the step, the request, and how many datagrams of the reply are kept.
 DUMPS = (
     ("links", nl.link_request(1), 2),
     ("neighbor tables", nl.neighbor_table_request(1), 2),
@@ -55,8 +55,8 @@ def received(listener: socket.socket) -> Iterator[bytes]:
             return
 
 
-def answer(request: bytes) -> Iterator[bytes]:
-    """The datagrams that answer a request, to the last."""
+def replies(request: bytes) -> Iterator[bytes]:
+    """Yield the datagrams of the reply to a request, to the last."""
     with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)) as asker:
         asker.send(request)
         while True:
@@ -97,7 +97,7 @@ def record() -> list[dict[str, str]]:
                     for data in received(listener):
                         keep("forwarding changed", data)
                     for what_asked, request, most in DUMPS:
-                        for data in list(answer(request))[:most]:
+                        for data in list(replies(request))[:most]:
                             keep(what_asked, data)
     return kept
 
