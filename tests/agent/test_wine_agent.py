@@ -58,7 +58,7 @@ def test_every_callback_is_counted_and_the_states_are_right(agent: WindowsAgent)
     assert page.sum("ip_interface_churn_total", type="parameter") == 100_001
     assert page.sum("ip_interface_exporter_dropped_notifications_total") == 0
     unread = page.sum("ip_interface_unread_notifications_total", index="5")
-    assert 0 < unread < 100_000, "they came faster than rows can be read, and the page says so"
+    assert 0 < unread < 100_000, "they came faster than rows can be read, and the page shows it"
 
     for index in range(1, 11):
         for family in (IPV4, IPV6):

@@ -132,7 +132,7 @@ def test_no_secret_is_logged(protocol: str, monkeypatch: pytest.MonkeyPatch) -> 
     flags = (f"--otlp.protocol={protocol}", "--log.level=debug", "--otlp.metrics-interval=100ms")
     with Agent("--otlp.endpoint=http://me:s3cr3t@127.0.0.1:1?k=s3cr3t", *flags) as agent:
         fails = 'msg="OTLP push failed"'
-        wait_until(lambda: any(fails in line for line in agent.log), message="the log tells")
+        wait_until(lambda: any(fails in line for line in agent.log), message="the log has it")
         agent.wait_for(ITEMS, 0, signal="metrics", result="exported")
         wait_until(
             lambda: agent.scrape().sum(ITEMS, result="failed") > 500, message="several failed"

@@ -198,11 +198,11 @@ def kind(request: pytest.FixtureRequest) -> LinkKind:
         try:
             wanted.make(namespace)
         except RuntimeError as error:
-            says = str(error)
-            lacking = wanted.name not in listed() and any(text in says for text in LACKING)
-            if not (lacking or UNKNOWN_TO_IP in says):
+            message = str(error)
+            lacking = wanted.name not in listed() and any(text in message for text in LACKING)
+            if not (lacking or UNKNOWN_TO_IP in message):
                 raise
-            reason = f"no links of kind {wanted.name}: {says.rpartition(': ')[2]}"
+            reason = f"no links of kind {wanted.name}: {message.rpartition(': ')[2]}"
             require(wanted.name not in COMMON, reason)
             pytest.skip(reason)
     return wanted

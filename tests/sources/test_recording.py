@@ -133,7 +133,7 @@ def test_the_first_line_names_the_format(time: float, instant: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         (b"hello", "not JSON"),
         (b"[1]", "not a JSON object"),
@@ -178,11 +178,11 @@ def test_the_first_line_names_the_format(time: float, instant: float) -> None:
         (b'{"a":"' + b"x" * 70000 + b'"}', "longer than"),
     ],
 )
-def test_a_bad_line_says_what_is_wrong(line: bytes, says: str) -> None:
+def test_a_bad_line_says_what_is_wrong(line: bytes, message: str) -> None:
     """Every kind of bad line has a message that names the member and its value."""
     with pytest.raises(RecordingError) as caught:
         decode(line)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 JSON = st.recursive(

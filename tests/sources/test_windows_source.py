@@ -595,7 +595,7 @@ def test_why_it_is_disconnected(
     cause: Cause,
     label: str,
 ) -> None:
-    """The entry of the link that is read with the row says why it is disconnected."""
+    """The entry of the link, which is read with the row, has the cause of a disconnection."""
     status = {"AdminStatus": admin, "OperStatus": oper, "MediaConnectState": medium}
     standin.put_link(3, "Ethernet", **status)
     source = open_source()

@@ -26,8 +26,8 @@ def write_pair(folder: Path, name: str, issued: trustme.LeafCert) -> None:
 def write_all(folder: Path) -> trustme.CA:
     """Write what the files in data/web_config name; the authority that issued it.
 
-    server, other (the same names, another key), client, stranger (of an authority that nobody
-    knows), encrypted.key and damaged.pem.
+    server, other (the same names, another key), client, stranger (of an unknown
+    authority), encrypted.key and damaged.pem.
     """
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")

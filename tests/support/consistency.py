@@ -21,9 +21,11 @@ def contradictions(page: Metrics) -> list[str]:
     for family in ("ipv4", "ipv6"):
         connected = [value for _, value in page.all("ip_interface_connected", family=family)]
         counts = float(len(connected)), sum(connected)
-        said = tuple(page.sum(f"ip_interfaces{what}", family=family) for what in ("", "_connected"))
-        if said != counts:
-            found.append(f"{counts} {family} interfaces shown (connected), but {said} counted")
+        counted = tuple(
+            page.sum(f"ip_interfaces{what}", family=family) for what in ("", "_connected")
+        )
+        if counted != counts:
+            found.append(f"{counts} {family} interfaces shown (connected), but {counted} counted")
     return found
 
 

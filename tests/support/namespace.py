@@ -78,8 +78,8 @@ class Namespace:
             _checked(["ip", "netns", "add", self.name])
         except RuntimeError as error:
             # Without the name, so that pytest reports it once for all tests.
-            says = str(error).partition(": ")[2]
-            require(False, f"CAP_SYS_ADMIN, to make network namespaces ({says})")
+            reason = str(error).partition(": ")[2]
+            require(False, f"CAP_SYS_ADMIN, to make network namespaces ({reason})")
         except BaseException:  # interrupted: it may have been made
             self.remove()
             raise

@@ -51,7 +51,7 @@ def test_an_interrupted_run_leaves_nothing_behind(
     name: str, namespace: Namespace, tmp_path: Path
 ) -> None:
     """The agent that a test was running, and its namespace, are gone when the run has ended."""
-    del namespace  # it says whether there can be any
+    del namespace  # skips the test where there can be none
     (tmp_path / "test_waits.py").write_text(WAITS)
     command = [
         sys.executable,
