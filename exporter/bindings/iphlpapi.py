@@ -109,6 +109,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     # Frees a returned table; never the row of a callback.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-freemibtable
     "FreeMibTable": (None, c_void_p),
+    # The conversions are here to be complete: only tests call them.
     # Converts a LUID to the interface index.
     # https://learn.microsoft.com/windows/win32/api/netioapi/nf-netioapi-convertinterfaceluidtoindex
     "ConvertInterfaceLuidToIndex": (DWORD, POINTER(NET_LUID), POINTER(ULONG)),
