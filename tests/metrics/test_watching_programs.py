@@ -41,7 +41,7 @@ def test_a_change_is_counted_in_another_programs_registry(namespace: Namespace) 
     with namespace.enter(), exporter.watch(exclude="r.*", all_parameters=True) as watch:
         registry.register(watch.collector)
         assert watch.wait_ready(DEADLINE)
-        assert page().devices() == {"lo", "l0"}
+        wait_until(lambda: page().devices() == {"lo", "l0"})
         assert page().sum("ip_interface_dad_transmits", device="l0") > 0
         namespace.ip("link set l0 mtu 1400")
         changes = {"device": "l0", "family": "ipv4", "parameter": "mtu_bytes"}

@@ -76,11 +76,11 @@ CHANGES = {
 @contextmanager
 def listening(namespace: Namespace) -> Iterator[tuple[Listener, Callable[[], None]]]:
     """A listener that has received all so far, and a function that makes a comparison due."""
-    ahead = [0.0]
-    clock = Clock(time.time, lambda: time.perf_counter() + ahead[0])
+    now = [100.0]  # stands still, so that a comparison is due only after `compare`
+    clock = Clock(time.time, lambda: now[0])
 
     def compare() -> None:
-        ahead[0] += linux.RECONCILE_SECONDS
+        now[0] += linux.RECONCILE_SECONDS
 
     with opened(namespace, clock=clock) as source:
         listener = Listener(namespace, source)
