@@ -8,6 +8,7 @@ import threading
 import pytest
 from support.waiting import DEADLINE
 
+from exporter.agent import signals
 from exporter.agent.signals import RELOAD, SignalQueue
 
 
@@ -75,10 +76,13 @@ def test_in_another_thread_signals_stay_as_they_are() -> None:
     assert seen == [before]
 
 
-def test_the_end_of_the_console_waits_for_the_end_of_the_block() -> None:
+def test_the_end_of_the_console_waits_for_the_end_of_the_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Windows ends the process when its handler returns, so it returns after the block."""
     requests = SignalQueue()
     close, ctrl_break = 2, 1
+    monkeypatch.setattr(signals, "_CONSOLE_SECONDS", DEADLINE)
     results: list[bool] = []
     ended = threading.Event()
 
