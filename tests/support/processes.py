@@ -51,14 +51,19 @@ def children() -> dict[int, str]:
     """The command line of each child process that runs, by process id. Empty but on Linux."""
     found = {}
     for listing in Path("/proc/self/task").glob("*/children"):
-        for pid in map(int, listing.read_text().split()):
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except FileNotFoundError:
-                continue
+        for pid in map(int, _read(listing).split()):
+            command = _read(Path(f"/proc/{pid}/cmdline"))
             if command:  # a zombie has none
                 found[pid] = command.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
     return found
+
+
+def _read(file: Path) -> bytes:
+    """The content of a file in /proc. Empty if its thread or process has ended."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def end_leftovers() -> list[str]:

@@ -55,7 +55,8 @@ def test_sixty_four_scrapers_amid_flaps_each_see_one_state(flapping: Namespace) 
             else:
                 refused.append(answer.status)
 
-    with Agent(namespace=flapping) as agent:
+    # The retention outlasts the test, so that no series is removed between two pages.
+    with Agent("--collector.retention=1d", namespace=flapping) as agent:
         agent.wait_for("ip_interface_exporter_source_up", 1)
         clients = [threading.Thread(target=scrape, args=(n,)) for n in range(CLIENTS)]
         for client in clients:
