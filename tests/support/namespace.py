@@ -163,7 +163,8 @@ class Namespace:
         """Wait until these links are up and no notification of it is pending."""
 
         def up() -> bool:
-            # Since Linux 6.8 a request for one link completes its pending change of the carrier.
+            # Newer kernels end a pending change of the carrier before they reply about one link
+            # (linkwatch_sync_dev); the list of all may be older.
             self.batch(f"link show dev {name}" for name in names)
             links = self.links()
             return all(links[name]["operstate"] == "UP" for name in names)
