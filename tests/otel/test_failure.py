@@ -16,10 +16,9 @@ from pushing import (
     make_push,
     push_batch,
     pushing,
-    running,
     settings,
 )
-from support.otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener
+from support.otlp_receiver import GrpcReceiver, HttpReceiver, SilentListener, reserved_port
 from support.waiting import NEVER, wait_until, without_waiting
 
 from exporter.errors import SettingsError
@@ -31,12 +30,10 @@ DOWN = "http://127.0.0.1:1"
 FAILS, WORKS = "OTLP push failed", "OTLP push succeeded"
 
 
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time limit of the library for a batch that fails.
-
-    It is shorter than the next pause between two tries, and enough for the tries before it.
-    """
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
+def impatient(monkeypatch: pytest.MonkeyPatch, tries: int = 1) -> None:
+    """Let the library give up a batch after `tries` tries, however long each of them takes."""
+    monkeypatch.setattr("opentelemetry.exporter.otlp.common.http._MAX_RETRIES", tries)
+    monkeypatch.setattr("opentelemetry.exporter.otlp.proto.grpc.exporter._MAX_RETRYS", tries)
 
 
 def spans_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,9 +143,10 @@ def test_it_recovers_when_the_endpoint_comes_back(
     impatient(monkeypatch)
     caplog.set_level("INFO", "exporter")
     kind = GrpcReceiver if protocol == "grpc" else HttpReceiver
-    with kind() as first:
-        port = first.port
-    with pushing(settings(f"http://127.0.0.1:{port}", protocol, quiet=0.2)) as push:
+    with (
+        reserved_port() as port,
+        pushing(settings(f"http://127.0.0.1:{port}", protocol, quiet=0.2)) as push,
+    ):
         number = 0
 
         def accounted_for() -> bool:
@@ -203,11 +201,9 @@ def test_a_certificate_that_is_not_trusted_fails(
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
+    impatient(monkeypatch, tries=2)  # it logs the reason of a try before the next one
     with HttpReceiver(tls=tls) as receiver:
-        with monkeypatch.context() as context:
-            impatient(context)
-            untrusting = make_push(settings(receiver.endpoint, quiet=0.2))
-        with running(untrusting) as push:
+        with pushing(settings(receiver.endpoint, quiet=0.2)) as push:
             push_batch(push, [delta()])
             wait_until(lambda: balance(push)["failed"] == 1, message="it failed")
         (line,) = log_lines(caplog, FAILS)
@@ -277,10 +273,12 @@ def test_an_endpoint_that_is_away_loses_nothing(
     impatient(monkeypatch)
     caplog.set_level("INFO", "exporter")
     kind = GrpcReceiver if protocol == "grpc" else HttpReceiver
-    with kind() as first:
-        port = first.port
-    made = settings(f"http://127.0.0.1:{port}", protocol, "both", quiet=0.1, retry=NEVER)
-    with pushing(made) as push:
+    with (
+        reserved_port() as port,
+        pushing(
+            settings(f"http://127.0.0.1:{port}", protocol, "both", quiet=0.1, retry=NEVER)
+        ) as push,
+    ):
         sent = 0
         for _ in range(3):
             push_batch(push, [delta(sent + n) for n in range(80)])
@@ -302,10 +300,10 @@ def test_the_oldest_are_dropped_first(
     spans_only(monkeypatch)
     impatient(monkeypatch)
     caplog.set_level("INFO", "exporter")
-    with HttpReceiver() as first:
-        port = first.port
-    made = settings(f"http://127.0.0.1:{port}", quiet=0.1, retry=NEVER)
-    with pushing(made) as push:
+    with (
+        reserved_port() as port,
+        pushing(settings(f"http://127.0.0.1:{port}", quiet=0.1, retry=NEVER)) as push,
+    ):
         (worker,) = push._event_workers
         worker._limit = 100
         push_batch(push, [delta(0)])

@@ -52,14 +52,15 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 
 def test_an_episode_is_a_trace(receiver: Receiver, protocol: str) -> None:
     """A root span for the host, a child for each IP interface, an event for each notification."""
+    at = SYSTEM.monotonic()
     with pushing(settings(receiver.endpoint, protocol, quiet=0.2)) as push:
         push_batch(
             push,
             [
-                delta(1),
-                delta(2, family=Family.IPV6),
-                delta(3),
-                delta(4, type=NotificationType.DELETE),
+                delta(1, instant=at),
+                delta(2, family=Family.IPV6, instant=at),
+                delta(3, instant=at),
+                delta(4, type=NotificationType.DELETE, instant=at),
             ],
         )
         wait_until(lambda: len(receiver.spans()) == 3, message="the episode ends by itself")

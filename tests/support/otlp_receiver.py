@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -197,6 +197,17 @@ class GrpcReceiver(Received):
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait()
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that refuses connections while no receiver is there, and that nobody else gets."""
+    with socket.socket() as reservation:
+        # Linux lets a receiver, which sets the same option, listen on the port of a socket that
+        # does not, and gives the port neither to other sockets nor to outgoing connections.
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        yield reservation.getsockname()[1]
 
 
 class SilentListener:
