@@ -213,7 +213,7 @@ def test_a_web_server_that_hangs_is_detected() -> None:
             assert server.answers(DEADLINE)
     finally:
         leave.set()
-        server.stop()
+        server.stop(DEADLINE)
     assert not server.answers(0.01), "stopped"
 
 

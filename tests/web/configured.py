@@ -101,4 +101,4 @@ def configured(
     try:
         yield Site(path, server)
     finally:
-        server.stop()
+        server.stop(DEADLINE)

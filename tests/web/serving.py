@@ -103,7 +103,7 @@ def serving(
     try:
         yield server
     finally:
-        server.stop()
+        server.stop(DEADLINE)
 
 
 def scrape(server: WebServer) -> Answer:

@@ -51,7 +51,7 @@ def test_several_addresses_are_served() -> None:
         assert [str(address)[:6] for address in server.addresses][1] == "[::1]:"
         assert [fetch(address) for address in server.addresses] == [200, 200, 200]
     finally:
-        server.stop()
+        server.stop(DEADLINE)
 
 
 def test_a_port_alone_is_both_families() -> None:
@@ -63,7 +63,7 @@ def test_a_port_alone_is_both_families() -> None:
         ((_, port),) = server.addresses
         assert [fetch((host, port)) for host in ("127.0.0.1", "::1")] == [200, 200]
     finally:
-        server.stop()
+        server.stop(DEADLINE)
 
 
 @pytest.mark.parametrize("disabled", [0, 1])
@@ -326,7 +326,7 @@ def test_nothing_is_left_when_it_stops() -> None:
         for client in clients:
             client.start()
         assert scrape(server).status == 200
-        server.stop()
+        server.stop(DEADLINE)
         stopped.set()
         for client in clients:
             client.join()
