@@ -98,15 +98,14 @@ def capabilities(status: dict[str, str]) -> int:
 
 
 @pytest.fixture
-def impatient(lively: Namespace, tmp_path: Path) -> Iterator[Pid1]:
-    """A systemd that runs the unit as it is, but has less patience."""
-    with Pid1(lively, tmp_path, "[Service]\nWatchdogSec=8s\n") as made:
+def pid1(lively: Namespace, tmp_path: Path) -> Iterator[Pid1]:
+    """A systemd that runs the unit as it is."""
+    with Pid1(lively, tmp_path) as made:
         yield made
 
 
-def test_it_works_in_its_sandbox_and_is_supervised(impatient: Pid1, lively: Namespace) -> None:
+def test_it_works_in_its_sandbox_and_is_supervised(pid1: Pid1, lively: Namespace) -> None:
     """Real systemd: ready when ready, counting unprivileged, reloaded, watched, restarted."""
-    pid1 = impatient
     pid1.wait_active()
     assert pid1.show("StatusText") == "Listening on [::]:10190"
 
@@ -131,14 +130,26 @@ def test_it_works_in_its_sandbox_and_is_supervised(impatient: Pid1, lively: Name
     assert page.sum("ip_interface_exporter_config_last_reload_successful") == 1
 
     assert pid1.show("NRestarts") == "0"
-    pid1.ctl("kill", "--signal=SIGSTOP", UNIT)
-    wait_until(lambda: pid1.show("NRestarts") == "1", message="the watchdog ends what hangs")
+    shorter = pid1.units / f"{UNIT}.d" / "watchdog.conf"
+    shorter.write_text("[Service]\nWatchdogSec=8s\n")
+    pid1.ctl("daemon-reload")
+    pid1.ctl("restart", UNIT)
     pid1.wait_active()
+    hung = pid1.show("MainPID")
+    shorter.unlink()  # for the next process; this one keeps it
+    pid1.ctl("daemon-reload")
+    pid1.run("kill", "-STOP", hung)
+    wait_until(lambda: pid1.show("NRestarts") != "0", message="the watchdog ends what hangs")
+    pid1.wait_active()
+    assert pid1.show("MainPID") != hung
     assert pid1.scrape().sum("ip_interface_connected", device="a0") == 2
 
     pid1.ctl("stop", UNIT)
-    assert pid1.show("Result") == "success"
-    assert "level=error" not in pid1.log_file.read_text()
+    assert pid1.show("Result") == "success", pid1.describe()
+    log = pid1.log_file.read_text().splitlines()
+    errors = [line for line in log if "level=error" in line]
+    # As the agent does when a busy machine keeps a part of it from its work.
+    assert all("Watchdog pings to systemd suspended" in line for line in errors), errors
 
 
 def indented(unit: str) -> str:
@@ -187,8 +198,7 @@ def test_each_network_namespace_has_its_exporter_on_the_hosts_address(
         script = "\n".join(["set -e", *commands("namespace.conf")[:-1]])
         script = script.replace("/etc/systemd/system", str(pid1.units))
         pid1.run("sh", "-c", f"cd {PROJECT} && {script}")
-        log = pid1.units / "ip-interface-exporter@.service.d" / "log.conf"
-        log.write_text(f"[Service]\nStandardError=append:{pid1.log_file}\n")
+        (pid1.units / "ip-interface-exporter@.service.d" / "tests.conf").write_text(pid1.settings)
         pid1.ctl("daemon-reload")
 
         # Not there yet: it is tried again.

@@ -63,7 +63,7 @@ class Pid1:
         for name in _TARGETS:
             self._write(f"{name}.target", "[Unit]\nDefaultDependencies=no\n")
         self._write("default.target", f"[Unit]\nDefaultDependencies=no\nWants={UNIT}\n")
-        self._write(f"{UNIT}.d/log.conf", f"[Service]\nStandardError=append:{self.log_file}\n")
+        self._write(f"{UNIT}.d/tests.conf", self.settings)
         for number, text in enumerate(drop_ins):
             self._write(f"{UNIT}.d/{number}.conf", text)
 
@@ -71,6 +71,11 @@ class Pid1:
     def units(self) -> Path:
         """The folder of the units; ``systemctl daemon-reload`` takes what is written there."""
         return self._units
+
+    @property
+    def settings(self) -> str:
+        """The drop-in of every service: a log to read, and time to stop on a busy machine."""
+        return f"[Service]\nStandardError=append:{self.log_file}\nTimeoutStopSec={DEADLINE:.0f}s\n"
 
     def _write(self, name: str, text: str) -> None:
         (self._units / name).parent.mkdir(exist_ok=True)
