@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from support.agent import Agent, Metrics
 from support.waiting import DEADLINE, wait_until
-from support.windows import WindowsAgent, WindowsWatch, windows, windows_is_up  # noqa: F401 - a fixture
+from support.windows import (
+    WindowsAgent,
+    WindowsWatch,
+    free_port,
+    windows,
+    windows_is_up,  # noqa: F401 - a fixture
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it starts Wine itself")
 
@@ -137,14 +143,14 @@ def service(tmp_path: Path) -> Iterator[Agent]:
 
     Its configuration file has a name that Windows would expand in a command line.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     configuration = tmp_path / "%OS%.yml"
     configuration.write_text(f"web: {{listen-address: '127.0.0.1:{port}'}}\n")
     agent = Agent()
     agent.port = port
     flag = f"--config.file=Z:{configuration}"
+    command("stop")  # one that an interrupted test has left
+    command("remove")
     try:
         code, output = command("install", flag)
         assert code == 0, output

@@ -1,12 +1,15 @@
 """The agent and the tests on Windows: a real Windows CPython under Wine."""
 
 import json
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +19,23 @@ from support.agent import PROJECT, Agent
 from support.waiting import DEADLINE
 
 
+def free_port() -> int:
+    """A free port that Linux gives to no socket that does not ask for it."""
+    range_of_linux = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first = int(range_of_linux.split()[0])
+    while True:
+        port = random.randrange(first // 2, first)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class WindowsAgent(Agent):
     """The agent under Wine. Its log comes through a pipe, as any other agent's."""
 
     def __init__(self, *program: str) -> None:
         super().__init__(*program)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.command = [*program, f"--web.listen-address=127.0.0.1:{port}"]
+        self.command = [*program, f"--web.listen-address=127.0.0.1:{free_port()}"]
 
     def __enter__(self) -> "WindowsAgent":
         from wine import run
