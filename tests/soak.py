@@ -20,7 +20,7 @@ from support.agent import Agent, Metrics
 from support.consistency import uncounted_flaps
 from support.namespace import Namespace
 from support.trouble import OTLP_PORT, PAIRS, WAVE, Trouble
-from support.waiting import wait_until
+from support.waiting import DEADLINE_FACTOR, wait_until
 
 #: MiB by which the median of the last third may exceed that of the middle one. Pages that
 #: clients do not take come and go, and the interpreter keeps some of what it had.
@@ -31,8 +31,8 @@ TOLERANCE = 6.0
 SAMPLES = 60
 #: Each signal of OTLP keeps its connection until it needs it again.
 SIGNALS = 3
-#: How many times longer it may take until memory grows no more, on a machine that is slow.
-PATIENCE = 10
+#: How many times longer it may take until nothing grows any more, on a machine that is slow.
+PATIENCE = 10 * DEADLINE_FACTOR
 
 
 @dataclass
@@ -88,7 +88,11 @@ def soak(seconds: float) -> Figures:
             *(f"--otlp.endpoint=http://127.0.0.1:{OTLP_PORT}", "--otlp.events=both"),
         )
         with Agent(*flags, namespace=namespace) as agent:
-            _run(agent, namespace, Trouble(agent, namespace, config), seconds, figures)
+            try:
+                _run(agent, namespace, Trouble(agent, namespace, config), seconds, figures)
+            except BaseException as error:
+                error.add_note(agent.describe())
+                raise
             code = agent.stop()
             figures.add("lines of the log", f"{len(agent.log):,}")
             figures.wrong += [line for line in agent.log if "socket.send() raised" in line][:1]
@@ -109,7 +113,7 @@ def _run(
     def enough() -> bool:
         passed = time.monotonic() - began
         done = passed >= seconds and len(uses) >= SAMPLES
-        return done and (not _grew(uses) or passed >= PATIENCE * seconds)
+        return done and (not _grown(uses) or passed >= PATIENCE * seconds)
 
     with trouble.going_on():
         while not enough() and agent.process.poll() is None:
@@ -223,16 +227,26 @@ def _memory(uses: list[Use]) -> tuple[float, float]:
     return statistics.median(use.rss for use in middle), statistics.median(use.rss for use in last)
 
 
-def _grew(uses: list[Use]) -> bool:
+def _most_descriptors(uses: list[Use]) -> list[int]:
+    """The most file descriptors of the middle third and of the last."""
+    return [max(use.descriptors for use in part) for part in _thirds(uses)]
+
+
+def _grown(uses: list[Use]) -> list[str]:
+    """What the last third had more of than the middle one."""
+    grown = []
     middle, last = _memory(uses)
-    return last - middle > TOLERANCE
+    if last - middle > TOLERANCE:
+        grown.append("memory grew")
+    most_in_middle, most_in_last = _most_descriptors(uses)
+    if most_in_last > most_in_middle + 50:
+        grown.append("the number of file descriptors grew")
+    return grown
 
 
 def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     """Compare the middle third with the last, and the end with the beginning."""
-    middle, last = _thirds(uses)
-    threads = [max(use.threads for use in part) for part in (middle, last)]
-    open_now = [max(use.descriptors for use in part) for part in (middle, last)]
+    threads = [max(use.threads for use in part) for part in _thirds(uses)]
     kept = quiet.descriptors + SIGNALS
     wait_until(lambda: Use.of(agent).descriptors <= kept, message="descriptors closed")
     end = Use.of(agent)
@@ -242,13 +256,10 @@ def _flat(uses: list[Use], quiet: Use, agent: Agent, figures: Figures) -> None:
     )
     figures.add("RSS, MiB, at the end alone again", f"{end.rss:.1f}")
     figures.add("threads", quiet.threads, *threads, end.threads)
-    figures.add("file descriptors", quiet.descriptors, *open_now, end.descriptors)
-    if _grew(uses):
-        figures.wrong.append("memory grew")
+    figures.add("file descriptors", quiet.descriptors, *_most_descriptors(uses), end.descriptors)
+    figures.wrong += _grown(uses)
     if {*threads, end.threads} != {quiet.threads}:
         figures.wrong.append("the number of threads changed")
-    if open_now[1] > open_now[0] + 50:
-        figures.wrong.append("the number of file descriptors grew")
 
 
 def main() -> int:

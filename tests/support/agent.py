@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -45,6 +46,27 @@ def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Ans
         return Answer(response.status, dict(response.getheaders()), body)
     finally:
         connection.close()
+
+
+def _threads(pid: int) -> list[str]:
+    """A line for each thread of a process, which tells a hang from the lack of a processor.
+
+    Source: https://docs.kernel.org/filesystems/proc.html,
+    https://docs.kernel.org/scheduler/sched-stats.html
+    """
+    lines = [f"load average {Path('/proc/loadavg').read_text()}"]
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):  # it has ended
+            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            ran, waited, _ = (task / "schedstat").read_text().split()
+            name, where, call = (
+                (task / file).read_text().strip() for file in ("comm", "wchan", "syscall")
+            )
+            lines.append(
+                f"thread {name}: state {state}, ran {int(ran) / 1e9:.1f} s, waited for a processor "
+                f"{int(waited) / 1e9:.1f} s, in {where}, system call {call}\n"
+            )
+    return lines
 
 
 class Metrics:
@@ -144,6 +166,10 @@ class Agent:
             if stream:
                 stream.close()
         return code
+
+    def describe(self) -> str:
+        """The end of the log, and what each thread of the process does."""
+        return "".join([*self.log[-20:], *_threads(self.process.pid)])
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None

@@ -3,6 +3,7 @@
 The counts of a thread are complete after the block; its failure is raised there.
 """
 
+import http.client
 import itertools
 import re
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from exporter.web.admission import Limits
 from support.agent import Agent, Metrics
 from support.consistency import contradictions_between
 from support.crowd import Crowd
@@ -42,6 +44,8 @@ GOOD = (
 BAD = ("collector: {exclude: '('}\n", "collector: [\n", "colector: {}\n", "a: &a [*a]\n", "\0")
 
 FORMATS = ("text/plain", "application/openmetrics-text;version=1.0.0")
+#: Seconds that the agent gives a client, for the request and for reading the response.
+_LIMITS = (Limits().request_seconds, Limits().crowded_response_seconds)
 _PASSING = re.compile(r'device="[wg]')
 _BAD_REQUESTS = (
     b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -99,7 +103,7 @@ class Trouble:
                 while not self._done.wait(pause):
                     act()
         except Exception as error:  # noqa: BLE001 (reported at the end)
-            self.wrong.append(f"{act}: {error!r}")
+            self.wrong.append(f"{act}: {error!r}\n{self._agent.describe()}")
 
     def _flap(self) -> None:
         ways = ("down", "up")
@@ -180,7 +184,14 @@ class Trouble:
 
         def scrape() -> None:
             began = time.monotonic()
-            answer = self._agent.get(**headers)
+            try:
+                answer = self._agent.get(**headers)
+            except (ConnectionResetError, BrokenPipeError, http.client.HTTPException):
+                if time.monotonic() - began < min(_LIMITS):
+                    raise
+                # A busy machine kept this client from its request, or from reading the answer.
+                self.counts["scrapes too slow for the agent"] += 1
+                return
             self.scrapes.append(time.monotonic() - began)
             self.counts[f"scrapes {answer.status}"] += 1
             # Reading a page costs more than making one: not every one is.
