@@ -50,6 +50,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ip-i
 #: Pixels: a unit of the grid with its gap, and what stands above the first row: the title, and the
 #: variables, which take a second line on a narrow page.
 CELL, HEADER, LINE, NARROW = 38, 72, 26, 1200
+#: Seconds after which Chromium is ended. Drawing takes a small part of them.
+DRAW_SECONDS = 600
 
 Json = dict[str, Any]
 
@@ -251,10 +253,11 @@ def bundle() -> Path:
 
 
 def draw(picture: Json, out: Path) -> None:
-    """Let Chromium draw the page. Raises CalledProcessError."""
+    """Let Chromium draw the page. Raises CalledProcessError and RuntimeError."""
     work = bundle()
     (work / "data.js").write_text(f"window.PICTURE = {json.dumps(picture)};\n")
-    with tempfile.TemporaryDirectory() as profile:
+    # Processes that outlive a Chromium that was ended may still write to it.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
             *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
@@ -264,7 +267,12 @@ def draw(picture: Json, out: Path) -> None:
             *("--virtual-time-budget=8000", f"--screenshot={out.resolve()}"),
             (work / "page.html").as_uri(),
         ]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        try:
+            done = subprocess.run(
+                command, check=True, capture_output=True, text=True, timeout=DRAW_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"Chromium did not draw the page in {DRAW_SECONDS} s") from None
     errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "rror" in line]
     if errors:
         raise RuntimeError("\n".join(errors))
