@@ -175,8 +175,13 @@ def test_the_files_work_together(namespace: Namespace, folder: Path, tmp_path: P
 
         wait_until(lambda: healthy() == {"ip-interfaces", "prometheus"}, message="both are up")
         wait_until(lambda: answers(namespace, 9093, "/-/ready"), message="Alertmanager is ready")
-        found = api(namespace, 9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
-        assert [manager["url"] for manager in found] == ["http://localhost:9093/api/v2/alerts"]
+
+        def alertmanagers() -> list[str]:
+            found = api(namespace, 9090, "/api/v1/alertmanagers") or {}
+            return [manager["url"] for manager in found.get("activeAlertmanagers", [])]
+
+        there = ["http://localhost:9093/api/v2/alerts"]
+        wait_until(lambda: alertmanagers() == there, message="Alertmanager is found")
 
         def instances() -> set[str]:
             path = "/api/v1/query?query=ip_interface_exporter_source_up==1"
