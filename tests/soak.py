@@ -228,12 +228,12 @@ def _memory(uses: list[Use]) -> tuple[float, float]:
 
 
 def _most_descriptors(uses: list[Use]) -> list[int]:
-    """The most file descriptors of the middle third and of the last."""
+    """Return the maximum of file descriptors in the middle third and in the last."""
     return [max(use.descriptors for use in part) for part in _thirds(uses)]
 
 
 def _grown(uses: list[Use]) -> list[str]:
-    """What the last third had more of than the middle one."""
+    """Return what grew from the middle third to the last."""
     grown = []
     middle, last = _memory(uses)
     if last - middle > TOLERANCE:

@@ -49,7 +49,7 @@ def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Ans
 
 
 def _threads(pid: int) -> list[str]:
-    """A line for each thread of a process, which tells a hang from the lack of a processor.
+    """Return a line for each thread of a process: a hang differs from the lack of a processor.
 
     Source: https://docs.kernel.org/filesystems/proc.html,
     https://docs.kernel.org/scheduler/sched-stats.html
@@ -168,7 +168,7 @@ class Agent:
         return code
 
     def describe(self) -> str:
-        """The end of the log, and what each thread of the process does."""
+        """Return the end of the log, and the state of each thread of the process."""
         return "".join([*self.log[-20:], *_threads(self.process.pid)])
 
     def _read_log(self) -> None:

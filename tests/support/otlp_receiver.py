@@ -201,7 +201,7 @@ class GrpcReceiver(Received):
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port that refuses connections while no receiver is there, and that nobody else gets."""
+    """Reserve a port, which refuses connections while no receiver listens on it."""
     with socket.socket() as reservation:
         # Linux lets a receiver, which sets the same option, listen on the port of a socket that
         # does not, and gives the port neither to other sockets nor to outgoing connections.

@@ -20,7 +20,7 @@ from support.waiting import DEADLINE
 
 
 def free_port() -> int:
-    """A free port that Linux gives to no socket that does not ask for it."""
+    """Return a free port that Linux gives to no socket that does not ask for it."""
     range_of_linux = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
     first = int(range_of_linux.split()[0])
     while True:
