@@ -125,6 +125,8 @@ def _run(
     for what, count in sorted(trouble.counts.items()):
         figures.add(what, f"{count:,}")
     times = sorted(trouble.scrapes)
+    if trouble.counts["scrapes too slow for the agent"] > len(times):
+        figures.wrong.append("the agent ended most scrapes")
     figures.add(
         "scrape, ms: median, 99 %, maximum",
         ", ".join(f"{times[int(len(times) * q)] * 1e3:.0f}" for q in (0.5, 0.99, 0.999999)),

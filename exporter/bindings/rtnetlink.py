@@ -160,7 +160,7 @@ def messages(data: Buffer, end: int) -> Iterator[Message]:
 
 
 def ends(data: Buffer, end: int) -> bool:
-    """Return whether the last message in ``data[:end]`` ends a reply; a walk takes ten times."""
+    """Return whether ``data[:end]`` ends a reply, in a tenth of the time of a walk."""
     start, type_ = 0, 0
     while end - start >= _NLMSGHDR.size:
         length, type_ = _LENGTH_AND_TYPE(data, start)

@@ -52,7 +52,7 @@ class _Preference(NamedTuple):
 
 @lru_cache(maxsize=16)  # a scraper says the same thing every time
 def negotiate(accept: str) -> Format:
-    """Chooses between OpenMetrics 1.0.0 and text 0.0.4.
+    """Choose between OpenMetrics 1.0.0 and text 0.0.4.
 
     Text is the default, also where both are equally welcome and where neither is: a scrape
     in the wrong format is of more use than a 406.

@@ -222,7 +222,7 @@ SERIES_METRICS = (
     SeriesMetric(
         "ip_interface_parameter_changes_total",
         "counter",
-        "Changes of each row member, notified or found by comparison, from the first one on.",
+        "Changes of each row member, notified or found by comparison; the first begins the series.",
         ("parameter",),
         lambda series, _: _named(series.parameter_changes),
     ),
@@ -394,7 +394,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_receive_delay_seconds_total",
         "counter",
-        "Upper bound of the time that messages of the system waited, beyond one second each.",
+        "Upper bound of the delay of messages of the system beyond one second, summed over reads.",
         (),
         lambda snapshot: _optional(snapshot.health.receive_delay_seconds),
     ),
@@ -414,7 +414,7 @@ EXPORTER_METRICS = (
     ),
     HistogramMetric(
         "ip_interface_exporter_notification_lag_seconds",
-        "Time between the receipt of a notification and its count.",
+        "Time from the receipt of a notification until it is counted.",
         (),
         lambda snapshot: [((), snapshot.lag)] if snapshot.lag is not None else (),
     ),
@@ -435,7 +435,7 @@ EXPORTER_METRICS = (
     AgentMetric(
         "ip_interface_exporter_replay_unknown_members_total",
         "counter",
-        "Replay: members of the recording that this version does not know, and ignored.",
+        "Replay: members of the recording that were ignored as unknown to this version.",
         (),
         lambda snapshot: _optional(snapshot.health.replay_unknown_members),
     ),

@@ -80,7 +80,7 @@ def _details(delta: Delta) -> Iterator[str]:
 
 
 def cause(status: LinkStatus) -> str:
-    """Return the cause as the metrics name it, and RFC 2863's word where that says more."""
+    """Return the cause as the label `cause` has it, and RFC 2863's word where that says more."""
     label, more = status.cause.label, status.cause_label
     return label if more == label else f"{label} ({more})"
 

@@ -40,7 +40,7 @@ class Routes:
         telemetry_path: str = "/metrics",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Set up. `unready` returns why the agent is not ready, or ""; a path begins with /."""
+        """Set up. `unready` returns why it is not ready, or ""; `telemetry_path` begins with /."""
         self._render = render
         self._unready = unready
         self._landing_cache = LandingCache(landing, telemetry_path, monotonic)

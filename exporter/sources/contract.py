@@ -47,8 +47,8 @@ class Health:
     #: Effective size of the buffer in which notifications wait.
     receive_buffer_bytes: int | None = None
     #: Linux: the sum of the time, beyond one second each, between two reads of the queue of which
-    #: the second one had messages. Within any time, no message waited longer than its increase and
-    #: one second.
+    #: the second one had messages. In any period no message waited longer than the increase of
+    #: this sum plus one second.
     receive_delay_seconds: float | None = None
     #: Notifications waiting in our own queue, and those that found it full.
     queue_length: int | None = None
@@ -82,11 +82,11 @@ class Source(Protocol):
         """
 
     def received_until(self) -> float:
-        """Return the instant up to which `receive` has returned all that was received.
+        """Return the instant up to which all that was received has been returned and processed.
 
         While `receive` waits, that is now. Time in state is published up to this instant: a
-        notification from before it would change what is already published.
-        Seconds, on the clock of `Notification.instant`. Thread: any.
+        notification from before it would change what is already published. Seconds, on the clock
+        of `Notification.instant`. Thread: any.
         """
 
     def interface(self, family: Family, luid: int) -> Interface | None:

@@ -14,6 +14,7 @@ from exporter.logs import event
 from exporter.model import (
     Family,
     Interface,
+    InterfaceId,
     Notification,
     NotificationType,
     changes,
@@ -87,7 +88,7 @@ class ReplaySource:
         self._unknown: set[str] = set()
         self._present: list[Interface] = []
         #: What exists after the last item read, to compare the next recording with.
-        self._known: dict[tuple[Family, int], Interface] = {}
+        self._known: dict[InterfaceId, Interface] = {}
         #: Notifications that were read, but not returned yet, the next one last.
         self._queue: list[Notification] = []
         self._ahead: Item | None = None

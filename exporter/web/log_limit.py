@@ -43,7 +43,7 @@ class LogLimiter:
         """Log a failure with its traceback, once every `seconds` for each type of error."""
         suppressed = self._suppressed(f"{action}: {type(error).__qualname__}")
         if suppressed is not None:
-            fields = {"error": error} | ({"suppressed": suppressed} if suppressed else {})
+            fields = {"suppressed": suppressed} if suppressed else {}
             _log.error("%s failed", action, exc_info=error, extra={"fields": fields})
 
     def _suppressed(self, message: str) -> int | None:

@@ -41,12 +41,12 @@ def rolled_out(
 ) -> Iterator[tuple[dict[str, str], Value]]:
     """The agent is replaced: another pod, another start, counters at 0."""
     ends = incident.roll_out
-    born = 60 * (known + ends) if series == START else 0
+    first = 60 * (known + ends) if series == START else 0
     counted = (value(ends) or 0) if is_counter(series) else 0
 
     def second(minute: float) -> float | None:
         now = value(minute) if minute > ends else None
-        return now if now is None else now + born - counted
+        return now if now is None else now + first - counted
 
     yield {"pod": "a", "container": "exporter"}, lambda m: value(m) if m < ends else None
     yield {"pod": "b", "container": "exporter"}, second

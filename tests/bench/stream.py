@@ -1,6 +1,6 @@
 """The whole agent under a stream of changes: its CPU beside that of ``ip monitor``, and losses.
 
-``ip monitor`` hears the same stream at the same time, and prints it to nowhere. What it loses,
+``ip monitor`` receives the same stream at the same time, and prints it to nowhere. What it loses,
 because its buffer is no larger than net.core.rmem_max, it does not pay for, and is not counted.
 """
 

@@ -18,7 +18,7 @@ RECORDING = PROJECT / "tests" / "data" / "golden" / "recording.jsonl"
 
 
 def started(namespace: Namespace, *arguments: str) -> Watch:
-    """A watch that hears changes: it has shown what exists, loopback among it."""
+    """A watch that receives changes, and has shown what exists, loopback among it."""
     watch = Watch("--initial", *arguments, namespace=namespace)
     watch.wait_for(lambda lines: any("lo" in line for line in lines))
     return watch

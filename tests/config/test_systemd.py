@@ -99,7 +99,7 @@ def capabilities(status: dict[str, str]) -> int:
 
 @pytest.fixture
 def pid1(lively: Namespace, tmp_path: Path) -> Iterator[Pid1]:
-    """A systemd that runs the unit as it is."""
+    """A systemd that runs the unit, with a log file and more time to stop."""
     with Pid1(lively, tmp_path) as made:
         yield made
 

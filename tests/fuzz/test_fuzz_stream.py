@@ -56,7 +56,7 @@ class Pipeline:
                 self.notifications.apply(kind, datagram, start, end)
         self.apply()
 
-    def answer(self) -> None:
+    def reply(self) -> None:
         """No link that is asked about exists any more."""
         self.table.received_at(1.7e9 + self.now, self.now)
         for index in [*self.table.requests, *(self.table.departing or ())[1:]]:
@@ -79,11 +79,11 @@ def test_any_stream_leaves_a_page_that_is_valid_and_true(stream: list[bytes]) ->
     before = pipeline.scrape()
     for datagram in stream:
         pipeline.take(datagram)
-    pipeline.answer()
+    pipeline.reply()
     after = pipeline.scrape()
     assert contradictions(after) == []
     assert contradictions_between(before, after) == []
     pipeline.replies.begin_dump()
     pipeline.replies.end_dump()
-    pipeline.answer()
+    pipeline.reply()
     assert contradictions(pipeline.scrape()) == []

@@ -74,7 +74,7 @@ def kernel() -> Iterator[World]:
 
 
 def stand_in() -> Iterator[World]:
-    """The stand-in; at the end nothing is registered or unfreed, and no cancel would deadlock."""
+    """The stand-in; at the end nothing is registered or unfreed, and no cancel met a deadlock."""
     standin = Standin()
     yield StandinWorld(standin)
     standin.wait_idle()

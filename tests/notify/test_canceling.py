@@ -262,7 +262,7 @@ def test_context_manager(world: World, register: Register) -> None:
 
 @clause("C31")
 def test_register_again(world: World, register: Register) -> None:
-    """Registrations can come and go many times, and each hears what happens in its time."""
+    """Registrations can come and go many times, and each receives what happens in its time."""
     for _ in range(20):
         calls = Calls()
         handle = register(calls, AF_INET, initial=True)

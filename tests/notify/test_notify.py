@@ -330,7 +330,7 @@ def test_veth_peers_are_no_stack(backend: LinuxBackend, namespace: Namespace) ->
 def test_lost_notifications_are_made_good(
     backend: LinuxBackend, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an overrun the callback hears once of each interface that differs."""
+    """After an overrun the callback is called once for each interface that differs."""
     monkeypatch.setattr("exporter.notify.linux.RECEIVE_BUFFER_BYTES", 4096)
     blocked, entered = threading.Event(), threading.Event()
 

@@ -21,7 +21,7 @@ from exporter.notify import Family, NotificationHandle, NotificationType
 @clause("C1", "C2", "C6")
 @pytest.mark.parametrize("family", [AF_UNSPEC, Family.UNSPEC])
 def test_both_families(world: World, register: Register, family: int) -> None:
-    """A registration for family 0 hears of the IPv4 and of the IPv6 interface."""
+    """A registration for family 0 receives notifications of the IPv4 and of the IPv6 interface."""
     calls = Calls()
     register(calls, family)
     index = world.make()
@@ -37,7 +37,7 @@ def test_both_families(world: World, register: Register, family: int) -> None:
 def test_one_family(
     world: World, register: Register, pass_on: Callable[[], None], family: int
 ) -> None:
-    """A registration for family 2 or 23 hears of that family only."""
+    """A registration for family 2 or 23 receives those of that family only."""
     calls = Calls()
     register(calls, family)
     index = world.make()

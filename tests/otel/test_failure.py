@@ -319,7 +319,7 @@ def test_the_oldest_are_dropped_first(
     assert line.fields["lost"] == 50  # type: ignore[attr-defined]
 
 
-def test_items_that_are_too_old_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_that_are_too_old_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of the age holds for items in a request and for those that wait."""
     spans_only(monkeypatch)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")

@@ -106,7 +106,7 @@ class Series:
 
 
 class Page:
-    """A page, with the series of each IP interface in the order in which they were born."""
+    """A page, with the series of each IP interface in the order in which they were created."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics

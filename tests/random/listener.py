@@ -173,7 +173,7 @@ def listing() -> list[Message]:
             found += [
                 message
                 for message in _dump(asking)
-                # Without IPv6 in the kernel, IPv4 answers for it.
+                # Without IPv6 in the kernel, IPv4 replies for it.
                 if message_type == _GETLINK or (message.family == body[0] and message.index > 0)
             ]
     return found

@@ -44,12 +44,12 @@ class Kernel:
 
     @property
     def connected(self) -> bool:
-        """Return Connected as a message shows it."""
+        """Connected, as a message shows it."""
         return self.running and self.carrier
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Return IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
+        """IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT."""
         return (self.up_count + self.ups) % WRAP, (self.down_count + self.downs) % WRAP
 
 
@@ -92,7 +92,7 @@ class Follower:
 
     @property
     def totals(self) -> tuple[int, int]:
-        """Return observed and unobserved transitions by direction: the growth of the counters."""
+        """Observed and unobserved transitions by direction: the growth of the counters."""
         return self.observed_ups + self.unobserved, self.observed_downs + self.unobserved
 
 

@@ -281,7 +281,7 @@ def test_nothing_falls_between_subscribing_and_listing(
 
 
 def test_a_start_in_a_storm_is_an_ordinary_start(namespace: Namespace) -> None:
-    """Links that come and go all the time do not prevent a start or lose other links."""
+    """Links that come and go all the time prevent no complete start, however long it takes."""
     namespace.batch(f"link add name a{i} type veth peer name b{i}" for i in range(30))
     lasting = set(namespace.links())
     ended = threading.Event()

@@ -407,7 +407,7 @@ def test_changes_between_two_recordings_are_inferred(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    """A file in a newer format is no replay; an appended recording in one ends the replay."""
+    """A file in a newer format is refused; an appended recording in one ends the replay."""
     newer = json.dumps({"format": 2, "time": 1, "event": "start"}) + "\n"
     path = tmp_path / "newer"
     path.write_text(newer)

@@ -49,7 +49,7 @@ def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> Ans
 
 
 def _threads(pid: int) -> list[str]:
-    """Return a line for each thread of a process: a hang differs from the lack of a processor.
+    """Return a line for each thread of a process: whether it hangs or waits for a processor.
 
     Source: https://docs.kernel.org/filesystems/proc.html,
     https://docs.kernel.org/scheduler/sched-stats.html

@@ -158,7 +158,7 @@ class Host:
 
     @property
     def emitted(self) -> list[tuple[NotificationType, Family]]:
-        """Return the type and family of each notification since the last time."""
+        """The type and family of each notification since the last time."""
         return [(n.type, n.family) for n in self.take()]
 
     # -- what the kernel sends -----------------------------------------------------------------

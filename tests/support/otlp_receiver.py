@@ -203,8 +203,8 @@ class GrpcReceiver(Received):
 def reserved_port() -> Iterator[int]:
     """Reserve a port, which refuses connections while no receiver listens on it."""
     with socket.socket() as reservation:
-        # Linux lets a receiver, which sets the same option, listen on the port of a socket that
-        # does not, and gives the port neither to other sockets nor to outgoing connections.
+        # Linux lets a receiver listen on the port of a socket that does not listen, if both set
+        # this option, and gives the port neither to other sockets nor to outgoing connections.
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reservation.bind(("127.0.0.1", 0))
         yield reservation.getsockname()[1]

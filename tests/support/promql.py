@@ -68,10 +68,10 @@ def is_grown(node: Node) -> bool:
     window, call = (None, None, *node.inside)[-1:-3:-1]
     if isinstance(window, promql.MatrixSelector):
         return isinstance(call, promql.Call) and call.func.name in ("rate", "irate", "increase")
-    return is_birth(window)
+    return is_new(window)
 
 
-def is_birth(node: Any) -> bool:
+def is_new(node: Any) -> bool:
     """Return whether this is ``x unless x offset …``, the value of a counter that is new."""
     if not isinstance(node, promql.BinaryExpr) or " unless " not in " ".join(str_of(node).split()):
         return False

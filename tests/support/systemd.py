@@ -74,7 +74,7 @@ class Pid1:
 
     @property
     def settings(self) -> str:
-        """Return the drop-in of every service: a log file, and time to stop on a busy machine."""
+        """The drop-in of every service: a log file, and time to stop on a busy machine."""
         return f"[Service]\nStandardError=append:{self.log_file}\nTimeoutStopSec={DEADLINE:.0f}s\n"
 
     def _write(self, name: str, text: str) -> None:

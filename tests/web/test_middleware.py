@@ -17,6 +17,7 @@ from support.landing import FixedLanding
 from support.waiting import DEADLINE, wait_until
 
 from exporter.errors import SettingsError
+from exporter.logs import LogfmtFormatter
 from exporter.site.landing_data import LandingData
 from exporter.site.routes import Routes
 from exporter.web.configuration import RateLimit
@@ -348,11 +349,10 @@ def test_a_failure_is_logged_with_how_often_it_was_suppressed(
         limiter.failure("Serving", error)
     clock.now += 60
     limiter.failure("Serving", OSError("five"))
-    assert [record.getMessage() for record in caplog.records] == ["Serving failed"] * 3
-    logged = [record.__dict__["fields"] for record in caplog.records]
-    assert [(str(fields["error"]), fields.get("suppressed", 0)) for fields in logged] == [
-        ("one", 0),
-        ("three", 0),
-        ("five", 2),
+    logged = [LogfmtFormatter().format(record).partition("msg=")[2] for record in caplog.records]
+    assert logged == [
+        '"Serving failed" error="OSError: one"',
+        '"Serving failed" error="ValueError: three"',
+        '"Serving failed" suppressed=2 error="OSError: five"',
     ]
     assert all(record.exc_info for record in caplog.records)

@@ -48,7 +48,7 @@ class Registration:
         self._health = health
         self._wall, self._monotonic = clock
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
-        #: When the oldest notification was received that may not be processed; ``None``: all are.
+        #: Since when received notifications may be unprocessed; ``None``: all are processed.
         self.busy_since: float | None = None
         self._drained_until = 0.0
         self._drop_lock = threading.Lock()

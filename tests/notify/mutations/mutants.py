@@ -50,12 +50,12 @@ MUTANTS = (
     _api("C2", "registers for IPv4 always", (_REGISTER, "backend.register(Family.IPV4)")),
     _api(
         "C3",
-        "hears of IPv6 in place of IPv4",
+        "receives IPv6 in place of IPv4",
         (_REGISTER, "backend.register(Family.IPV6 if wanted is Family.IPV4 else wanted)"),
     ),
     _api(
         "C4",
-        "hears of IPv4 in place of IPv6",
+        "receives IPv4 in place of IPv6",
         (_REGISTER, "backend.register(Family.IPV4 if wanted is Family.IPV6 else wanted)"),
     ),
     _api(
