@@ -17,8 +17,8 @@ kernel without a documented code stays the OSError that it is. Thread: any.
 
 Where the documentation is silent: the callbacks of a handle come one at a time, in order and
 none merged, on a thread of its own; the first can come before the registering call returns; an
-exception of a callback is logged and counted, and the next callback comes. The log records of
-``exporter`` have their details in an attribute ``fields``, a mapping.
+exception of a callback is logged and counted, and the next callback comes. The log records of this
+package have their details in an attribute named fields, a mapping.
 
 This package is for programs; the agent does not use it. A registration (`handle`) has a source of
 its own, from `exporter.sources`. `linux` and `windows` answer the reads; `types` has what they
