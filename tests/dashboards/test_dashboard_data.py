@@ -71,6 +71,19 @@ CALM = (
     'count(instance:ip_interface_churn:sum{job="agents"}) == bool 3',
     'count(ip_interface_mtu_bytes{job="agents", device="b0", family="ipv4"}) == bool 2',
 )
+#: Each agent's last page that a store has shows all disconnections of a0's peer.
+COUNTED = """min(
+    sum by (instance) (
+        ip_interface_disconnections_total{
+            job="agents", device="b0", family="ipv4", cause!="administrative"
+        }
+    )
+    + sum by (instance) (
+        ip_interface_unobserved_transitions_total{
+            job="agents", device="b0", family="ipv4", state="disconnected"
+        }
+    )
+) >= bool FLAPS"""
 #: What a store has of the churn, if a busy machine let it scrape and evaluate often enough.
 SEEN = (
     'min(count_over_time(up{job="agents"}[RANGE])) >= bool 10',
@@ -109,6 +122,8 @@ class World:
     instances: list[str]
     #: How often a0 was switched off and on.
     flaps: int = 0
+    #: When the last of all happened. Unix seconds.
+    happened: float = 0.0
     #: Lets more of it happen.
     go_on: Callable[[], object] = lambda: None
 
@@ -303,14 +318,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         start = moment(stores, [*CALM, known])
         churn(namespace, agents[:2], stores)
         instances = [f"127.0.0.1:{agent.port}" for agent in agents]
-        world = World(stores, Times(start, start, SCRAPE), instances, FLAPS)
+        world = World(stores, Times(start, start, SCRAPE), instances, FLAPS, time.time())
 
         def more() -> None:
             flap(namespace, MORE_FLAPS)
             world.flaps += MORE_FLAPS
+            world.happened = time.time()
 
         def seen() -> float | None:
-            end = moment(stores, CALM)
+            scraped = f'min(timestamp(up{{job="agents"}})) > bool {world.happened:.3f}'
+            counted = COUNTED.replace("FLAPS", str(world.flaps))
+            end = moment(stores, [*CALM, scraped, counted])
             window = f"{1000 * (end - start):.0f}ms"
             if hold(stores, end, [condition.replace("RANGE", window) for condition in SEEN]):
                 return end
@@ -320,6 +338,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         def go_on() -> None:
             more()
             lose(namespace, agents[0])
+            world.happened = time.time()
             world.times = Times(start, wait_until(seen, message=f"{SEEN}"), SCRAPE)
 
         world.times = Times(start, wait_until(seen, message=f"{SEEN}"), SCRAPE)
