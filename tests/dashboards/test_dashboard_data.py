@@ -61,8 +61,9 @@ CARDS = ("a0", "b0")
 BRIEF = ("brief0", "brief1")
 #: How often a0 is switched off and on, at first and each time that the stores missed something.
 FLAPS, MORE_FLAPS = 28, 25
-#: How often more happens for a query that has no answer.
-TRIES = 5
+#: How often more happens for a query that has no answer. A starved store, whose scrapes are further
+#: apart than a window of four, needs a calmer moment.
+TRIES = 20
 #: What holds when nothing is going on: every agent answers, and the rules know what it says.
 CALM = (
     'count(up{job="agents"} == 1) == bool 3',
