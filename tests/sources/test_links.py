@@ -360,6 +360,26 @@ def test_a_late_reply_brings_no_deleted_link_back() -> None:
     assert host.table.indexes() == set()
 
 
+def test_a_deleted_link_leaves_no_count_of_late_replies() -> None:
+    """Linux 7.2: containers come and go for years, and what was asked about them is forgotten."""
+    host = Host(in_order=False).having(2, b"eth0", RUNNING)
+
+    def delete() -> None:
+        host.kernel.overtaken = lambda: None
+        del host.kernel.links[2]
+        host.kernel.notify(nl.RTM_DELLINK, build.link(2, conf=None, conf6=None))
+
+    def mention() -> None:
+        host.kernel.overtaken = delete
+        host.kernel.notify(nl.RTM_NEWLINK, host.kernel.links[2])
+
+    host.kernel.overtaken = mention
+    host.table.requests[2] = True
+    host.settle()
+    assert host.kernel.requests == [2, 2]
+    assert host.requests._replies._late == {}
+
+
 def test_a_reply_about_a_link_with_steady_notifications_is_accepted_at_last() -> None:
     """A storm does not prevent the end of a resync."""
     host = Host(in_order=False).having(2, counts=(1, 1))

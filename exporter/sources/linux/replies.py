@@ -103,7 +103,8 @@ class Replies:
             return True
         if self._in_order:
             return False
-        if index not in self._table.requests:  # its deletion was told meanwhile
+        if index not in self._table.requests:  # its deletion was notified in the meantime
+            self._late.pop(index, None)
             return True
         late = self._late[index] = self._late.get(index, 0) + 1
         return late < TRIES
