@@ -95,9 +95,9 @@ def uncounted_flaps(
         for family in ("ipv4", "ipv6"):
             states = zip(("connected", "disconnected"), counts, carriers[name], strict=True)
             for state, now, was in states:
-                who = {"device": name, "family": family, "state": state}
-                seen = after.grown(before, "ip_interface_transitions_total", **who)
-                seen += after.grown(before, "ip_interface_unobserved_transitions_total", **who)
+                labels = {"device": name, "family": family, "state": state}
+                seen = after.grown(before, "ip_interface_transitions_total", **labels)
+                seen += after.grown(before, "ip_interface_unobserved_transitions_total", **labels)
                 if seen != now - was:
-                    wrong.append(f"{who}: {seen} counted, {now - was} in the kernel")
+                    wrong.append(f"{labels}: {seen} counted, {now - was} in the kernel")
     return wrong
